@@ -1,0 +1,188 @@
+"""Files that hold results: whole or not at all, checked when read, and saying what made them.
+
+HDF5 for arrays (chunked, compressed with Zstandard, a Fletcher-32 checksum a chunk), Parquet for tables, JSON for small
+records. Every writer fills a temporary file beside the target and renames it, so that a killed job or a full disk leaves
+no half-written file under the final name.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+import h5py
+import hdf5plugin
+import numpy as np
+import pandas as pd
+
+from cmr.errors import UserError
+
+CHUNK_BYTES = 1 << 20
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its name when the block ends well, and vanishes when it does not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix, delete=False) as file:
+        temporary = Path(file.name)
+    try:
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    except OSError as error:
+        raise UserError(f"{path} could not be written: {error}. Free or change the disk, then run again") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """UTF-8, line ends as given."""
+    with whole_file(path) as temporary:
+        temporary.write_text(text, "utf-8", newline="")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Indented, keys in the order given, non-ASCII kept."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Raises UserError naming the file when it is missing or no JSON."""
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def write_table(path: Path, table: pd.DataFrame, metadata: Mapping[str, Any] | None = None) -> None:
+    """Parquet without index; `metadata` (JSON values) is what `read_table(path).attrs` holds afterwards."""
+    table = table.reset_index(drop=True)
+    table.attrs = dict(metadata or {})
+    with whole_file(path) as temporary:
+        table.to_parquet(temporary, index=False)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A Parquet file; raises UserError naming the file when it is missing or damaged."""
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], attributes: Mapping[str, Any] | None = None) -> None:
+    """Named arrays of any shape in one HDF5 file; a name with slashes makes groups. Strings are stored as UTF-8.
+
+    `attributes` are JSON values that describe the whole file.
+    """
+    with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["description"] = json.dumps(dict(attributes or {}), ensure_ascii=False)
+        for name, array in arrays.items():
+            _write_array(file, name, np.asarray(array))
+
+
+def read_arrays(path: Path, names: Iterable[str] | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays of `write_arrays` (all, or those named) and the attributes.
+
+    Raises UserError naming the file when it is missing, cut short or a chunk fails its checksum.
+    """
+    with _open(path) as file:
+        present = _dataset_names(file)
+        wanted = present if names is None else list(names)
+        for name in wanted:
+            if name not in present:
+                raise UserError(f'{path} holds no "{name}"; it holds {", ".join(present)}. Delete it and run again')
+        return {name: _read_array(file[name]) for name in wanted}, json.loads(file.attrs["description"])
+
+
+@dataclass(frozen=True)
+class View:
+    """One modality's representation of a data set: `values` (n, d), and the id of each row."""
+
+    ids: np.ndarray  # (n,) of str
+    values: np.ndarray  # (n, d) float32
+    attributes: dict[str, Any]
+
+    def rows(self, ids: Iterable[str]) -> np.ndarray:
+        """Values of the items `ids`, in their order; raises UserError naming the first item that is absent."""
+        position = {item: i for i, item in enumerate(self.ids)}
+        try:
+            return self.values[[position[item] for item in ids]]
+        except KeyError as error:
+            raise UserError(f"item {error.args[0]!r} has no row in this view: it was made from other data") from error
+
+
+def write_view(path: Path, ids: Iterable[str], values: np.ndarray, attributes: Mapping[str, Any]) -> None:
+    """Cache a view: float32 rows beside their ids, `attributes` saying what made it from what."""
+    ids = np.asarray(list(ids), dtype=object)
+    if len(ids) != len(values):
+        raise ValueError(f"{len(ids)} ids for {len(values)} rows")
+    if not np.isfinite(values).all():
+        bad = ids[np.flatnonzero(~np.isfinite(values).all(axis=1))]
+        raise UserError(f"{path}: {len(bad)} items have NaN or infinite features, the first is {bad[0]!r}")
+    write_arrays(path, {"ids": ids, "values": np.asarray(values, dtype=np.float32)}, attributes)
+
+
+def read_view(path: Path) -> View:
+    """A cached view, its checksums verified; raises UserError naming the file when it is damaged."""
+    arrays, attributes = read_arrays(path, ["ids", "values"])
+    return View(arrays["ids"], arrays["values"], attributes)
+
+
+def _write_array(file: h5py.File, name: str, array: np.ndarray) -> None:
+    if array.dtype.kind in "OU":
+        # Fixed-length UTF-8: HDF5 cannot checksum strings of variable length.
+        array = np.char.encode(array.astype(str), "utf-8")
+        array = array.astype(h5py.string_dtype("utf-8", max(1, array.dtype.itemsize)))
+    if array.ndim == 0 or array.size == 0:
+        file.create_dataset(name, data=array)  # HDF5 filters need at least one chunk
+        return
+    rows = int(np.clip(CHUNK_BYTES // max(1, array[:1].nbytes), 1, len(array)))
+    # Byte shuffling before Zstandard suits floats; the checksum is HDF5's own and verified at every read.
+    file.create_dataset(
+        name,
+        data=array,
+        chunks=(rows, *array.shape[1:]),
+        shuffle=True,
+        fletcher32=True,
+        **hdf5plugin.Zstd(clevel=3),
+    )
+
+
+def _read_array(dataset: h5py.Dataset) -> np.ndarray:
+    return dataset.asstr()[...] if h5py.check_string_dtype(dataset.dtype) else dataset[...]
+
+
+def _dataset_names(file: h5py.File) -> list[str]:
+    names: list[str] = []
+    file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+    return names
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[h5py.File]:
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> UserError:
+    if not path.exists():
+        return UserError(f"{path} does not exist")
+    reason = " ".join(str(error).split())
+    return UserError(f"{path} is damaged and cannot be read ({reason}). Delete it and run again: it is then made anew")
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
