@@ -1,12 +1,11 @@
-"""What a method is, what it is given, and what it returns; and how one is found by its name.
+"""What a method is, what it is given, and what it returns.
 
 A method is a frozen dataclass of hyper-parameters with a `fit`; what `fit` returns embeds unseen items of ONE modality at
 a time, so no query can carry its other side.
 """
 
-from dataclasses import dataclass, field, fields
-from importlib import import_module
-from typing import Any, ClassVar, Protocol, Self
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,10 @@ from cmr.retrieval import Similarity
 Array = NDArray[np.floating]
 State = dict[str, np.ndarray]
 History = dict[str, list[float]]
+
+
+class InfeasibleError(UserError):
+    """These hyper-parameters cannot be fitted to these data; grid selection records the candidate and goes on."""
 
 
 @dataclass(frozen=True)
@@ -86,25 +89,6 @@ class Method(Protocol):
 
     def restore(self, state: State) -> Model:
         """The model that `state` was taken from."""
-
-
-def load_class(implementation: str) -> type:
-    """The class behind a dotted name such as `cmr.methods.linear.cca.CCA`, importing only its own module."""
-    module_name, _, class_name = implementation.rpartition(".")
-    try:
-        return getattr(import_module(module_name), class_name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(f'implementation "{implementation}" cannot be imported: {error}') from error
-
-
-def build(implementation: str, hyperparameters: dict[str, Any]) -> Method:
-    """A method from its dotted class name and hyper-parameters; an unknown one is refused by name."""
-    cls = load_class(implementation)
-    known = [f.name for f in fields(cls)]
-    for name in hyperparameters:
-        if name not in known:
-            raise UserError(f'{cls.__name__} has no hyper-parameter "{name}"; it has {", ".join(known) or "none"}')
-    return cls(**hyperparameters)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,44 @@
+"""Cross-modal retrieval: from assets to the tables and figures of a study. Try `snakemake --cores 8 all`."""
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+
+
+# Everything that a run produces lies in two folders, which may be on scratch disks.
+pathvars:
+    data=config["data"],
+    results=config["results"],
+    logs=f"{config['results']}/logs",
+    benchmarks=f"{config['results']}/benchmarks",
+
+
+wildcard_constraints:
+    asset=NAME,
+    dataset=NAME,
+    split=NAME,
+    image_view=NAME,
+    text_view=NAME,
+    method=NAME,
+    study=NAME,
+
+
+include: "workflow/rules/assets.smk"
+include: "workflow/rules/datasets.smk"
+include: "workflow/rules/views.smk"
+include: "workflow/rules/training.smk"
+include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/reporting.smk"
+
+
+rule all:
+    """Everything of the studies that the configuration names."""
+    default_target: True
+    input:
+        collect("<results>/studies/{study}/report.html", study=config["studies"]),

@@ -1,0 +1,25 @@
+"""Score the embeddings of a run on every retrieval task."""
+
+import argparse
+from pathlib import Path
+
+from cmr import store
+from cmr.errors import run_main
+from cmr.evaluation import evaluate_run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--embeddings", type=Path, required=True, help="HDF5 file of the run's embeddings")
+    parser.add_argument("--pairs", type=Path, required=True, help="Parquet table of the data set's pairs, for labels")
+    parser.add_argument("--metrics", type=Path, required=True, help="output: seed, part, task, metric, value")
+    parser.add_argument("--curves", type=Path, required=True, help="output: seed, part, task, recall, precision")
+    args = parser.parse_args()
+
+    metrics, curves = evaluate_run(*store.read_arrays(args.embeddings), store.read_table(args.pairs))
+    store.write_table(args.metrics, metrics)
+    store.write_table(args.curves, curves)
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,55 @@
+"""Extract a network's features of all images of a data set."""
+
+import argparse
+import logging
+import shutil
+from pathlib import Path
+
+from cmr import store
+from cmr.assets import single_file
+from cmr.errors import run_main
+from cmr.progress import Progress
+from cmr.provenance import code_digest, file_sha256, versions
+from cmr.device import resolve_device
+from cmr.views.image.extraction import extract
+from cmr.views.image.networks import build_network
+
+
+def main() -> None:
+    """Arguments in, one view file out."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=Path, required=True, help="pairs.parquet of the data set")
+    parser.add_argument("--raw", type=Path, required=True, help="folder that the image paths start from")
+    parser.add_argument("--network", required=True, help="e.g. efficientnet_lite0")
+    parser.add_argument("--weights", type=Path, required=True, help="folder of the weights asset")
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--view", type=Path, required=True, help="output, HDF5")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+
+    pairs = store.read_table(arguments.pairs)
+    weights = single_file(arguments.weights)
+    provenance = {
+        "network": arguments.network,
+        "weights": file_sha256(weights),
+        "pairs": file_sha256(arguments.pairs),
+        "versions": versions(),
+    }
+    # Parts of an interrupted extraction wait beside the view, under a name that no rule declares.
+    parts = arguments.view.with_name(f".{arguments.view.name}.parts")
+    features = extract(
+        [arguments.raw / path for path in pairs["image"]],
+        build_network(arguments.network, weights),
+        batch_size=arguments.batch_size,
+        device=resolve_device(arguments.device),
+        parts=parts,
+        identity=provenance | {"code": code_digest()},
+        progress=Progress(),
+    )
+    store.write_view(arguments.view, pairs["id"], features, provenance | {"counts": False})
+    shutil.rmtree(parts)
+
+
+if __name__ == "__main__":
+    run_main(main)

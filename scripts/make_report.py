@@ -1,0 +1,34 @@
+"""Write the report of a study: one page that needs nothing else."""
+
+import argparse
+from pathlib import Path
+
+from cmr import store
+from cmr.errors import run_main
+from cmr.gallery import read_gallery
+from cmr.report import make_report
+from cmr.results import Study
+
+
+def main() -> None:
+    """Arguments in, one HTML file out."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("study", type=Path, help="folder of the study's collected results")
+    gallery = parser.add_argument_group("gallery", "given where the study's config has a gallery")
+    gallery.add_argument("--pairs", type=Path, help="pairs.parquet of the data set")
+    gallery.add_argument("--embeddings", type=Path, help="embeddings.h5 of the run")
+    gallery.add_argument("--raw", type=Path, help="folder that image paths start from, e.g. data/raw")
+    parser.add_argument("--command", required=True, help="what makes the study, shown to readers")
+    parser.add_argument("--output", type=Path, required=True)
+    arguments = parser.parse_args()
+    sources = (arguments.pairs, arguments.embeddings, arguments.raw)
+    if any(sources) and not all(sources):
+        parser.error("--pairs, --embeddings and --raw belong together")
+
+    study = Study.read(arguments.study)
+    shown = read_gallery(study, *sources) if all(sources) else None
+    store.write_text(arguments.output, make_report(study, shown, arguments.command))
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,63 @@
+"""Train one method on one split and view pair, all its seeds in one process."""
+
+import argparse
+import json
+import logging
+import shutil
+from pathlib import Path
+
+from cmr import store, training
+from cmr.errors import run_main
+from cmr.progress import Progress
+
+
+def main() -> None:
+    """Arguments in, four whole files out."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("implementation", help="dotted class name of the method, e.g. cmr.methods.linear.cca.CCA")
+    parser.add_argument("--hyperparameters", type=json.loads, default={}, metavar="JSON", help='e.g. \'{"ridge": 0.1}\'')
+    parser.add_argument("--grid", type=json.loads, default={}, metavar="JSON", help="candidates, chosen on the valid part")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:N (methods that use torch)")
+    parser.add_argument("--pairs", type=Path, required=True, help="pairs.parquet of the data set")
+    parser.add_argument("--split", type=Path, required=True)
+    parser.add_argument("--image-view", type=Path, required=True)
+    parser.add_argument("--text-view", type=Path, required=True)
+    parser.add_argument("--checkpoints", type=Path, help="folder for the state of an unfinished training")
+    parser.add_argument("--model", type=Path, required=True, help="output, HDF5")
+    parser.add_argument("--embeddings", type=Path, required=True, help="output, HDF5")
+    parser.add_argument("--selection", type=Path, required=True, help="output, JSON")
+    parser.add_argument("--history", type=Path, required=True, help="output, Parquet")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+
+    run = training.read_run(arguments.pairs, arguments.split, arguments.image_view, arguments.text_view)
+    trained = training.train(
+        arguments.implementation,
+        arguments.hyperparameters,
+        arguments.grid,
+        run.parts,
+        arguments.seeds,
+        arguments.device,
+        Progress(checkpoints=arguments.checkpoints),
+    )
+    description = {
+        "implementation": arguments.implementation,
+        "hyperparameters": trained.selection["chosen"],
+        "similarity": trained.method.similarity,
+        "seeds": arguments.seeds,
+        "inputs": run.provenance,
+    }
+    states = {
+        f"{seed}/{name}": array for seed, model in trained.models.items() for name, array in model.state().items()
+    }
+    store.write_arrays(arguments.model, states, description)
+    store.write_arrays(arguments.embeddings, training.embeddings(trained, run), description)
+    store.write_json(arguments.selection, trained.selection)
+    store.write_table(arguments.history, training.histories(trained))
+    if arguments.checkpoints and arguments.checkpoints.exists():
+        shutil.rmtree(arguments.checkpoints)
+
+
+if __name__ == "__main__":
+    run_main(main)

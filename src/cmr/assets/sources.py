@@ -1,0 +1,177 @@
+"""Where an asset's file can come from: each source knows its file's name, what is known of it, and how to fetch it."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from cmr.assets.digests import Expected
+from cmr.assets.download import Unavailable, download
+from cmr.progress import Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """One form in which the asset exists: a file, what is known of it (see `Expected`), and where in it the asset lies.
+
+    Parameters
+    ----------
+    subfolder : of an archive, the folder whose content is the asset; empty for the whole archive.
+    """
+
+    sha256: str | None = None
+    sha256_prefix: str | None = None
+    size: int | None = None
+    subfolder: str = ""
+
+    @property
+    def expected(self) -> Expected:
+        return Expected(self.sha256, self.sha256_prefix, self.size)
+
+    @property
+    def mirror_name(self) -> str:
+        """The file's path below a mirror."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class MirrorFile(Source):
+    """A file that only mirrors have, `file` being its path below a mirror directory."""
+
+    file: str
+
+    @property
+    def mirror_name(self) -> str:
+        return self.file
+
+
+@dataclass(frozen=True, kw_only=True)
+class DebianPackage(Source):
+    """An architecture-independent binary package of Debian or a descendant, fetched with apt-get, without root."""
+
+    package: str
+    version: str
+
+    kind = "debian"
+
+    def __str__(self) -> str:
+        return f"Debian package {self.package} {self.version}"
+
+    @property
+    def mirror_name(self) -> str:
+        return f"{self.package}_{self.version.replace(':', '%3a')}_all.deb"
+
+    def seems_obtainable(self) -> bool:
+        return shutil.which("apt-get") is not None
+
+    def fetch(self, folder: Path, partials: Path, progress: Progress) -> Path:
+        """Download into `folder`; stale package lists are refreshed once where that is allowed (as root)."""
+        if not self.seems_obtainable():
+            raise Unavailable("this machine has no apt-get")
+        complaint = self._apt_get("download", f"{self.package}={self.version}", folder=folder)
+        if complaint and os.geteuid() == 0:
+            refresh = self._apt_get("update", folder=folder)
+            complaint = self._apt_get("download", f"{self.package}={self.version}", folder=folder)
+            complaint = complaint and "\n".join(filter(None, [refresh, complaint]))
+        elif complaint:
+            complaint += "\n(if its package lists are old or empty, `apt-get update`, run as root, may help)"
+        if complaint:
+            raise Unavailable(f"apt-get download failed: {complaint}")
+        return folder / self.mirror_name
+
+    @staticmethod
+    def _apt_get(*arguments: str, folder: Path) -> str:
+        """Run apt-get in `folder`; return its error lines, empty if it went well."""
+        patience = ["-o", "Acquire::Retries=3", "-o", "Acquire::http::Timeout=30"]
+        done = subprocess.run(
+            ["apt-get", "--quiet", *patience, *arguments],
+            cwd=folder,
+            env=os.environ | {"LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        if done.returncode == 0:
+            return ""
+        errors = [line for line in done.stderr.splitlines() if line.startswith("E:")]
+        return "\n".join(errors) or f"apt-get {arguments[0]} ended with status {done.returncode}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WheelFile(Source):
+    """A file inside a Python distribution that is installed in this environment."""
+
+    distribution: str
+    file: str
+
+    kind = "wheel"
+
+    def __str__(self) -> str:
+        return f"Python distribution {self.distribution}"
+
+    @property
+    def mirror_name(self) -> str:
+        return PurePosixPath(self.file).name
+
+    def seems_obtainable(self) -> bool:
+        try:
+            return self._installed().is_file()
+        except PackageNotFoundError:
+            return False
+
+    def fetch(self, folder: Path, partials: Path, progress: Progress) -> Path:
+        """Copy into `folder`."""
+        try:
+            installed = self._installed()
+        except PackageNotFoundError as error:
+            raise Unavailable("it is not installed in this environment") from error
+        if not installed.is_file():
+            raise Unavailable(f"the version that is installed has no file {self.file}")
+        return Path(shutil.copyfile(installed, folder / self.mirror_name))
+
+    def _installed(self) -> Path:
+        return Path(distribution(self.distribution).locate_file(self.file))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address(Source):
+    """A file at an HTTPS address."""
+
+    address: str
+
+    kind = "url"
+
+    def __str__(self) -> str:
+        return self.address
+
+    @property
+    def mirror_name(self) -> str:
+        return PurePosixPath(unquote(urlsplit(self.address).path)).name
+
+    def seems_obtainable(self) -> bool:
+        return True
+
+    def fetch(self, folder: Path, partials: Path, progress: Progress) -> Path:
+        """Download into `folder`; an unfinished download waits in `partials` for the next attempt."""
+        return download(self.address, folder / self.mirror_name, partials=partials, size=self.size, progress=progress)
+
+
+FetchableSource = DebianPackage | WheelFile | Address
+
+
+def mirror_files(spec: Mapping[str, Any]) -> list[Source]:
+    """Every form of an asset that a mirror may hold, in the order in which they are looked for."""
+    return [*(MirrorFile(**file) for file in spec.get("mirror", [])), *fetchable_sources(spec)]
+
+
+def fetchable_sources(spec: Mapping[str, Any]) -> list[FetchableSource]:
+    """The sources of an asset that can be fetched without the user, in the order in which they are tried."""
+    types = {"debian": DebianPackage, "wheel": WheelFile, "url": Address}
+    return [source(**spec[key]) for key, source in types.items() if key in spec]

@@ -1,0 +1,271 @@
+"""Unpack archives from strangers: tar (plain, gz, bz2, xz, zst), zip and Debian packages, all by one strict writer.
+
+The writer makes regular files, folders and links that stay inside, and never writes through a link. Python's own `data`
+filter for tar is not used: it knows tar only, and its earlier versions can be led outside by long chains of links
+(CVE-2025-4517).
+"""
+
+import bz2
+import gzip
+import lzma
+import os
+import shutil
+import stat
+import subprocess
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Literal
+
+import pyarrow
+
+from cmr.errors import UserError
+from cmr.progress import SILENT, Progress
+
+BLOCK_BYTES = 1 << 20
+TAR_BLOCK = 512
+DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
+
+
+def unpack(
+    archive: Path, folder: Path, *, limit: int, subfolder: str = "", keep: str = "", progress: Progress = SILENT
+) -> int:
+    """Lay out an archive's members in the new `folder` and return the number of files.
+
+    Parameters
+    ----------
+    limit : bytes that the members may have together, those not kept included.
+    subfolder : only members below it are laid out, this prefix removed; empty means all.
+    keep : of what lies below `subfolder`, only this file or tree is laid out, its own name kept; empty means all.
+
+    Raises UserError naming archive and member where it is unsafe, damaged, larger than `limit`, or has nothing to lay
+    out; nothing of it is kept then.
+    """
+    writer = _Writer(archive, folder, limit, PurePosixPath(subfolder), PurePosixPath(keep))
+    folder.mkdir(parents=True)
+    try:
+        with _members(archive) as members:
+            for member in progress.track(members, f"unpack {archive.name}", unit=" members"):
+                writer.add(member)
+        return writer.finish()
+    except DAMAGED as error:
+        shutil.rmtree(folder)
+        raise _damaged(archive, error) from error
+    except OSError as error:
+        shutil.rmtree(folder)
+        if error.errno is None:  # decompressors report damage so; the disk's own errors have a number
+            raise _damaged(archive, error) from error
+        raise
+    except BaseException:
+        shutil.rmtree(folder)
+        raise
+
+
+@dataclass(frozen=True)
+class Member:
+    """One entry of an archive; `size` is the declared one in bytes, `target` is where a link points."""
+
+    name: str
+    kind: Literal["file", "folder", "symbolic link", "hard link", "device"]
+    size: int = 0
+    target: str = ""
+    content: IO[bytes] | None = None
+
+
+class _Writer:
+    """Checks each member and writes those that are kept; symbolic links last, so that nothing can pass through them."""
+
+    def __init__(self, archive: Path, root: Path, limit: int, subfolder: PurePosixPath, keep: PurePosixPath):
+        self.archive, self.root, self.limit, self.subfolder, self.keep = archive, root, limit, subfolder, keep
+        self.kinds: dict[PurePosixPath, str] = {}
+        self.links: dict[PurePosixPath, Member] = {}
+        self.bytes = 0
+
+    def add(self, member: Member) -> None:
+        place = self._place(member, member.name)
+        # A header counts too: a million empty files are a bomb as well.
+        self._grow(member, TAR_BLOCK + member.size)
+        if member.kind == "device":
+            raise self._refused(member, "is a device, pipe or socket")
+        if place is None:
+            return
+        self._claim(member, place)
+        path = self.root / place
+        if member.kind == "folder":
+            path.mkdir(parents=True, exist_ok=True)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if member.kind == "file":
+            self._write(member, path)
+        elif member.kind == "hard link":
+            self._copy(member, path)
+        else:
+            self.links[place] = member
+
+    def finish(self) -> int:
+        """Make the symbolic links and return the number of files and links."""
+        for place, member in self.links.items():
+            within = os.path.normpath(place.parent / member.target)
+            if os.path.isabs(member.target) or within.split("/")[0] == "..":  # noqa: PTH117
+                raise self._refused(member, f"links to {member.target!r}, which leaves the folder")
+            (self.root / place).symlink_to(member.target)
+        root = self.root.resolve(strict=True)
+        for place, member in self.links.items():
+            # The text of a target proves little where it passes through other links; what it resolves to does.
+            try:
+                inside = (self.root / place).resolve(strict=True).is_relative_to(root)
+            except (OSError, RuntimeError):  # dangling, a loop, or too long
+                inside = False
+            if not inside:
+                raise self._refused(member, f"links to {member.target!r}, which leaves the folder or does not exist")
+        count = sum(kind != "folder" for kind in self.kinds.values())
+        if count == 0:
+            raise UserError(f"{self.archive} holds no file below {self.subfolder / self.keep}: it is another archive")
+        return count
+
+    def _place(self, member: Member, name: str) -> PurePosixPath | None:
+        """Where a member goes below the folder; None if it is not kept."""
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts:
+            raise self._refused(member, f"has a path that leaves the folder ({name!r})")
+        if not path.is_relative_to(self.subfolder):
+            return None
+        place = path.relative_to(self.subfolder)
+        return place if place.parts and place.is_relative_to(self.keep) else None
+
+    def _claim(self, member: Member, place: PurePosixPath) -> None:
+        for folder in place.parents[:-1]:
+            kind = self.kinds.setdefault(folder, "folder")
+            if kind != "folder":
+                raise self._refused(member, f"lies below {str(folder)!r}, which is a {kind}")
+        before = self.kinds.get(place)
+        if before is not None and not (before == member.kind == "folder"):
+            raise self._refused(member, "occurs twice")
+        self.kinds[place] = member.kind
+
+    def _grow(self, member: Member, count: int) -> None:
+        self.bytes += count
+        if self.bytes > self.limit:
+            raise self._refused(member, f"takes the archive past its declared unpacked size of {self.limit} bytes")
+
+    def _write(self, member: Member, path: Path) -> None:
+        written = 0
+        with path.open("xb") as file:
+            while block := member.content.read(BLOCK_BYTES):
+                written += len(block)
+                if written > member.size:
+                    break
+                file.write(block)
+        if written != member.size:
+            raise self._refused(member, f"does not have its declared size of {member.size} bytes")
+
+    def _copy(self, member: Member, path: Path) -> None:
+        target = self._place(member, member.target)
+        if target is None or self.kinds.get(target) not in ("file", "hard link"):
+            raise self._refused(member, f"is a hard link to {member.target!r}, which is no earlier file of the folder")
+        self._grow(member, (self.root / target).stat().st_size)
+        shutil.copyfile(self.root / target, path)
+
+    def _refused(self, member: Member, reason: str) -> UserError:
+        return UserError(
+            f"{self.archive}: member {member.name!r} {reason}. The archive is unsafe or damaged and nothing of it was "
+            "kept. Get it from a source that you trust, then run again"
+        )
+
+
+@contextmanager
+def _members(archive: Path) -> Iterator[Iterator[Member]]:
+    """An archive's members in their order, the kind of archive told by its first bytes, never by its name."""
+    with archive.open("rb") as file:
+        start = file.read(8)
+    if start.startswith(b"PK"):
+        with zipfile.ZipFile(archive) as opened:
+            yield _zip_members(archive, opened)
+        return
+    with _tar_stream(archive, start) as stream:
+        with tarfile.open(fileobj=stream, mode="r|") as opened:
+            yield _tar_members(opened)
+        # What follows the last member holds the checksum; a cut file shows only there.
+        while stream.read(BLOCK_BYTES):
+            pass
+
+
+@contextmanager
+def _tar_stream(archive: Path, start: bytes) -> Iterator[IO[bytes]]:
+    if start == b"!<arch>\n":
+        with _debian_data(archive) as stream:
+            yield stream
+        return
+    openers = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open, b"\x28\xb5\x2f\xfd": _open_zstd}
+    opener = next((opener for magic, opener in openers.items() if start.startswith(magic)), None)
+    with (opener or _open_plain)(archive, "rb") as stream:
+        yield stream
+
+
+def _open_zstd(archive: Path, _mode: str) -> IO[bytes]:
+    return pyarrow.CompressedInputStream(str(archive), "zstd")
+
+
+def _open_plain(archive: Path, mode: str) -> IO[bytes]:
+    file = archive.open(mode)
+    file.seek(-min(TAR_BLOCK, archive.stat().st_size), os.SEEK_END)
+    if any(file.read()):  # a tar file ends with zeros; tarfile takes one that is cut between members for whole
+        file.close()
+        raise tarfile.ReadError("no tar, zip or Debian archive, or cut short")
+    file.seek(0)
+    return file
+
+
+@contextmanager
+def _debian_data(archive: Path) -> Iterator[IO[bytes]]:
+    if shutil.which("dpkg-deb") is None:
+        raise UserError(f"{archive} is a Debian package, and this machine lacks dpkg-deb to unpack it: install dpkg")
+    with subprocess.Popen(
+        ["dpkg-deb", "--fsys-tarfile", archive], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        try:
+            yield process.stdout
+        except BaseException:
+            process.kill()
+            raise
+        complaint = process.stderr.read().decode(errors="replace").strip()
+        if process.wait() != 0:
+            raise tarfile.ReadError(complaint)
+
+
+def _tar_members(opened: tarfile.TarFile) -> Iterator[Member]:
+    for info in opened:
+        if info.isreg():
+            yield Member(info.name, "file", info.size, content=opened.extractfile(info))
+        elif info.isdir():
+            yield Member(info.name, "folder")
+        elif info.issym():
+            yield Member(info.name, "symbolic link", target=info.linkname)
+        elif info.islnk():
+            yield Member(info.name, "hard link", target=info.linkname)
+        else:
+            yield Member(info.name, "device")
+
+
+def _zip_members(archive: Path, opened: zipfile.ZipFile) -> Iterator[Member]:
+    for info in opened.infolist():
+        kind = stat.S_IFMT(info.external_attr >> 16)
+        if info.flag_bits & 1:
+            raise UserError(f"{archive}: member {info.filename!r} is encrypted. Get the archive from another source")
+        if info.is_dir():
+            yield Member(info.filename, "folder")
+        elif kind == stat.S_IFLNK:
+            yield Member(info.filename, "symbolic link", target=opened.read(info).decode())
+        elif kind in (0, stat.S_IFREG):
+            with opened.open(info) as content:
+                yield Member(info.filename, "file", info.file_size, content=content)
+        else:
+            yield Member(info.filename, "device")
+
+
+def _damaged(archive: Path, error: BaseException) -> UserError:
+    return UserError(f"{archive} is damaged or no archive ({error}). Delete or replace it, then run again")

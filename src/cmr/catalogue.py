@@ -1,0 +1,188 @@
+"""Everything that the configuration names: assets, data sets, views, methods, studies; checked before anything runs."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError, best_match
+
+from cmr.errors import UserError
+
+Settings = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The configuration folder of a checkout, by kind and name.
+
+    Attributes
+    ----------
+    config : the effective `config/config.yaml`, command-line overrides included.
+    assets, datasets, image_views, text_views, methods, studies : name -> settings.
+    """
+
+    config: Settings
+    assets: dict[str, Settings]
+    datasets: dict[str, Settings]
+    image_views: dict[str, Settings]
+    text_views: dict[str, Settings]
+    methods: dict[str, Settings]
+    studies: dict[str, Settings]
+
+    @classmethod
+    def read(cls, root: Path, config: Mapping[str, Any] | None = None) -> Self:
+        """Read and check `root`/config against `root`/workflow/schemas.
+
+        `config` replaces the contents of config/config.yaml. Raises UserError naming the file and key that is wrong.
+        """
+        folder, schemas = root / "config", root / "workflow/schemas"
+
+        def read_one(path: Path, schema: str) -> Settings:
+            value = _read_yaml(path)
+            _check(value, _read_yaml(schemas / f"{schema}.schema.yaml"), str(path.relative_to(root)))
+            return value
+
+        def read_all(kind: str, schema: str) -> dict[str, Settings]:
+            return {path.stem: read_one(path, schema) for path in sorted((folder / kind).glob("*.yaml"))}
+
+        config = dict(config) if config is not None else _read_yaml(folder / "config.yaml")
+        _check(config, _read_yaml(schemas / "config.schema.yaml"), "configuration")
+        catalogue = cls(
+            config=config,
+            assets=read_one(folder / "assets.yaml", "assets"),
+            datasets=read_all("datasets", "dataset"),
+            image_views=read_one(folder / "views/image.yaml", "image_views"),
+            text_views=read_one(folder / "views/text.yaml", "text_views"),
+            methods=read_all("methods", "method"),
+            studies=read_all("studies", "study"),
+        )
+        catalogue._check_references()
+        return catalogue
+
+    def method(self, name: str) -> Settings:
+        """Settings of a method with the configuration's overrides applied.
+
+        Adds `fixed` (hyper-parameter -> value) and `grid` (hyper-parameter -> candidates). An override that is a list
+        gives candidates, any other value is fixed.
+        """
+        settings = self.methods[name]
+        overrides = self.config["methods"].get(name, {})
+        fixed, grid = {}, {}
+        for key, schema in settings["hyperparameters"].items():
+            value = overrides.get(key, schema.get("grid", schema["default"]))
+            if isinstance(value, list) and schema["type"] != "array":
+                grid[key] = value
+            else:
+                fixed[key] = value
+        return settings | {"fixed": fixed, "grid": grid}
+
+    def split(self, dataset: str, name: str) -> Settings:
+        """How a named split is made: `folds` and `seed`."""
+        kind, _, number = name.partition("-")
+        return {"folds": self.datasets[dataset]["splits"][kind]["folds"], "seed": int(number)}
+
+    def splits(self, dataset: str) -> list[str]:
+        """Names of all splits of a data set."""
+        return [
+            f"{kind}-{k}" for kind, settings in self.datasets[dataset]["splits"].items() for k in range(settings["repeats"])
+        ]
+
+    def runs(self, study: str) -> list[dict[str, str]]:
+        """The runs that a study names, each once: dataset, split, image_view, text_view, method."""
+        runs = [
+            {"dataset": dataset, "split": split, "image_view": image_view, "text_view": text_view, "method": method}
+            for block in self.studies[study]["runs"]
+            for dataset in block["datasets"]
+            for split in block["splits"]
+            for image_view in block["image_views"]
+            for text_view in block["text_views"]
+            for method in block["methods"]
+        ]
+        return list({tuple(run.values()): run for run in runs}.values())
+
+    def seeds(self, run: Mapping[str, str]) -> list[int]:
+        """Seeds of a run: all that any study of the configuration folder asks for, so that studies share it."""
+        seeds = {
+            seed
+            for study in self.studies.values()
+            for block in study["runs"]
+            if all(run[name] in block[f"{name}s"] for name in ("dataset", "split", "image_view", "text_view", "method"))
+            for seed in block["seeds"]
+        }
+        return sorted(seeds) or [0]
+
+    def _check_references(self) -> None:
+        for name in self.config["studies"]:
+            _known(name, self.studies, "configuration: studies", "study")
+        for name, overrides in self.config["methods"].items():
+            _known(name, self.methods, "configuration: methods", "method")
+            for key, value in overrides.items():
+                schemas = self.methods[name]["hyperparameters"]
+                _known(key, schemas, f"configuration: methods: {name}", "hyper-parameter")
+                _check_value(value, schemas[key], f"configuration: methods: {name}: {key}")
+        for name, settings in self.methods.items():
+            for key, schema in settings["hyperparameters"].items():
+                for value in (schema["default"], schema.get("grid", [])):
+                    _check_value(value, schema, f"config/methods/{name}.yaml: hyperparameters: {key}")
+        for name, settings in self.datasets.items():
+            for asset in settings["assets"]:
+                _known(asset, self.assets, f"config/datasets/{name}.yaml: assets", "asset")
+        for name, settings in self.image_views.items():
+            _known(settings["weights"], self.assets, f"config/views/image.yaml: {name}: weights", "asset")
+        for name, study in self.studies.items():
+            where = f"config/studies/{name}.yaml: runs"
+            for block in study["runs"]:
+                for dataset in block["datasets"]:
+                    _known(dataset, self.datasets, where, "dataset")
+                    for split in block["splits"]:
+                        _known(split, self.splits(dataset), where, f"split of {dataset}")
+                for kind, known in (
+                    ("image_view", self.image_views),
+                    ("text_view", self.text_views),
+                    ("method", self.methods),
+                ):
+                    for item in block[f"{kind}s"]:
+                        _known(item, known, where, kind.replace("_", " "))
+
+
+def _read_yaml(path: Path) -> Settings:
+    try:
+        return yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+
+
+def _check(value: Any, schema: Settings, where: str) -> None:
+    error = best_match(Draft202012Validator(schema).iter_errors(value))
+    if error is not None:
+        raise UserError(": ".join([where, *map(str, error.absolute_path), _explain(error)]))
+
+
+def _check_value(value: Any, schema: Settings, where: str) -> None:
+    """A hyper-parameter's value, or each of a list of candidates."""
+    candidates = value if isinstance(value, list) and schema["type"] != "array" else [value]
+    for candidate in candidates:
+        _check(candidate, schema, where)
+
+
+def _explain(error: ValidationError) -> str:
+    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
+        known = error.schema.get("properties", {})
+        unknown = [key for key in error.instance if key not in known]
+        return "; ".join(f'unknown key "{key}"{_suggest(key, known)}' for key in unknown)
+    return error.message
+
+
+def _known(name: str, known: Iterable[str], where: str, kind: str) -> None:
+    if name not in (known := list(known)):
+        raise UserError(f'{where}: unknown {kind} "{name}"{_suggest(name, known)}')
+
+
+def _suggest(name: str, known: Iterable[str]) -> str:
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    return f'; did you mean "{close[0]}"?' if close else f"; known are {', '.join(known) or 'none'}"

@@ -1,0 +1,27 @@
+"""Objects named in configuration files: a dotted name, and the options of what it names."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from importlib import import_module
+from typing import Any
+
+from cmr.errors import UserError
+
+
+def load(name: str) -> Any:
+    """The class or function behind a dotted name such as `cmr.methods.linear.cca.CCA`, importing only its own module."""
+    module_name, _, attribute = name.rpartition(".")
+    try:
+        return getattr(import_module(module_name), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f'"{name}" cannot be imported: {error}') from error
+
+
+def build(name: str, options: Mapping[str, Any]) -> Any:
+    """An instance of the dataclass behind a dotted name; an unknown option is refused by name."""
+    cls = load(name)
+    known = [field.name for field in fields(cls)]
+    for option in options:
+        if option not in known:
+            raise UserError(f'{cls.__name__} has no option "{option}"; it has {", ".join(known) or "none"}')
+    return cls(**options)

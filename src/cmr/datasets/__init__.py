@@ -1,0 +1,1 @@
+"""Image-text pairs with labels, normalised to one form whatever their source, and their splits."""

@@ -1,0 +1,28 @@
+"""Tux Paint's stamps: clip art and photographs, each with a caption in many languages.
+
+A pair is a caption file (`*.txt`, whose first line is English) with a PNG of the same name beside it; its class is the
+top folder. Source: the Debian package tuxpaint-stamps-default 2022.06.04, or the upstream archive of that release.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from cmr.datasets.pairs import Pair
+
+
+def read(folders: dict[str, Path], min_pairs: int = 12) -> Iterator[Pair]:
+    """Pairs of all classes with at least `min_pairs`; the asset `tuxpaint_stamps` lies in `folders`."""
+    stamps = folders["tuxpaint_stamps"] / "stamps"
+    captions = [path for path in sorted(stamps.rglob("*.txt")) if path.with_suffix(".png").exists()]
+    sizes = Counter(path.relative_to(stamps).parts[0] for path in captions)
+    for path in captions:
+        name = path.relative_to(stamps)
+        if sizes[name.parts[0]] >= min_pairs:
+            lines = path.read_text("utf-8").splitlines()
+            yield Pair(
+                id=name.with_suffix("").as_posix(),
+                image=path.with_suffix(".png"),
+                text=lines[0].strip() if lines else "",
+                labels=(name.parts[0],),
+            )

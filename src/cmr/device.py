@@ -1,0 +1,21 @@
+"""Which device torch computes on."""
+
+import torch
+
+from cmr.errors import UserError
+
+
+def resolve_device(name: str) -> torch.device:
+    """`auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:1`; raises UserError for a device that this machine lacks."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, index = name.partition(":")
+    if name == "cpu":
+        return torch.device("cpu")
+    if kind != "cuda" or not (index.isdigit() or name == "cuda"):
+        raise UserError(f'device "{name}" is unknown; give auto, cpu, cuda or cuda:<number>')
+    count = torch.cuda.device_count()
+    if int(index or 0) >= count:
+        have = f"has {count} (cuda:0 to cuda:{count - 1})" if count else "has none that torch can use"
+        raise UserError(f'device "{name}" was asked for, but this machine {have}; give auto or cpu')
+    return torch.device(name)

@@ -1,0 +1,121 @@
+"""All scores of a model: four retrieval tasks, their metrics and their precision-recall curves."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from cmr.datasets.pairs import label_matrix
+from cmr.errors import UserError
+from cmr.metrics import (
+    RECALL_LEVELS,
+    Places,
+    average_precision,
+    average_precision_at,
+    place_blocks,
+    precision_at,
+    precision_at_recall,
+    recall_at,
+)
+from cmr.retrieval import Similarity
+
+TASKS = ("img2txt", "txt2img", "img2all", "txt2all")
+PARTS = ("valid", "test")
+
+
+def evaluate(
+    images: ArrayLike, texts: ArrayLike, labels: ArrayLike, similarity: Similarity
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Score the embeddings of one part on every task, as means over queries.
+
+    The gallery of `img2txt` is all texts, of `txt2img` all images; of `img2all` and `txt2all` it is all texts and all
+    images but the query itself, whose paired other side stays. Items are relevant that share a label with the query.
+
+    Parameters
+    ----------
+    images, texts : (n, k); row i of both is one pair.
+    labels : (n, c) bool, multi-hot.
+
+    Returns
+    -------
+    scores : columns task, metric, value. Metrics: `map_all`, `map_at_50_hits`, `map_at_50_min`, `precision_at_1`, `_5`,
+        `_10`, `recall_at_1`, `_5`, `_10`; defined in `cmr.metrics`.
+    curves : columns task, recall (0.01, 0.02 ... 1), precision.
+    """
+    labels = np.asarray(labels, dtype=bool)
+    scores, curves = [], []
+    for task in TASKS:
+        blocks = [(_metrics(p), precision_at_recall(p)) for p in _places(task, images, texts, labels, similarity)]
+        means = pd.concat([metrics for metrics, _ in blocks]).mean()
+        scores.append(pd.DataFrame({"task": task, "metric": means.index, "value": means.to_numpy()}))
+        curve = np.concatenate([precision for _, precision in blocks]).mean(axis=0)
+        curves.append(pd.DataFrame({"task": task, "recall": RECALL_LEVELS, "precision": curve}))
+    return pd.concat(scores, ignore_index=True), pd.concat(curves, ignore_index=True)
+
+
+def evaluate_run(
+    embeddings: Mapping[str, NDArray], attributes: Mapping[str, Any], pairs: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Score the embeddings of a run, all its seeds, on the valid and the test part.
+
+    Parameters
+    ----------
+    embeddings : for each part `<part>/ids` (n,), and for each seed `<seed>/<part>/images` and `.../texts` (n, k).
+    attributes : `similarity` and `seeds`.
+    pairs : the data set's table, with the labels of every id.
+
+    Returns
+    -------
+    scores : columns seed, part, task, metric, value.
+    curves : columns seed, part, task, recall, precision; of the test part only.
+    """
+    known = set(pairs["id"])
+    scores, curves = [], []
+    for part in PARTS:
+        ids = embeddings[f"{part}/ids"]
+        if unknown := [item for item in ids if item not in known]:
+            raise UserError(
+                f"{len(unknown)} items of the {part} part, the first is {unknown[0]!r}, are not in the data set: "
+                "the embeddings were made from other data"
+            )
+        labels = label_matrix(pairs, ids)
+        for seed in attributes["seeds"]:
+            images, texts = (embeddings[f"{seed}/{part}/{side}"] for side in ("images", "texts"))
+            part_scores, part_curves = evaluate(images, texts, labels, attributes["similarity"])
+            scores.append(_labelled(part_scores, seed, part))
+            if part == "test":
+                curves.append(_labelled(part_curves, seed, part))
+    return pd.concat(scores, ignore_index=True), pd.concat(curves, ignore_index=True)
+
+
+def _places(
+    task: str, images: ArrayLike, texts: ArrayLike, labels: NDArray[np.bool_], similarity: Similarity
+) -> Iterator[Places]:
+    queries, others = (images, texts) if task.startswith("img") else (texts, images)
+    if not task.endswith("all"):
+        return place_blocks(queries, others, labels, labels, similarity)
+    # The query's own side comes first, so that a query is its own number in the gallery.
+    own = np.arange(len(labels))
+    gallery = np.concatenate([queries, others])
+    return place_blocks(queries, gallery, labels, np.concatenate([labels, labels]), similarity, own)
+
+
+def _metrics(places: Places) -> pd.DataFrame:
+    """A row a query, a column a metric."""
+    return pd.DataFrame(
+        {
+            "map_all": average_precision(places),
+            "map_at_50_hits": average_precision_at(places, 50, "hits"),
+            "map_at_50_min": average_precision_at(places, 50, "min"),
+        }
+        | {f"precision_at_{k}": precision_at(places, k) for k in (1, 5, 10)}
+        | {f"recall_at_{k}": recall_at(places, k) for k in (1, 5, 10)}
+    )
+
+
+def _labelled(table: pd.DataFrame, seed: int, part: str) -> pd.DataFrame:
+    table.insert(0, "seed", seed)
+    table.insert(1, "part", part)
+    return table

@@ -1,0 +1,235 @@
+"""Retrieval metrics of rankings with ties, each as its exact expectation over all orders of the tied items.
+
+Everything follows from where the relevant items stand. `place` notes for each of them how many items score higher and
+how many equally; the metrics are functions of that (McSherry and Najork, "Computing information retrieval performance
+measures efficiently in the presence of tied scores", ECIR 2008). No sort of positions is needed, only of values.
+
+A query without relevant items scores 0 under every metric and is not dropped.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import digamma, gammaln
+
+from cmr.errors import UserError
+from cmr.retrieval import BLOCK_BYTES, Similarity, score_blocks
+
+Normaliser = Literal["hits", "min", "all"]
+Values = NDArray[np.float64]
+
+RECALL_LEVELS = np.arange(1, 101) / 100
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the relevant items of n_q queries stand: one entry a (query, relevant item), by query, then best first.
+
+    A tie group is the set of items that score equally; a single item is a group of one.
+    """
+
+    queries: int  # n_q
+    query: NDArray[np.intp]  # which query
+    above: NDArray[np.intp]  # items that score higher
+    tied: NDArray[np.intp]  # items in the tie group, itself included
+    relevant_above: NDArray[np.intp]  # relevant items that score higher
+    relevant_tied: NDArray[np.intp]  # relevant items in the tie group, itself included
+
+    @property
+    def relevant(self) -> NDArray[np.intp]:
+        """(n_q,) relevant items of each query."""
+        return np.bincount(self.query, minlength=self.queries)
+
+    def total(self, value: Values) -> Values:
+        """(n_q,) sum of a value of each relevant item over a query's."""
+        return np.bincount(self.query, weights=value, minlength=self.queries)
+
+
+def place(scores: ArrayLike, relevance: ArrayLike) -> Places:
+    """Find the relevant items in the rankings by `scores` (n_q, n_g), higher first; `relevance` (n_q, n_g) bool.
+
+    An item that scores -inf is not in that query's gallery and must not be marked relevant.
+    """
+    scores, relevance = np.asarray(scores), np.asarray(relevance, dtype=bool)
+    if scores.shape != relevance.shape:
+        raise ValueError(f"scores have shape {scores.shape}, relevance has {relevance.shape}")
+    cost = -scores
+    rows = [_place_row(row[marks], values) for row, marks, values in zip(cost, relevance, np.sort(cost), strict=True)]
+    query = np.repeat(np.arange(len(rows)), [len(above) for above, _ in rows])
+    above, tied = (np.concatenate(column) for column in zip(*rows, strict=True))
+
+    # The relevant items of one tie group are a run of entries with the same query and the same number above.
+    first = np.ones(len(query), dtype=bool)
+    first[1:] = (query[1:] != query[:-1]) | (above[1:] != above[:-1])
+    start = np.flatnonzero(first)
+    length = np.diff(start, append=len(query))
+    entries_before = np.searchsorted(query, np.arange(len(rows)))
+    relevant_above = np.repeat(start - entries_before[query[start]], length)
+    return Places(len(rows), query, above, tied, relevant_above, np.repeat(length, length))
+
+
+def average_precision(places: Places) -> Values:
+    """(n_q,) average precision over the whole ranking."""
+    p = places
+    share = _precision_sum(p.above, p.tied, p.relevant_above, p.relevant_tied) / p.relevant_tied
+    return _ratio(p.total(share), p.relevant)
+
+
+def average_precision_at(places: Places, cutoff: int, normaliser: Normaliser) -> Values:
+    """(n_q,) average precision at a cut-off: the precisions at the relevant items inside the top R, summed and divided.
+
+    Parameters
+    ----------
+    cutoff : R.
+    normaliser :
+        what the sum is divided by: `hits`, the relevant items inside the top R, random when a tie group reaches over R;
+        `min`, the lesser of R and the query's relevant items; `all`, the query's relevant items.
+    """
+    if normaliser not in get_args(Normaliser):
+        raise UserError(f'unknown normaliser "{normaliser}"; it is one of {", ".join(get_args(Normaliser))}')
+    p, relevant = _head(places, cutoff), places.relevant
+    inside = p.above + p.tied <= cutoff
+    share = _precision_sum(p.above, p.tied, p.relevant_above, p.relevant_tied) / p.relevant_tied
+    total = p.total(np.where(inside, share, 0.0))
+
+    # At most one tie group of a query reaches over the cut-off: only `slots` of its `tied` items come inside.
+    over, first = np.unique(p.query[~inside], return_index=True)
+    item = np.flatnonzero(~inside)[first]
+    above, tied, relevant_above, relevant_tied = (
+        column[item, None] for column in (p.above, p.tied, p.relevant_above, p.relevant_tied)
+    )
+    slots = cutoff - above
+    # Given how many relevant items come inside, they stand there in a random order; their number is hypergeometric.
+    number = np.arange(cutoff + 1)
+    chance = _hypergeometric(number, tied, relevant_tied, slots)
+    total_over = total[over, None] + _precision_sum(above, slots, relevant_above, number)
+
+    if normaliser == "hits":
+        result = _ratio(total, p.total(inside))
+        result[over] = (chance * _ratio(total_over, relevant_above + number)).sum(axis=1)
+        return result
+    total[over] = (chance * total_over).sum(axis=1)
+    return _ratio(total, np.minimum(cutoff, relevant) if normaliser == "min" else relevant)
+
+
+def precision_at(places: Places, k: int) -> Values:
+    """(n_q,) relevant items in the top k, divided by k, also where the gallery has fewer than k items."""
+    return _hits(places, k) / k
+
+
+def recall_at(places: Places, k: int) -> Values:
+    """(n_q,) share of a query's relevant items that the top k holds."""
+    return _ratio(_hits(places, k), places.relevant)
+
+
+def precision_at_recall(places: Places) -> Values:
+    """(n_q, 100) precision where 1 %, 2 % ... 100 % of a query's relevant items are found; not interpolated.
+
+    That is at the position where the expected number of relevant items so far reaches the wanted share, rounded up to
+    whole items. Inside a tie group the expectation grows linearly, so the position may be a fraction, and a ranking
+    with all items tied has, at each level, the precision of the whole gallery.
+    """
+    p = places
+    relevant = p.relevant
+    some = np.flatnonzero(relevant)
+    wanted = -(-np.arange(1, 101) * relevant[some, None] // 100)  # rounded up, in whole numbers
+    item = (np.cumsum(relevant) - relevant)[some, None] + wanted - 1
+    within = (wanted - p.relevant_above[item]) * p.tied[item] / p.relevant_tied[item]
+    result = np.zeros((p.queries, 100))
+    result[some] = wanted / (p.above[item] + within)
+    return result
+
+
+def place_blocks(
+    queries: ArrayLike,
+    gallery: ArrayLike,
+    query_labels: ArrayLike,
+    gallery_labels: ArrayLike,
+    similarity: Similarity,
+    own: NDArray[np.integer] | None = None,
+    block_bytes: int = BLOCK_BYTES,
+) -> Iterator[Places]:
+    """Rank a gallery for each query and find the relevant items, which share at least one label with the query.
+
+    Embeddings, `own` and `block_bytes` as in `cmr.retrieval.score_blocks`; labels (n_q, c) and (n_g, c) bool.
+    """
+    query_labels, gallery_labels = (np.asarray(labels, dtype=np.float32) for labels in (query_labels, gallery_labels))
+    for side, rows, labels in (("queries", queries, query_labels), ("gallery", gallery, gallery_labels)):
+        if len(rows) != len(labels):
+            raise UserError(f"{side}: {len(rows)} embeddings but {len(labels)} rows of labels")
+    for block, scores in score_blocks(queries, gallery, similarity, own, block_bytes):
+        relevance = query_labels[block] @ gallery_labels.T > 0
+        if own is not None:
+            relevance[np.arange(len(relevance)), own[block]] = False
+        yield place(scores, relevance)
+
+
+def bimodal_map(images: ArrayLike, texts: ArrayLike, labels: ArrayLike, similarity: Similarity) -> float:
+    """Mean of image-to-text and text-to-image mAP over all, of n pairs: the score by which methods select and stop.
+
+    images, texts : (n, k) embeddings; labels : (n, c) bool, multi-hot.
+    """
+
+    def mean_average_precision(queries: ArrayLike, gallery: ArrayLike) -> float:
+        blocks = place_blocks(queries, gallery, labels, labels, similarity)
+        return float(np.concatenate([average_precision(places) for places in blocks]).mean())
+
+    return (mean_average_precision(images, texts) + mean_average_precision(texts, images)) / 2
+
+
+def _place_row(found: NDArray, ordered: NDArray) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """`above` and `tied` of one query, from the costs of its relevant items and all costs in ascending order."""
+    found = np.sort(found)
+    above = ordered.searchsorted(found, "left")
+    tied = np.ones_like(above)
+    # Few items are tied as a rule: a group's size is searched where the next item costs as much.
+    t = np.flatnonzero(ordered.take(above + 1, mode="clip") == found)
+    if len(t):
+        tied[t] = ordered.searchsorted(found[t], "right") - above[t]
+    return above, tied
+
+
+def _head(places: Places, cutoff: int) -> Places:
+    """The relevant items of which some order of the ties puts at least one inside the top `cutoff`."""
+    kept = places.above < cutoff
+    columns = (places.query, places.above, places.tied, places.relevant_above, places.relevant_tied)
+    return Places(places.queries, *(column[kept] for column in columns))
+
+
+def _precision_sum(above: NDArray, size: NDArray, relevant_above: NDArray, relevant: NDArray) -> Values:
+    """Expected sum of the precisions at the `relevant` items of a tie group of `size`, over its random orders.
+
+    Place j = 1 ... m of the group holds a relevant item with chance c/m, and then 1 + (j - 1)(c - 1)/(m - 1) of them
+    have been found in the group so far (McSherry and Najork 2008).
+    """
+    inverse = 1 / (above + 1)  # sum of 1/(above + j) over j
+    several = size > 1
+    inverse[several] = digamma((above + size + 1)[several]) - digamma((above + 1)[several])
+    later = size - (above + 1) * inverse  # sum of (j - 1)/(above + j) over j
+    growth = (relevant - 1) / np.maximum(size - 1, 1)
+    return relevant / size * ((relevant_above + 1) * inverse + growth * later)
+
+
+def _hits(places: Places, k: int) -> Values:
+    """Expected relevant items in the top k: a tie group that reaches over k is there in proportion."""
+    return places.total(np.clip((k - places.above) / places.tied, 0.0, 1.0))
+
+
+def _hypergeometric(count: NDArray, population: NDArray, marked: NDArray, draws: NDArray) -> Values:
+    """Chance of `count` marked items among `draws` of a population."""
+
+    def log_choose(n: NDArray, k: NDArray) -> Values:
+        return gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
+
+    possible = (count <= marked) & (count <= draws) & (draws - count <= population - marked)
+    x = np.where(possible, count, np.maximum(0, draws - population + marked))
+    log_chance = log_choose(marked, x) + log_choose(population - marked, draws - x) - log_choose(population, draws)
+    return np.where(possible, np.exp(log_chance), 0.0)
+
+
+def _ratio(numerator: NDArray, denominator: NDArray) -> Values:
+    """0/0 is 0: no relevant item, nothing found."""
+    return numerator / np.where(denominator == 0, 1, denominator)

@@ -1,0 +1,1 @@
+"""Views: one modality of a data set as vectors."""

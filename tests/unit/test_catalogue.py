@@ -1,0 +1,133 @@
+"""Configuration: a typo is an error that names file and key, before anything runs."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cmr.catalogue import Catalogue
+from cmr.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def root(tmp_path):
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    shutil.copytree(ROOT / "workflow/schemas", tmp_path / "workflow/schemas")
+    return tmp_path
+
+
+def edit(path, change):
+    settings = yaml.safe_load(path.read_text())
+    change(settings)
+    path.write_text(yaml.safe_dump(settings))
+
+
+def config(**changes):
+    return yaml.safe_load((ROOT / "config/config.yaml").read_text()) | changes
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "message"),
+    [
+        (
+            "methods/cca.yaml",
+            lambda s: s.update(implementatoin=s.pop("implementation")),
+            r'config/methods/cca\.yaml: .*unknown key "implementatoin"; did you mean "implementation"',
+        ),
+        (
+            "methods/cca.yaml",
+            lambda s: s["hyperparameters"]["ridge"].update(grid=[-1.0]),
+            r"config/methods/cca\.yaml: hyperparameters: ridge: -1\.0 is less than the minimum",
+        ),
+        (
+            "datasets/tuxpaint_stamps.yaml",
+            lambda s: s.update(assets=["tuxpaint_stamp"]),
+            r'datasets/tuxpaint_stamps\.yaml: assets: unknown asset "tuxpaint_stamp"; did you mean "tuxpaint_stamps"',
+        ),
+        (
+            "datasets/tuxpaint_stamps.yaml",
+            lambda s: s.update(on_bad_item="ignore"),
+            r"datasets/tuxpaint_stamps\.yaml: on_bad_item: 'ignore' is not one of \['stop', 'drop'\]",
+        ),
+        (
+            "views/image.yaml",
+            lambda s: s["vgg16_fc7"].update(batch=3),
+            r'config/views/image\.yaml: vgg16_fc7: unknown key "batch"; did you mean "batch_size"',
+        ),
+        (
+            "studies/quickstart.yaml",
+            lambda s: s["runs"][0].update(methods=["cca", "sn"]),
+            r'config/studies/quickstart\.yaml: runs: unknown method "sn"; did you mean "sm"',
+        ),
+        (
+            "studies/quickstart.yaml",
+            lambda s: s["runs"][0].update(splits=["random-5"]),
+            r'unknown split of tuxpaint_stamps "random-5"; did you mean "random-\d"',
+        ),
+        (
+            "studies/quickstart.yaml",
+            lambda s: s["runs"][0].update(image_views=["alexnet"]),
+            r'unknown image view "alexnet"; did you mean "alexnet_fc7"',
+        ),
+        (
+            "studies/quickstart.yaml",
+            lambda s: s["runs"][0].update(datasets=["wiki"]),
+            r'unknown dataset "wiki"; known are tuxpaint_stamps',
+        ),
+    ],
+)
+def test_typo_names_file_key_and_remedy(root, file, change, message):
+    edit(root / "config" / file, change)
+    with pytest.raises(UserError, match=message):
+        Catalogue.read(root)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"studys": ["quickstart"]}, 'configuration: unknown key "studys"; did you mean "studies"'),
+        ({"studies": ["quikstart"]}, 'studies: unknown study "quikstart"; did you mean "quickstart"'),
+        ({"device": "gpu"}, "device: 'gpu' does not match"),
+        ({"methods": {"ccca": {}}}, 'unknown method "ccca"; did you mean "cca"'),
+        ({"methods": {"cca": {"rigde": 1.0}}}, 'methods: cca: unknown hyper-parameter "rigde"; did you mean "ridge"'),
+        ({"methods": {"cca": {"ridge": "big"}}}, "methods: cca: ridge: 'big' is not of type 'number'"),
+        ({"methods": {"cca": {"n_components": [5, 0]}}}, "cca: n_components: 0 is less than the minimum of 1"),
+    ],
+)
+def test_wrong_override_is_refused(changes, message):
+    with pytest.raises(UserError, match=message):
+        Catalogue.read(ROOT, config(**changes))
+
+
+def test_broken_yaml_names_the_file(root):
+    (root / "config/views/text.yaml").write_text("bow: [")
+    with pytest.raises(UserError, match=r"text\.yaml cannot be read"):
+        Catalogue.read(root)
+
+
+def test_override_fixes_a_value_or_gives_candidates():
+    catalogue = Catalogue.read(ROOT, config(methods={"cca": {"ridge": 0.5, "n_components": [3, 4]}}))
+    settings = catalogue.method("cca")
+    assert settings["fixed"] == {"ridge": 0.5}
+    assert settings["grid"]["n_components"] == [3, 4]
+    assert settings["grid"]["power"] == catalogue.methods["cca"]["hyperparameters"]["power"]["grid"]
+
+
+def test_runs_are_each_named_once(root):
+    edit(root / "config/studies/quickstart.yaml", lambda s: s["runs"].append(s["runs"][0]))
+    runs = Catalogue.read(root).runs("quickstart")
+    assert len(runs) == len({tuple(run.values()) for run in runs}) == 25
+
+
+def test_run_has_the_seeds_of_all_studies_that_share_it(root):
+    study = yaml.safe_load((root / "config/studies/quickstart.yaml").read_text())
+    study["runs"] = [study["runs"][0] | {"methods": ["sm"], "seeds": [4, 1]}]
+    study.pop("gallery", None)
+    (root / "config/studies/other.yaml").write_text(yaml.safe_dump(study))
+    catalogue = Catalogue.read(root)
+    runs = {run["method"]: run for run in catalogue.runs("quickstart")}
+    assert catalogue.seeds(runs["sm"]) == [0, 1, 4]
+    assert catalogue.seeds(runs["cca"]) == [0]

@@ -1,0 +1,45 @@
+"""The two environments carry the same pins, and every direct dependency is pinned."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+
+
+def name_of(requirement):
+    return re.match(r"[A-Za-z0-9._-]+", requirement)[0].lower().replace("_", "-")
+
+
+def pinned():
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def test_every_line_is_one_exact_pin():
+    assert [line for line in pinned() if not re.match(r"[A-Za-z0-9._-]+==[0-9][^ ;]*( ; .+)?$", line)] == []
+
+
+def test_every_direct_dependency_is_pinned():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    direct = project["dependencies"] + [r for extra in project["optional-dependencies"].values() for r in extra]
+    assert {name_of(r) for r in direct} - {name_of(r) for r in pinned()} == set()
+
+
+def test_installed_versions_are_the_pinned_ones():
+    from importlib.metadata import version
+
+    for line in pinned():
+        name, _, rest = line.partition("==")
+        if ";" not in rest:
+            assert version(name) == rest, name
+
+
+def test_conda_installs_the_same_pins():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    pip = next(item["pip"] for item in environment["dependencies"] if isinstance(item, dict))
+    assert "--requirement requirements.txt" in pip
+    # Conda brings Python and pip alone: any other package would be a second set of pins.
+    assert [item for item in environment["dependencies"] if isinstance(item, str)] == ["python=3.11", "pip"]

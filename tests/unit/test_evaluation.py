@@ -1,0 +1,151 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cmr import store
+from cmr.errors import UserError
+from cmr.evaluation import TASKS, evaluate
+from cmr.metrics import bimodal_map
+
+ROOT = Path(__file__).parents[2]
+METRICS = ["map_all", "map_at_50_hits", "map_at_50_min"] + [
+    f"{m}_at_{k}" for m in ("precision", "recall") for k in (1, 5, 10)
+]
+
+
+@pytest.fixture
+def part():
+    rng = np.random.default_rng(0)
+    return *rng.normal(size=(2, 60, 5)), rng.random((60, 4)) < 0.4
+
+
+def value(scores, task, metric):
+    return scores.set_index(["task", "metric"]).loc[(task, metric), "value"]
+
+
+def test_every_task_has_every_metric_and_a_curve(part):
+    scores, curves = evaluate(*part, "cosine")
+    assert list(scores.columns) == ["task", "metric", "value"]
+    assert scores.groupby("task", sort=False)["metric"].apply(list).to_dict() == dict.fromkeys(TASKS, METRICS)
+    assert list(curves.columns) == ["task", "recall", "precision"]
+    for task in TASKS:
+        np.testing.assert_allclose(curves.loc[curves["task"] == task, "recall"], np.arange(1, 101) / 100)
+    for values in (scores["value"], curves["precision"]):
+        assert values.between(0, 1).all()
+
+
+def test_all_modal_galleries_hold_everything_but_the_query(part):
+    """Against galleries put together one query at a time, in another order."""
+    images, texts, labels = part
+    scores, _ = evaluate(*part, "cosine")
+    for task, queries, others in (("img2all", images, texts), ("txt2all", texts, images)):
+        expected = []
+        for i in range(len(queries)):
+            gallery = np.concatenate([others, np.delete(queries, i, axis=0)])
+            relevance = (np.concatenate([labels, np.delete(labels, i, axis=0)]) & labels[i]).any(axis=1)
+            cosine = gallery @ queries[i] / np.linalg.norm(gallery, axis=1)
+            ranking = relevance[np.argsort(-cosine)]
+            precision = np.cumsum(ranking) / np.arange(1, len(ranking) + 1)
+            expected.append(precision[ranking].mean() if ranking.any() else 0)
+        assert value(scores, task, "map_all") == pytest.approx(np.mean(expected))
+
+
+def test_only_the_paired_side_is_found_where_each_pair_is_its_own_class():
+    rng = np.random.default_rng(1)
+    items = rng.normal(size=(12, 20))
+    scores, curves = evaluate(items, items, np.eye(12, dtype=bool), "euclidean")
+    # A query that stood in its own gallery would tie with its other side, and recall could not be 1 at the first place.
+    for task in TASKS:
+        for metric in ("map_all", "precision_at_1", "recall_at_1"):
+            assert value(scores, task, metric) == 1
+    np.testing.assert_array_equal(curves["precision"], 1)
+
+
+def test_a_constant_embedding_scores_as_a_random_ranking():
+    n, classes = 60, 3
+    labels = np.eye(classes, dtype=bool)[np.arange(n) % classes]
+    scores, curves = evaluate(np.ones((n, 4)), np.ones((n, 4)), labels, "cosine")
+    for task in TASKS:
+        size, relevant = (2 * n - 1, 2 * n // classes - 1) if task.endswith("all") else (n, n // classes)
+        harmonic = (1 / np.arange(1, size + 1)).sum()
+        expected = (relevant - 1) / (size - 1) + (size - relevant) / (size * (size - 1)) * harmonic
+        assert value(scores, task, "map_all") == pytest.approx(expected)
+        assert value(scores, task, "precision_at_5") == pytest.approx(relevant / size)
+        assert value(scores, task, "recall_at_5") == pytest.approx(5 / size)
+        np.testing.assert_allclose(curves.loc[curves["task"] == task, "precision"], relevant / size)
+
+
+def test_swapping_the_modalities_swaps_the_tasks(part):
+    images, texts, labels = part
+    swapped = {"img2txt": "txt2img", "txt2img": "img2txt", "img2all": "txt2all", "txt2all": "img2all"}
+    there, back = evaluate(images, texts, labels, "cosine"), evaluate(texts, images, labels, "cosine")
+    for table, other, keys in zip(there, back, (["task", "metric"], ["task", "recall"]), strict=True):
+        renamed = other.assign(task=other["task"].map(swapped))
+        pd.testing.assert_frame_equal(table, table[keys].merge(renamed, on=keys))
+
+
+def test_selection_sees_the_score_that_is_reported(part):
+    scores, _ = evaluate(*part, "correlation")
+    reported = (value(scores, "img2txt", "map_all") + value(scores, "txt2img", "map_all")) / 2
+    assert bimodal_map(*part, "correlation") == pytest.approx(reported, rel=1e-14)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Embeddings of two seeds; the first is perfect, the second is constant."""
+    rng = np.random.default_rng(2)
+    ids = [f"item{i}" for i in range(30)]
+    labels = [["cat"] if i % 2 else ["cat", "dog"] if i % 4 else ["dog"] for i in range(30)]
+    pairs = pd.DataFrame({"id": ids, "image": "", "text": "", "labels": labels})
+    store.write_table(tmp_path / "pairs.parquet", pairs, {"classes": ["cat", "dog"]})
+    arrays = {}
+    for part, chosen in {"valid": rng.permutation(30)[:10], "test": rng.permutation(30)[:18]}.items():
+        points = np.array([["cat" in labels[i], "dog" in labels[i]] for i in chosen], dtype=np.float32)
+        arrays[f"{part}/ids"] = np.array(ids)[chosen]
+        for side in ("images", "texts"):
+            arrays[f"0/{part}/{side}"] = points
+            arrays[f"7/{part}/{side}"] = np.ones_like(points)
+    store.write_arrays(tmp_path / "embeddings.h5", arrays, {"similarity": "cosine", "seeds": [0, 7]})
+    return tmp_path
+
+
+def script(folder):
+    options = {"embeddings": "embeddings.h5", "pairs": "pairs.parquet", "metrics": "m.parquet", "curves": "c.parquet"}
+    arguments = [part for name, file in options.items() for part in (f"--{name}", folder / file)]
+    return subprocess.run(
+        [sys.executable, ROOT / "scripts/evaluate.py", *arguments], capture_output=True, text=True, check=False
+    )
+
+
+def test_the_script_scores_every_seed_on_its_own_labels(run):
+    assert script(run).stderr == ""
+    scores, curves = store.read_table(run / "m.parquet"), store.read_table(run / "c.parquet")
+    assert list(scores.columns) == ["seed", "part", "task", "metric", "value"]
+    assert list(curves.columns) == ["seed", "part", "task", "recall", "precision"]
+    assert len(scores) == 2 * 2 * 4 * len(METRICS)
+    assert len(curves) == 2 * 4 * 100
+    assert set(curves["part"]) == {"test"}
+    # Points that share a label have a cosine above 0, all others 0: only labels in the order of the ids give 1.
+    maps = scores[scores["metric"] == "map_all"].set_index(["seed", "part", "task"])["value"]
+    np.testing.assert_array_equal(maps.loc[0], 1)
+    assert (maps.loc[7] < 0.95).all()
+
+
+def test_items_of_another_data_set_are_refused(run):
+    pairs = store.read_table(run / "pairs.parquet")
+    store.write_table(run / "pairs.parquet", pairs[:3], {"classes": ["cat", "dog"]})
+    result = script(run)
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: ")
+    assert "items of the valid part, the first is 'item" in result.stderr
+    assert not list(run.glob("[mc].parquet"))
+
+
+def test_a_side_of_another_length_is_refused(part):
+    images, texts, labels = part
+    with pytest.raises(UserError, match="gallery: 59 embeddings but 60 rows of labels"):
+        evaluate(images, texts[1:], labels, "cosine")

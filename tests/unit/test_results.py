@@ -1,0 +1,141 @@
+import copy
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from cmr import store
+from cmr.errors import UserError
+from cmr.results import Run, Study, metric_title
+from tests.made_study import CONFIG, VALUES, made_study, write_runs
+
+SPEC = {"metric": "map_all", "tasks": ["img2txt", "txt2img", "mean"]}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    return made_study(tmp_path_factory.mktemp("study"))
+
+
+def test_collected_files_do_not_depend_on_the_order_of_the_runs(tmp_path):
+    folders = [tmp_path / name for name in ("forward", "backward")]
+    for folder, reverse in zip(folders, (False, True), strict=True):
+        made_study(folder, reverse=reverse)
+    for name in ("results.csv", "curves.parquet", "history.parquet", "study.json"):
+        forward, backward = ((folder / "study" / name).read_bytes() for folder in folders)
+        assert forward == backward, name
+
+
+def test_results_hold_every_score_once_with_its_run(study):
+    scores = study.scores
+    assert list(scores) == "study dataset split image_view text_view method seed part task metric value".split()
+    assert len(scores) == 3 * 3 * 2 * 4 * 2  # methods, splits, parts, tasks, metrics
+    cell = scores.query("method == 'cca' and split == 'random-1' and part == 'test' and metric == 'map_all'")
+    assert cell.set_index("task")["value"].to_dict() == {
+        "img2txt": 0.52,
+        "txt2img": 0.62,
+        "img2all": 0.52,
+        "txt2all": 0.52,
+    }
+
+
+def test_seeds_that_only_other_studies_ask_for_are_left_out(study):
+    assert set(study.scores["seed"]) == {0}
+
+
+def test_a_seed_that_a_run_lacks_is_named(tmp_path):
+    config = copy.deepcopy(CONFIG)
+    config["runs"][0]["seeds"] = [0, 3]
+    with pytest.raises(UserError, match=r"random-0.*metrics\.parquet has no scores of seed 3"):
+        made_study(tmp_path, config=config)
+
+
+def test_a_score_that_is_no_number_stops_the_collection(tmp_path):
+    with pytest.raises(UserError, match=r"random-1/pixels\+bow/cca: map_all of img2all is not a number"):
+        made_study(tmp_path, values=VALUES | {"cca": (0.5, np.nan, 0.5)})
+
+
+def test_interval_is_students_over_the_splits(study):
+    row = study.summary(SPEC).set_index(["method", "task"]).loc[("acmr", "txt2img")]
+    values = np.array(VALUES["acmr"]) + 0.1
+    low, high = stats.t.interval(0.95, df=2, loc=values.mean(), scale=stats.sem(values))
+    assert (row["mean"], row["low"], row["high"], row["n"]) == pytest.approx((values.mean(), low, high, 3), abs=1e-9)
+
+
+def test_mean_is_taken_within_each_split(study):
+    summary = study.summary(SPEC).set_index(["method", "task"])
+    values = np.array(VALUES["cca"]) + 0.05
+    low, high = stats.t.interval(0.95, df=2, loc=values.mean(), scale=stats.sem(values))
+    assert summary.loc[("cca", "mean"), ["mean", "low", "high"]].tolist() == pytest.approx([values.mean(), low, high])
+
+
+def test_dataset_facts_count_pairs_and_parts(study):
+    made = study.facts["datasets"]["made"]
+    assert made["pairs"] == 45
+    assert made["classes"] == {"bird & co": 15, "fish": 15, "tree": 15}
+    assert made["splits"]["random-0"] == {"train": 9, "valid": 9, "test": 27}
+
+
+def test_infeasible_candidates_are_counted_apart(study):
+    (run,) = [r for r in study.facts["runs"] if (r["method"], r["split"]) == ("cca", "random-0")]
+    assert (run["candidates"], run["infeasible"], run["chosen"]) == (2, 1, {"n_components": 4})
+
+
+def test_history_of_closed_forms_is_empty_and_keeps_its_columns(tmp_path):
+    study = made_study(tmp_path, values={"cca": VALUES["cca"]})
+    assert len(study.history) == 0
+    assert list(study.history)[-3:] == ["step", "quantity", "value"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (
+            {"metric": "map_al", "tasks": ["img2txt"]},
+            'no run reports the metric "map_al"; there are map_all, precision_at_1',
+        ),
+        ({"metric": "map_all", "tasks": ["img2text"]}, "no run reports the task img2text"),
+        (
+            {"metric": "map_all", "tasks": ["img2txt"], "text_view": "lda"},
+            "0 data sets with view pairs fit text_view lda",
+        ),
+    ],
+)
+def test_a_spec_that_fits_no_result_is_refused_by_name(study, spec, message):
+    with pytest.raises(UserError, match=message):
+        study.scores_of(spec)
+
+
+def test_an_unknown_table_is_refused_with_those_that_exist(study):
+    with pytest.raises(UserError, match='no table "maps"; it has map_all'):
+        study.item("tables", "maps")
+
+
+def test_a_metrics_file_of_other_columns_is_refused(tmp_path):
+    folder = write_runs(tmp_path)[0]
+    store.write_table(folder / "metrics.parquet", store.read_table(folder / "metrics.parquet").drop(columns="part"))
+    from cmr.results import collect
+
+    methods = {"study": CONFIG, "methods": {}}
+    with pytest.raises(
+        UserError, match=r"metrics\.parquet has the columns seed, task, metric, value; expected seed, part"
+    ):
+        collect("made", methods, [folder], [], [])
+
+
+def test_a_damaged_results_file_is_named(tmp_path):
+    made_study(tmp_path)
+    (tmp_path / "study/results.csv").unlink()
+    with pytest.raises(UserError, match=r"results\.csv cannot be read"):
+        Study.read(tmp_path / "study")
+
+
+def test_run_identity_is_read_from_its_folder(tmp_path):
+    assert Run.of_folder(tmp_path / "d/s/i+t/m") == Run("d", "s", "i", "t", "m")
+    with pytest.raises(UserError, match="is no run folder"):
+        Run.of_folder(tmp_path / "d/s/views/m")
+
+
+def test_metric_titles_name_the_normaliser():
+    assert metric_title("map_at_50_min") == "mAP@50 (normaliser: the smaller of 50 and the number of relevant items)"
+    assert metric_title("recall_at_5") == "Recall@5 (normaliser: all relevant items)"

@@ -1,0 +1,113 @@
+"""Cached files: whole or not at all, verified when read."""
+
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cmr import store
+from cmr.errors import UserError
+
+
+@pytest.fixture
+def view_path(tmp_path):
+    path = tmp_path / "view.h5"
+    rng = np.random.default_rng(0)
+    store.write_view(path, ["b", "ä", "c"], rng.normal(size=(3, 700)), {"network": "made", "counts": False})
+    return path
+
+
+def test_view_comes_back_with_ids_and_attributes(view_path):
+    view = store.read_view(view_path)
+    assert list(view.ids) == ["b", "ä", "c"]
+    assert view.values.dtype == np.float32
+    np.testing.assert_allclose(view.values, np.random.default_rng(0).normal(size=(3, 700)), rtol=1e-6)
+    assert view.attributes == {"network": "made", "counts": False}
+
+
+def test_rows_follow_the_ids_that_are_asked_for(view_path):
+    view = store.read_view(view_path)
+    np.testing.assert_array_equal(view.rows(["c", "b"]), view.values[[2, 0]])
+
+
+def test_absent_item_is_named(view_path):
+    with pytest.raises(UserError, match="'zebra'"):
+        store.read_view(view_path).rows(["b", "zebra"])
+
+
+def test_flipped_byte_in_a_chunk_is_noticed_and_the_file_named(view_path):
+    content = bytearray(view_path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 64] = bytes(byte ^ 0xFF for byte in content[middle : middle + 64])
+    view_path.write_bytes(content)
+    with pytest.raises(UserError, match=r"view\.h5 is damaged.*Delete it"):
+        store.read_view(view_path)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+def test_truncated_file_is_noticed(view_path, share):
+    content = view_path.read_bytes()
+    view_path.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(UserError, match=r"view\.h5 is damaged"):
+        store.read_view(view_path)
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"nowhere\.h5 does not exist"):
+        store.read_view(tmp_path / "nowhere.h5")
+
+
+def test_not_finite_features_are_refused_with_the_item(tmp_path):
+    values = np.ones((2, 3))
+    values[1, 2] = np.nan
+    with pytest.raises(UserError, match="first is 'b'"):
+        store.write_view(tmp_path / "v.h5", ["a", "b"], values, {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "table.parquet"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), store.whole_file(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError("killed")
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["table.parquet"]
+
+
+def test_full_disk_is_reported_with_the_path(tmp_path):
+    path = tmp_path / "view.h5"
+    with pytest.raises(UserError, match=r"view\.h5 could not be written: .*No space left"), store.whole_file(path):
+        raise OSError(28, "No space left on device")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_arrays_of_every_kind_come_back(tmp_path):
+    arrays = {
+        "0/test/ids": np.array(["x", "yy"], dtype=object),
+        "flag": np.array(True),
+        "empty": np.zeros((0, 4), dtype=np.float32),
+        "matrix": np.arange(12.0).reshape(3, 4),
+    }
+    store.write_arrays(tmp_path / "a.h5", arrays, {"seeds": [0, 1]})
+    back, attributes = store.read_arrays(tmp_path / "a.h5")
+    assert attributes == {"seeds": [0, 1]}
+    assert back.keys() == arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(back[name], array)
+        assert back[name].shape == array.shape
+
+
+def test_table_keeps_its_metadata(tmp_path):
+    table = pd.DataFrame({"id": ["a"], "labels": [["x", "y"]]})
+    store.write_table(tmp_path / "t.parquet", table, {"classes": ["x", "y"]})
+    back = store.read_table(tmp_path / "t.parquet")
+    assert back.attrs["classes"] == ["x", "y"]
+    assert list(back["labels"][0]) == ["x", "y"]
+
+
+def test_damaged_table_is_named(tmp_path):
+    (tmp_path / "t.parquet").write_bytes(b"PAR1 no table PAR1")
+    with pytest.raises(UserError, match=r"t\.parquet is damaged"):
+        store.read_table(tmp_path / "t.parquet")

@@ -1,0 +1,85 @@
+import csv
+import io
+
+import pytest
+
+from cmr.tables import make_table
+from tests.made_study import made_study
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    return make_table(made_study(tmp_path_factory.mktemp("study")), "map_all")
+
+
+def best_methods(root, values):
+    rows = make_table(made_study(root, values), "map_all").rows
+    return [row.method for row in rows if row.cells[0].best]
+
+
+def test_floor_is_the_last_row_and_named(table):
+    assert [(row.title, row.is_floor) for row in table.rows] == [
+        ("CCA", False),
+        ("ACMR_$1", False),
+        ("Random (floor)", True),
+    ]
+
+
+def test_best_is_the_highest_mean(tmp_path):
+    assert best_methods(tmp_path, {"random": (0.1, 0.1), "cca": (0.5, 0.7), "acmr": (0.9, 0.1)}) == ["cca"]
+
+
+def test_all_methods_with_the_best_printed_digits_are_best(tmp_path):
+    values = {"random": (0.1, 0.1), "cca": (0.6004, 0.6004), "acmr": (0.5996, 0.5996)}
+    assert best_methods(tmp_path, values) == ["cca", "acmr"]
+
+
+def test_floor_is_never_best(tmp_path):
+    assert best_methods(tmp_path, {"random": (0.9, 0.9), "cca": (0.5, 0.5)}) == ["cca"]
+
+
+def test_title_says_what_the_numbers_are(table):
+    assert table.title == (
+        "mAP over the whole ranking (normaliser: all relevant items): Made pictures, images as pixels, texts as bow, "
+        "test part, 3 splits, 1 seed each"
+    )
+
+
+def test_csv_holds_the_numbers(table):
+    rows = list(csv.DictReader(io.StringIO(table.to_csv())))
+    assert [row["method"] for row in rows] == ["cca", "acmr", "random"]
+    assert float(rows[0]["img2txt"]) == pytest.approx(0.53)
+    # Student's t with 2 degrees of freedom is 4.302653; the standard error of 0.50, 0.52, 0.57 is 0.0208167.
+    assert float(rows[0]["img2txt_high"]) == pytest.approx(0.53 + 4.302653 * 0.0208167, abs=2e-6)
+    assert rows[0]["img2txt_n"] == "3"
+
+
+def test_a_single_value_prints_no_interval(tmp_path):
+    table = make_table(made_study(tmp_path, {"cca": (0.5,)}), "map_all")
+    assert str(table.rows[0].cells[0]) == "0.500"
+    assert next(csv.DictReader(io.StringIO(table.to_csv())))["img2txt_low"] == ""
+    assert "±" not in table.to_markdown().split("Mean ±")[0]
+
+
+def test_markdown_shows_markup_as_text(table):
+    text = table.to_markdown()
+    assert "<script>" not in text
+    assert r"\<script\>" in text
+    assert "**0.617 ± 0.052**" in text
+    assert {line.count("|") for line in text.splitlines() if line.startswith("|")} == {5}
+
+
+def test_latex_escapes_special_characters(table):
+    text = table.to_latex()
+    assert r"\& 100\% of \$5\_\{x\}" in text
+    assert r"ACMR\_\$1 & \textbf{0.617} $\pm$ 0.052" in text
+    assert r"Image $\to$ text" in text
+    assert text.count(r"\midrule") == 2  # under the head and over the floor
+
+
+def test_plain_text_lines_up_and_marks_the_best(table):
+    lines = table.to_text().splitlines()
+    body = [line for line in lines if "±" in line and line.startswith(("CCA", "ACMR", "Random"))]
+    assert len({line.index("±") for line in body}) == 1
+    assert "0.617 ± 0.052*" in body[1]
+    assert "*" not in body[0] + body[2]

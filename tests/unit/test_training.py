@@ -1,0 +1,147 @@
+"""Selection on the valid part, seeds, and what a run leaves behind."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cmr import store, training
+from cmr.errors import UserError
+from cmr.methods.base import InfeasibleError, Pairs
+from cmr.methods.linear.cca import CCA
+from cmr.methods.linear.sm import SM
+from cmr.methods.random import RandomRanking
+from cmr.metrics import bimodal_map
+
+CCA_NAME = "cmr.methods.linear.cca.CCA"
+
+
+@pytest.fixture(scope="module")
+def parts():
+    rng = np.random.default_rng(0)
+
+    def make(n):
+        classes = rng.integers(4, size=n)
+        images = np.eye(4)[classes] @ np.ones((4, 6)) * classes[:, None] + rng.normal(size=(n, 6))
+        texts = np.eye(4)[classes] + rng.normal(scale=0.5, size=(n, 4))
+        return Pairs(images, texts, np.eye(4, dtype=bool)[classes])
+
+    return {"train": make(80), "valid": make(30), "test": make(40)}
+
+
+def test_chosen_candidate_has_the_best_valid_map_by_independent_scoring(parts):
+    grid = {"n_components": [1, 2, 3], "ridge": [0.001, 1.0]}
+    trained = training.train(CCA_NAME, {"power": 0.0}, grid, parts, seeds=[0])
+    valid = parts["valid"]
+
+    def score(k, ridge):
+        model = CCA(k, ridge).fit(parts["train"])
+        return bimodal_map(model.embed_images(valid.images), model.embed_texts(valid.texts), valid.labels, "cosine")
+
+    expected = {(k, ridge): score(k, ridge) for k in grid["n_components"] for ridge in grid["ridge"]}
+    recorded = {
+        (r["hyperparameters"]["n_components"], r["hyperparameters"]["ridge"]): r["valid_map"]
+        for r in trained.selection["candidates"]
+    }
+    assert recorded == pytest.approx(expected)
+    chosen = trained.selection["chosen"]
+    assert (chosen["n_components"], chosen["ridge"]) == max(expected, key=expected.get)
+
+
+def test_test_part_plays_no_role_in_training(parts):
+    grid = {"n_components": [1, 2, 3]}
+    whole = training.train(CCA_NAME, {}, grid, parts, [0])
+    without = training.train(CCA_NAME, {}, grid, {name: parts[name] for name in ("train", "valid")}, [0])
+    assert whole.selection["chosen"] == without.selection["chosen"]
+    np.testing.assert_array_equal(whole.models[0].w_x, without.models[0].w_x)
+
+
+def test_infeasible_candidates_are_recorded_and_passed_over(parts):
+    trained = training.train(CCA_NAME, {}, {"n_components": [50, 2]}, parts, [0])
+    first, second = trained.selection["candidates"]
+    assert "at most" in first["infeasible"]
+    assert trained.selection["chosen"] == second["hyperparameters"] == {"n_components": 2}
+
+
+def test_no_feasible_candidate_stops_with_the_reasons(parts):
+    with pytest.raises(UserError, match="no candidate can be fitted"):
+        training.train(CCA_NAME, {}, {"n_components": [50, 60]}, parts, [0])
+
+
+def test_grid_without_a_valid_part_is_refused(parts):
+    with pytest.raises(UserError, match="need a valid part"):
+        training.train(CCA_NAME, {}, {"n_components": [1, 2]}, {"train": parts["train"]}, [0])
+
+
+def test_nothing_to_choose_needs_no_valid_part(parts):
+    trained = training.train(CCA_NAME, {"n_components": 2}, {}, {"train": parts["train"]}, [0])
+    assert trained.selection["chosen"] == {"n_components": 2}
+
+
+def test_unknown_hyperparameter_is_refused_by_name(parts):
+    with pytest.raises(UserError, match='CCA has no option "rigde"'):
+        training.train(CCA_NAME, {"rigde": 1.0}, {}, parts, [0])
+
+
+@dataclass(frozen=True)
+class SeedEcho(RandomRanking):
+    """Records the seeds that it is fitted with."""
+
+    fitted = []  # noqa: RUF012 - shared on purpose
+
+    def fit(self, train, valid=None, *, seed=0, device="cpu", progress=None):
+        self.fitted.append(seed)
+        if seed == 99:
+            raise InfeasibleError("never")
+        return super().fit(train, valid)
+
+
+def test_every_seed_is_fitted_once(parts):
+    SeedEcho.fitted.clear()
+    trained = training.train(f"{__name__}.SeedEcho", {}, {}, parts, [3, 1, 2])
+    assert SeedEcho.fitted == [3, 1, 2]
+    assert list(trained.models) == [3, 1, 2]
+
+
+@pytest.mark.parametrize("method", [CCA(2), SM(), RandomRanking()])
+def test_restored_model_embeds_as_the_fitted_one(parts, method):
+    model = method.fit(parts["train"])
+    restored = method.restore(model.state())
+    np.testing.assert_array_equal(restored.embed_images(parts["test"].images), model.embed_images(parts["test"].images))
+    np.testing.assert_array_equal(restored.embed_texts(parts["test"].texts), model.embed_texts(parts["test"].texts))
+
+
+def test_run_joins_labels_split_and_views_by_id(tmp_path):
+    ids = np.array(["a", "b", "c", "d"])
+    pairs = pd.DataFrame({"id": ids, "image": "", "text": "t", "labels": [["x"], ["y"], ["x"], ["y"]]})
+    store.write_table(tmp_path / "pairs.parquet", pairs, {"classes": ["x", "y"]})
+    split = pd.DataFrame({"id": ids[::-1], "part": ["train", "train", "valid", "test"]})
+    store.write_table(tmp_path / "split.parquet", split)
+    store.write_view(tmp_path / "i.h5", ids[[2, 0, 3, 1]], np.array([[2.0], [0.0], [3.0], [1.0]]), {})
+    store.write_view(tmp_path / "t.h5", ids, np.array([[0.0], [10.0], [20.0], [30.0]]), {"counts": True})
+    run = training.read_run(*(tmp_path / name for name in ("pairs.parquet", "split.parquet", "i.h5", "t.h5")))
+    train = run.parts["train"]
+    assert list(run.ids["train"]) == ["d", "c"]
+    np.testing.assert_array_equal(train.images, [[3], [2]])
+    np.testing.assert_array_equal(train.texts, [[30], [20]])
+    np.testing.assert_array_equal(train.labels, [[False, True], [True, False]])
+    assert train.texts_are_counts
+
+
+def test_embeddings_hold_valid_and_test_but_not_train(parts):
+    ids = {name: np.array([f"{name}{i}" for i in range(len(part))]) for name, part in parts.items()}
+    trained = training.train(CCA_NAME, {"n_components": 2}, {}, parts, [0, 7])
+    arrays = training.embeddings(trained, training.Run(parts, ids, {}))
+    assert sorted(arrays) == sorted(
+        [f"{part}/ids" for part in ("valid", "test")]
+        + [f"{seed}/{part}/{side}" for seed in (0, 7) for part in ("valid", "test") for side in ("images", "texts")]
+    )
+    assert arrays["7/test/images"].shape == (40, 2)
+
+
+def test_pairs_of_unequal_length_or_with_nan_are_refused():
+    with pytest.raises(UserError, match="2, 3 and 2"):
+        Pairs(np.ones((2, 1)), np.ones((3, 1)), np.ones((2, 1), dtype=bool))
+    with pytest.raises(UserError, match="texts: 1 rows hold NaN"):
+        Pairs(np.ones((2, 1)), np.array([[1.0], [np.nan]]), np.ones((2, 1), dtype=bool))

@@ -1,0 +1,164 @@
+"""Text models learn from train texts only; networks give the published shapes; extraction resumes."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from cmr.errors import UserError
+from cmr.views.image.extraction import BATCHES_PER_PART, extract
+from cmr.views.image.networks import Network, build_network
+from cmr.views.text.bow import BagOfWords, TfIdf
+from cmr.views.text.lda import LDA
+from cmr.views.text.tokens import tokenize
+
+TRAIN = ["A red apple on a tree.", "The red car drives", "green apples, green trees", "driving a green car"]
+UNSEEN = ["An apple and a zeppelin", "zeppelin"]
+
+
+def test_tokens_are_stems_without_stop_words():
+    assert tokenize("The CARS drive by; 3 apples, naïve Übung!") == ["car", "drive", "appl", "naïv", "übung"]
+
+
+def test_words_of_other_parts_are_unknown():
+    view = BagOfWords().fit(TRAIN)
+    assert "zeppelin" not in view.vocabulary()
+    assert view.transform(UNSEEN).sum(axis=1).tolist() == [1, 0]
+
+
+def test_counts_are_counts():
+    view = BagOfWords().fit(TRAIN)
+    row = dict(zip(view.vocabulary(), view.transform([TRAIN[2]])[0], strict=True))
+    assert row["green"] == 2 and row["appl"] == 1 and row["car"] == 0
+
+
+def test_vocabulary_keeps_the_most_frequent_words_of_train():
+    assert set(BagOfWords(vocabulary_size=1).fit(["x x y", "x z"]).vocabulary()) == {"x"}
+
+
+def test_tfidf_equals_scikit_learns_vectorizer():
+    oracle = TfidfVectorizer(tokenizer=tokenize, token_pattern=None, sublinear_tf=True).fit(TRAIN)
+    np.testing.assert_allclose(TfIdf().fit(TRAIN).transform(UNSEEN), oracle.transform(UNSEEN).toarray(), atol=1e-6)
+
+
+def test_texts_of_stop_words_alone_are_refused():
+    with pytest.raises(UserError, match="no word is left in 2 train texts"):
+        TfIdf().fit(["the", "a an"])
+
+
+@pytest.mark.parametrize("view", [BagOfWords(), TfIdf(), LDA(topics=3)], ids=lambda view: type(view).__name__)
+def test_text_does_not_depend_on_the_texts_beside_it(view):
+    view.fit(TRAIN)
+    together = view.transform(UNSEEN)
+    np.testing.assert_array_equal(view.transform(UNSEEN[1:])[0], together[1])
+
+
+def test_topics_are_proportions_and_reproducible():
+    first, second = (LDA(topics=3).fit(TRAIN).transform(UNSEEN) for _ in range(2))
+    assert first.shape == (2, 3)
+    np.testing.assert_allclose(first.sum(axis=1), 1, atol=1e-6)
+    np.testing.assert_array_equal(first, second)
+
+
+def test_topics_separate_two_vocabularies():
+    texts = ["cat dog fur paw tail"] * 20 + ["engine wheel road petrol gear"] * 20
+    topics = LDA(topics=2).fit(texts).transform(["dog tail paw", "road wheel gear"])
+    assert topics[0].argmax() != topics[1].argmax()
+    assert topics.max(axis=1).min() > 0.8
+
+
+@pytest.fixture
+def images(tmp_path):
+    rng = np.random.default_rng(0)
+    paths = [tmp_path / f"{i}.png" for i in range(19)]
+    for path in paths:
+        Image.fromarray(rng.integers(256, size=(20, 30, 3), dtype=np.uint8)).save(path)
+    return paths
+
+
+class Counting(torch.nn.Module):
+    """Mean and maximum of each channel; counts its calls, and fails at one of them if asked to."""
+
+    def __init__(self, fail_at=None):
+        super().__init__()
+        self.calls, self.fail_at = 0, fail_at
+
+    def forward(self, x):
+        self.calls += 1
+        if self.calls == self.fail_at:
+            raise KeyboardInterrupt
+        return torch.cat([x.mean(dim=(2, 3)), x.amax(dim=(2, 3))], dim=1)
+
+
+def network_of(module):
+    return Network(module, 6, lambda image: torch.from_numpy(np.array(image)).permute(2, 0, 1).float())
+
+
+def test_features_follow_the_order_of_the_images(images, tmp_path):
+    features = extract(images, network_of(Counting()), batch_size=2, parts=tmp_path / "parts", identity={})
+    expected = [np.array(Image.open(path)).mean(axis=(0, 1)) for path in images]
+    np.testing.assert_allclose(features[:, :3], expected, rtol=1e-5)
+
+
+def test_interrupted_extraction_goes_on_at_the_last_whole_part(images, tmp_path):
+    whole = extract(images, network_of(Counting()), batch_size=2, parts=tmp_path / "whole", identity={})
+    with pytest.raises(KeyboardInterrupt):
+        extract(images, network_of(Counting(fail_at=7)), batch_size=2, parts=tmp_path / "parts", identity={})
+    rest = Counting()
+    features = extract(images, network_of(rest), batch_size=2, parts=tmp_path / "parts", identity={})
+    assert rest.calls == 10 - BATCHES_PER_PART  # ten batches, the first part was done
+    np.testing.assert_array_equal(features, whole)
+
+
+@pytest.mark.parametrize("change", [{"identity": {"weights": "other"}}, {"batch_size": 3}])
+def test_parts_of_another_extraction_are_not_taken(images, tmp_path, change):
+    settings = {"batch_size": 2, "identity": {"weights": "some"}, "parts": tmp_path / "parts"}
+    extract(images, network_of(Counting()), **settings)
+    again = Counting()
+    extract(images, network_of(again), **(settings | change))
+    assert again.calls == -(-len(images) // (settings | change)["batch_size"])
+    assert len(list((tmp_path / "parts").iterdir())) == 1
+
+
+@pytest.mark.parametrize("architecture", ["alexnet_fc7", "vgg16_fc7", "vgg19_fc7"])
+def test_fc7_is_4096_rectified_values_in_evaluation_mode(architecture, tmp_path):
+    from torchvision import models
+
+    builder = getattr(models, architecture.removesuffix("_fc7"))
+    torch.manual_seed(0)
+    with torch.device("meta"):
+        names = {name: tensor.shape for name, tensor in builder().state_dict().items()}
+    # Random weights of the published shapes stand in for the published file.
+    state = {name: torch.randn(shape) * (2 / max(1, shape[1:].numel())) ** 0.5 for name, shape in names.items()}
+    torch.save(state, tmp_path / "weights.pth")
+    network = build_network(architecture, tmp_path / "weights.pth")
+    batch = torch.stack([network.preprocess(Image.effect_noise((300, 260), 60).convert("RGB"))])
+    assert batch.shape == (1, 3, 224, 224)
+    with torch.inference_mode():
+        first, second = network.module(batch), network.module(batch)
+        reference = builder()
+        reference.load_state_dict(state)
+        reference.eval()
+        fc8 = network.module(batch) @ reference.classifier[-1].weight.T + reference.classifier[-1].bias
+        torch.testing.assert_close(fc8, reference(batch))
+    assert first.shape == (1, network.dimension) == (1, 4096)
+    assert first.min() == 0 < first.max()
+    torch.testing.assert_close(first, second)
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    torch.save({"layer": torch.ones(1)}, tmp_path / "weights.pth")
+    with pytest.raises(UserError, match=r"weights\.pth do not fit AlexNet"):
+        build_network("alexnet_fc7", tmp_path / "weights.pth")
+
+
+def test_weights_that_are_no_weights_are_refused(tmp_path):
+    (tmp_path / "weights.pth").write_bytes(b"<html>not found</html>")
+    with pytest.raises(UserError, match=r"weights\.pth are damaged or no PyTorch state dict"):
+        build_network("efficientnet_lite0", tmp_path / "weights.pth")
+
+
+def test_unknown_network_lists_the_known_ones(tmp_path):
+    with pytest.raises(UserError, match='unknown network "resnet"; known are efficientnet_lite0, alexnet_fc7'):
+        build_network("resnet", tmp_path / "weights.pth")

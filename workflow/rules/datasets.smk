@@ -1,0 +1,63 @@
+"""Data sets in their normalised form, and their splits."""
+
+
+def assets_of_dataset(wildcards):
+    return [f"{config['data']}/raw/{asset}/asset.json" for asset in catalogue.datasets[wildcards.dataset]["assets"]]
+
+
+def code_of_reader(wildcards):
+    return code_of("scripts/read_dataset.py", module_of(catalogue.datasets[wildcards.dataset]["reader"]))
+
+
+def reader_arguments(wildcards):
+    settings = catalogue.datasets[wildcards.dataset]
+    return {
+        "reader": settings["reader"],
+        "options": as_json(settings.get("options", {})),
+        "about": as_json({key: settings[key] for key in ("title", "source", "licence")}),
+        "assets": settings["assets"],
+        "on_bad_item": settings.get("on_bad_item", "stop"),
+    }
+
+
+def split_settings(wildcards):
+    return catalogue.split(wildcards.dataset, wildcards.split)
+
+
+rule read_dataset:
+    """Image-text pairs with labels, every image and text checked."""
+    input:
+        assets=assets_of_dataset,
+        code=code_of_reader,
+    output:
+        pairs="<data>/datasets/{dataset}/pairs.parquet",
+        dropped="<data>/datasets/{dataset}/dropped.parquet",
+    log:
+        "<logs>/datasets/{dataset}.log",
+    benchmark:
+        "<benchmarks>/datasets/{dataset}.tsv"
+    params:
+        reader=lambda wildcards: reader_arguments(wildcards),
+        raw=f"{config['data']}/raw",
+    shell:
+        "python scripts/read_dataset.py --reader {params.reader[reader]} --options {params.reader[options]:q}"
+        " --about {params.reader[about]:q} --assets {params.reader[assets]} --raw {params.raw}"
+        " --on-bad-item {params.reader[on_bad_item]}"
+        " --pairs {output.pairs} --dropped {output.dropped} > {log} 2>&1"
+
+
+rule make_split:
+    """Partition a data set into train, valid and test parts."""
+    input:
+        pairs="<data>/datasets/{dataset}/pairs.parquet",
+        code=code_of("scripts/make_split.py"),
+    output:
+        split="<data>/datasets/{dataset}/splits/{split}.parquet",
+    log:
+        "<logs>/datasets/{dataset}/{split}.log",
+    params:
+        folds=lambda wildcards: as_json(split_settings(wildcards)["folds"]),
+        seed=lambda wildcards: split_settings(wildcards)["seed"],
+    shell:
+        "python scripts/make_split.py --pairs {input.pairs} --folds {params.folds:q} --seed {params.seed}"
+        " --split {output.split} > {log} 2>&1"

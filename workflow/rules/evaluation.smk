@@ -1,0 +1,19 @@
+"""Evaluation: every run is ranked and scored by the same code."""
+
+
+rule evaluate:
+    """Rank and score all tasks on the valid and test parts."""
+    input:
+        embeddings="<results>/runs/{dataset}/{split}/{image_view}+{text_view}/{method}/embeddings.h5",
+        pairs="<data>/datasets/{dataset}/pairs.parquet",
+        code=code_of("scripts/evaluate.py"),
+    output:
+        metrics="<results>/runs/{dataset}/{split}/{image_view}+{text_view}/{method}/metrics.parquet",
+        curves="<results>/runs/{dataset}/{split}/{image_view}+{text_view}/{method}/curves.parquet",
+    log:
+        "<logs>/runs/{dataset}/{split}/{image_view}+{text_view}/{method}/evaluate.log",
+    benchmark:
+        "<benchmarks>/runs/{dataset}/{split}/{image_view}+{text_view}/{method}/evaluate.tsv"
+    shell:
+        "python scripts/evaluate.py --embeddings {input.embeddings} --pairs {input.pairs}"
+        " --metrics {output.metrics} --curves {output.curves} > {log} 2>&1"

@@ -1,0 +1,50 @@
+"""Training: one job a data set, split, view pair and method, all its seeds in one process."""
+
+
+def code_of_method(wildcards):
+    return code_of("scripts/train.py", module_of(method_config(wildcards.method)["implementation"]))
+
+
+def gpus_of_method(wildcards):
+    return gpus_of(method_config(wildcards.method).get("uses_torch", False))
+
+
+def device_of_method(wildcards):
+    """Closed forms do not depend on the configured device, and do not rerun when it changes."""
+    return config["device"] if method_config(wildcards.method).get("uses_torch", False) else "cpu"
+
+
+rule train:
+    """Choose hyper-parameters on the valid part, train every seed, embed the valid and test items."""
+    input:
+        pairs="<data>/datasets/{dataset}/pairs.parquet",
+        split="<data>/datasets/{dataset}/splits/{split}.parquet",
+        image_view="<data>/views/{dataset}/image/{image_view}.h5",
+        text_view="<data>/views/{dataset}/{split}/text/{text_view}.h5",
+        code=code_of_method,
+    output:
+        model="<results>/runs/{dataset}/{split}/{image_view}+{text_view}/{method}/model.h5",
+        embeddings="<results>/runs/{dataset}/{split}/{image_view}+{text_view}/{method}/embeddings.h5",
+        selection="<results>/runs/{dataset}/{split}/{image_view}+{text_view}/{method}/selection.json",
+        history="<results>/runs/{dataset}/{split}/{image_view}+{text_view}/{method}/history.parquet",
+    log:
+        "<logs>/runs/{dataset}/{split}/{image_view}+{text_view}/{method}/train.log",
+    benchmark:
+        "<benchmarks>/runs/{dataset}/{split}/{image_view}+{text_view}/{method}/train.tsv"
+    params:
+        implementation=lambda wildcards: method_config(wildcards.method)["implementation"],
+        hyperparameters=lambda wildcards: as_json(method_config(wildcards.method)["fixed"]),
+        grid=lambda wildcards: as_json(method_config(wildcards.method)["grid"]),
+        seeds=lambda wildcards: catalogue.seeds(wildcards),
+        device=device_of_method,
+    # One thread: results then do not depend on how many cores there are, and small networks gain nothing from more.
+    threads: 1
+    resources:
+        gpu=gpus_of_method,
+    shell:
+        "python scripts/train.py {params.implementation} --hyperparameters {params.hyperparameters:q}"
+        " --grid {params.grid:q} --seeds {params.seeds} --device {params.device}"
+        " --pairs {input.pairs} --split {input.split} --image-view {input.image_view} --text-view {input.text_view}"
+        " --checkpoints $(dirname {output.model:q})/checkpoints"
+        " --model {output.model} --embeddings {output.embeddings} --selection {output.selection}"
+        " --history {output.history} > {log} 2>&1"

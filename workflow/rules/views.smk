@@ -1,0 +1,64 @@
+"""Views: features of images and texts, cached in HDF5."""
+
+
+def network_of(wildcards):
+    return catalogue.image_views[wildcards.image_view]
+
+
+def weights_of(wildcards):
+    return f"{config['data']}/raw/{network_of(wildcards)['weights']}/asset.json"
+
+
+def text_view_of(wildcards):
+    return catalogue.text_views[wildcards.text_view]
+
+
+def code_of_text_view(wildcards):
+    return code_of("scripts/extract_text_view.py", module_of(text_view_of(wildcards)["implementation"]))
+
+
+rule extract_image_view:
+    """Features of a fixed network, for all images of a data set and so for every split."""
+    input:
+        pairs="<data>/datasets/{dataset}/pairs.parquet",
+        weights=weights_of,
+        code=code_of("scripts/extract_image_view.py"),
+    output:
+        view="<data>/views/{dataset}/image/{image_view}.h5",
+    log:
+        "<logs>/views/{dataset}/image/{image_view}.log",
+    benchmark:
+        "<benchmarks>/views/{dataset}/image/{image_view}.tsv"
+    params:
+        network=lambda wildcards: network_of(wildcards)["network"],
+        batch_size=lambda wildcards: network_of(wildcards)["batch_size"],
+        raw=f"{config['data']}/raw",
+        device=config["device"],
+    threads: 8
+    resources:
+        gpu=gpus_of(uses_torch=True),
+    shell:
+        "python scripts/extract_image_view.py --pairs {input.pairs} --raw {params.raw}"
+        " --network {params.network} --weights $(dirname {input.weights:q})"
+        " --batch-size {params.batch_size} --device {params.device} --view {output.view} > {log} 2>&1"
+
+
+rule extract_text_view:
+    """A text model learnt on the train part, applied to all texts."""
+    input:
+        pairs="<data>/datasets/{dataset}/pairs.parquet",
+        split="<data>/datasets/{dataset}/splits/{split}.parquet",
+        code=code_of_text_view,
+    output:
+        view="<data>/views/{dataset}/{split}/text/{text_view}.h5",
+    log:
+        "<logs>/views/{dataset}/{split}/text/{text_view}.log",
+    benchmark:
+        "<benchmarks>/views/{dataset}/{split}/text/{text_view}.tsv"
+    params:
+        implementation=lambda wildcards: text_view_of(wildcards)["implementation"],
+        options=lambda wildcards: as_json(text_view_of(wildcards)["options"]),
+    shell:
+        "python scripts/extract_text_view.py --pairs {input.pairs} --split {input.split}"
+        " --implementation {params.implementation} --options {params.options:q}"
+        " --view {output.view} > {log} 2>&1"
