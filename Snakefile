@@ -9,6 +9,7 @@ configfile: "config/config.yaml"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/settings.smk"
 
 
 # Everything that a run produces lies in two folders, which may be on scratch disks.
@@ -27,6 +28,8 @@ wildcard_constraints:
     text_view=NAME,
     method=NAME,
     study=NAME,
+    table=NAME,
+    figure=NAME,
 
 
 include: "workflow/rules/assets.smk"
@@ -41,4 +44,4 @@ rule all:
     """Everything of the studies that the configuration names."""
     default_target: True
     input:
-        collect("<results>/studies/{study}/report.html", study=config["studies"]),
+        [file for study in config["studies"] for file in outputs_of_study(study)],

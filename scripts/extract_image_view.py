@@ -7,10 +7,10 @@ from pathlib import Path
 
 from cmr import store
 from cmr.assets import single_file
+from cmr.device import resolve_device
 from cmr.errors import run_main
 from cmr.progress import Progress
 from cmr.provenance import code_digest, file_sha256, versions
-from cmr.device import resolve_device
 from cmr.views.image.extraction import extract
 from cmr.views.image.networks import build_network
 

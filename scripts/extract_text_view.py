@@ -6,8 +6,8 @@ import logging
 from pathlib import Path
 
 from cmr import store
-from cmr.errors import run_main
 from cmr.construct import build
+from cmr.errors import run_main
 from cmr.provenance import file_sha256, versions
 
 

@@ -6,9 +6,9 @@ import logging
 from pathlib import Path
 
 from cmr import store
+from cmr.construct import load
 from cmr.datasets.pairs import classes_of, pair_table, separate_bad_items
 from cmr.errors import run_main
-from cmr.construct import load
 from cmr.progress import Progress
 
 
@@ -16,7 +16,9 @@ def main() -> None:
     """Arguments in, pairs.parquet and dropped.parquet out."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--reader", required=True, help="dotted function name, e.g. cmr.datasets.table.read")
-    parser.add_argument("--options", type=json.loads, default={}, metavar="JSON", help="keyword arguments of the reader")
+    parser.add_argument(
+        "--options", type=json.loads, default={}, metavar="JSON", help="keyword arguments of the reader"
+    )
     parser.add_argument("--about", type=json.loads, default={}, metavar="JSON", help="title, source and licence, kept")
     parser.add_argument("--assets", nargs="+", required=True, help="names of folders below --raw")
     parser.add_argument("--raw", type=Path, required=True, help="folder of all assets, e.g. data/raw")

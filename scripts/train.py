@@ -15,8 +15,12 @@ def main() -> None:
     """Arguments in, four whole files out."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("implementation", help="dotted class name of the method, e.g. cmr.methods.linear.cca.CCA")
-    parser.add_argument("--hyperparameters", type=json.loads, default={}, metavar="JSON", help='e.g. \'{"ridge": 0.1}\'')
-    parser.add_argument("--grid", type=json.loads, default={}, metavar="JSON", help="candidates, chosen on the valid part")
+    parser.add_argument(
+        "--hyperparameters", type=json.loads, default={}, metavar="JSON", help="e.g. '{\"ridge\": 0.1}'"
+    )
+    parser.add_argument(
+        "--grid", type=json.loads, default={}, metavar="JSON", help="candidates, chosen on the valid part"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:N (methods that use torch)")
     parser.add_argument("--pairs", type=Path, required=True, help="pairs.parquet of the data set")

@@ -3,8 +3,6 @@
 import argparse
 from pathlib import Path
 
-import yaml
-
 from cmr.catalogue import Catalogue
 from cmr.errors import UserError, run_main
 
@@ -16,7 +14,9 @@ def main() -> None:
     parser.add_argument("--root", type=Path, default=Path(), help="the checkout, by default the current folder")
     arguments = parser.parse_args()
     if not (arguments.root / "config/config.yaml").exists():
-        raise UserError(f"{arguments.root.resolve()} is no checkout: it has no config/config.yaml; go there or give --root")
+        raise UserError(
+            f"{arguments.root.resolve()} is no checkout: it has no config/config.yaml; go there or give --root"
+        )
     print(LISTINGS[arguments.what](Catalogue.read(arguments.root), arguments.root))
 
 
@@ -58,20 +58,21 @@ def assets(catalogue: Catalogue, root: Path) -> str:
     mirrors = mirror_folders(catalogue.config["mirrors"])
     raw = root / catalogue.config["data"] / "raw"
     return "\n".join(
-        f"{name}: {spec['description']}\n    {status(name, spec, mirrors, raw)}" for name, spec in catalogue.assets.items()
+        f"{name}: {spec['description']}\n    {status(name, spec, mirrors, raw)}"
+        for name, spec in catalogue.assets.items()
     )
 
 
 def results(catalogue: Catalogue, root: Path) -> str:
     """The headline table of each configured study, and where its report lies."""
-    from cmr.results import read_results
+    from cmr.results import Study
     from cmr.tables import headline
 
     blocks = []
     for study in catalogue.config["studies"]:
         folder = root / catalogue.config["results"] / "studies" / study
         if (folder / "results.csv").exists():
-            blocks.append(f"{headline(catalogue.studies[study], folder)}\n\nReport: {folder / 'report.html'}")
+            blocks.append(f"{headline(Study.read(folder)).to_text()}\nReport: {folder / 'report.html'}")
         else:
             blocks.append(f"{study}: no results in {folder} yet; run `make all`")
     return "\n\n".join(blocks)

@@ -67,17 +67,14 @@ class Catalogue:
         """Settings of a method with the configuration's overrides applied.
 
         Adds `fixed` (hyper-parameter -> value) and `grid` (hyper-parameter -> candidates). An override that is a list
-        gives candidates, any other value is fixed.
+        of values gives candidates, any other is fixed.
         """
         settings = self.methods[name]
         overrides = self.config["methods"].get(name, {})
         fixed, grid = {}, {}
         for key, schema in settings["hyperparameters"].items():
             value = overrides.get(key, schema.get("grid", schema["default"]))
-            if isinstance(value, list) and schema["type"] != "array":
-                grid[key] = value
-            else:
-                fixed[key] = value
+            (grid if _are_candidates(value, schema) else fixed)[key] = value
         return settings | {"fixed": fixed, "grid": grid}
 
     def split(self, dataset: str, name: str) -> Settings:
@@ -88,7 +85,9 @@ class Catalogue:
     def splits(self, dataset: str) -> list[str]:
         """Names of all splits of a data set."""
         return [
-            f"{kind}-{k}" for kind, settings in self.datasets[dataset]["splits"].items() for k in range(settings["repeats"])
+            f"{kind}-{k}"
+            for kind, settings in self.datasets[dataset]["splits"].items()
+            for k in range(settings["repeats"])
         ]
 
     def runs(self, study: str) -> list[dict[str, str]]:
@@ -123,11 +122,12 @@ class Catalogue:
             for key, value in overrides.items():
                 schemas = self.methods[name]["hyperparameters"]
                 _known(key, schemas, f"configuration: methods: {name}", "hyper-parameter")
-                _check_value(value, schemas[key], f"configuration: methods: {name}: {key}")
+                for one in value if _are_candidates(value, schemas[key]) else [value]:
+                    _check(one, schemas[key], f"configuration: methods: {name}: {key}")
         for name, settings in self.methods.items():
             for key, schema in settings["hyperparameters"].items():
-                for value in (schema["default"], schema.get("grid", [])):
-                    _check_value(value, schema, f"config/methods/{name}.yaml: hyperparameters: {key}")
+                for value in (schema["default"], *schema.get("grid", [])):
+                    _check(value, schema, f"config/methods/{name}.yaml: hyperparameters: {key}")
         for name, settings in self.datasets.items():
             for asset in settings["assets"]:
                 _known(asset, self.assets, f"config/datasets/{name}.yaml: assets", "asset")
@@ -147,6 +147,14 @@ class Catalogue:
                 ):
                     for item in block[f"{kind}s"]:
                         _known(item, known, where, kind.replace("_", " "))
+            if gallery := study.get("gallery"):
+                runs = [run_name(run) for run in self.runs(name)]
+                _known(run_name(gallery), runs, f"config/studies/{name}.yaml: gallery", "run of the study")
+
+
+def run_name(run: Mapping[str, Any]) -> str:
+    """A run's path below results/runs."""
+    return f"{run['dataset']}/{run['split']}/{run['image_view']}+{run['text_view']}/{run['method']}"
 
 
 def _read_yaml(path: Path) -> Settings:
@@ -162,11 +170,14 @@ def _check(value: Any, schema: Settings, where: str) -> None:
         raise UserError(": ".join([where, *map(str, error.absolute_path), _explain(error)]))
 
 
-def _check_value(value: Any, schema: Settings, where: str) -> None:
-    """A hyper-parameter's value, or each of a list of candidates."""
-    candidates = value if isinstance(value, list) and schema["type"] != "array" else [value]
-    for candidate in candidates:
-        _check(candidate, schema, where)
+def _are_candidates(value: Any, schema: Settings) -> bool:
+    """Whether a hyper-parameter is given as a list of values to try: of one that is itself a list, a list of lists."""
+    depth = 2 if schema["type"] == "array" else 1
+    for _ in range(depth):
+        if not isinstance(value, list) or not value:
+            return False
+        value = value[0]
+    return True
 
 
 def _explain(error: ValidationError) -> str:
@@ -184,5 +195,5 @@ def _known(name: str, known: Iterable[str], where: str, kind: str) -> None:
 
 def _suggest(name: str, known: Iterable[str]) -> str:
     known = list(known)
-    close = difflib.get_close_matches(name, known, n=1)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f'; did you mean "{close[0]}"?' if close else f"; known are {', '.join(known) or 'none'}"

@@ -9,7 +9,7 @@ from cmr.errors import UserError
 
 
 def load(name: str) -> Any:
-    """The class or function behind a dotted name such as `cmr.methods.linear.cca.CCA`, importing only its own module."""
+    """The class or function behind a dotted name, e.g. `cmr.methods.linear.cca.CCA`; imports only its own module."""
     module_name, _, attribute = name.rpartition(".")
     try:
         return getattr(import_module(module_name), attribute)

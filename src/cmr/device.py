@@ -6,7 +6,7 @@ from cmr.errors import UserError
 
 
 def resolve_device(name: str) -> torch.device:
-    """`auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:1`; raises UserError for a device that this machine lacks."""
+    """`auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:1`; raises UserError for one that this machine lacks."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, index = name.partition(":")

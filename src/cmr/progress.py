@@ -24,9 +24,13 @@ class Progress:
     checkpoints: Path | None = None
     quiet: bool = False
 
-    def track(self, items: Iterable[Item], description: str, total: int | None = None, unit: str = "it") -> Iterator[Item]:
-        """Yield the items while a bar shows their count, rate and time left on standard error (a job's log)."""
-        bar = tqdm(items, desc=description, total=total, unit=unit, disable=self.quiet, file=sys.stderr, mininterval=2.0)
+    def track(
+        self, items: Iterable[Item], description: str, total: int | None = None, unit: str = "it"
+    ) -> Iterator[Item]:
+        """Yield the items while a bar shows count, rate and time left on standard error (a job's log)."""
+        bar = tqdm(
+            items, desc=description, total=total, unit=unit, disable=self.quiet, file=sys.stderr, mininterval=2.0
+        )
         yield from bar
 
 

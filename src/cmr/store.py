@@ -1,8 +1,8 @@
 """Files that hold results: whole or not at all, checked when read, and saying what made them.
 
-HDF5 for arrays (chunked, compressed with Zstandard, a Fletcher-32 checksum a chunk), Parquet for tables, JSON for small
-records. Every writer fills a temporary file beside the target and renames it, so that a killed job or a full disk leaves
-no half-written file under the final name.
+HDF5 for arrays (chunked, compressed with Zstandard, a Fletcher-32 checksum a chunk), Parquet for tables, JSON for
+small records. Every writer fills a temporary file beside the target and renames it, so that a killed job or a full disk
+leaves no half-written file under the final name.
 """
 
 import json

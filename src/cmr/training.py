@@ -121,7 +121,7 @@ def train(
 
 
 def embeddings(trained: Trained, run: Run) -> dict[str, np.ndarray]:
-    """Named arrays for embeddings.h5: `<part>/ids`, `<seed>/<part>/images`, `<seed>/<part>/texts`, parts valid and test."""
+    """Arrays of embeddings.h5: `<part>/ids`, `<seed>/<part>/images`, `<seed>/<part>/texts`, parts valid and test."""
     parts = [part for part in ("valid", "test") if part in run.parts]
     arrays = {f"{part}/ids": run.ids[part] for part in parts}
     for seed, model in trained.models.items():

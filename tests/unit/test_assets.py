@@ -365,7 +365,8 @@ def test_when_all_fails_the_message_says_what_was_tried_and_what_to_do(server, f
     } | url(server)
     message = failure(folder, spec, tmp_path)
     for part in (
-        f"mirrors ({tmp_path}, {folder.parent.parent / 'manual'}): no set/a.mat or weights_1-1_all.deb or b.bin or weights.bin",
+        f"mirrors ({tmp_path}, {folder.parent.parent / 'manual'}): ",
+        "no set/a.mat or weights_1-1_all.deb or b.bin or weights.bin",
         "Debian package weights 1-1: this machine has no apt-get",
         "Python distribution no-such-distribution: it is not installed",
         f"{server.address}: the server answers 404",

@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from tests.shapes import write_shapes
 
 from cmr.datasets import table, tuxpaint_stamps
 from cmr.datasets.images import load_rgb
 from cmr.datasets.pairs import Pair, classes_of, label_matrix, pair_table, separate_bad_items
 from cmr.datasets.splits import random_split
 from cmr.errors import UserError
+from tests.shapes import write_shapes
 
 
 def read_shapes(tmp_path, **options):
@@ -74,7 +74,11 @@ def test_csv_without_a_column_is_refused(tmp_path):
 
 def test_stamps_are_pairs_of_first_caption_line_and_png_in_large_classes(tmp_path):
     stamps = tmp_path / "raw" / "tuxpaint_stamps" / "stamps"
-    for name, caption in {"animals/a": "A cat.\nde.utf8=Katze", "animals/birds/b": "A bird.\n", "food/c": "Bread."}.items():
+    for name, caption in {
+        "animals/a": "A cat.\nde.utf8=Katze",
+        "animals/birds/b": "A bird.\n",
+        "food/c": "Bread.",
+    }.items():
         (stamps / name).parent.mkdir(parents=True, exist_ok=True)
         (stamps / f"{name}.txt").write_text(caption, "utf-8")
         Image.new("RGB", (2, 2)).save(stamps / f"{name}.png")

@@ -40,6 +40,6 @@ def test_installed_versions_are_the_pinned_ones():
 def test_conda_installs_the_same_pins():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     pip = next(item["pip"] for item in environment["dependencies"] if isinstance(item, dict))
-    assert "--requirement requirements.txt" in pip
+    assert pip == pinned(), "copy the lines of requirements.txt into environment.yml"
     # Conda brings Python and pip alone: any other package would be a second set of pins.
     assert [item for item in environment["dependencies"] if isinstance(item, str)] == ["python=3.11", "pip"]

@@ -6,7 +6,7 @@ from scipy import stats
 
 from cmr import store
 from cmr.errors import UserError
-from cmr.results import Run, Study, metric_title
+from cmr.results import Run, Study, collect, metric_title
 from tests.made_study import CONFIG, VALUES, made_study, write_runs
 
 SPEC = {"metric": "map_all", "tasks": ["img2txt", "txt2img", "mean"]}
@@ -28,7 +28,7 @@ def test_collected_files_do_not_depend_on_the_order_of_the_runs(tmp_path):
 
 def test_results_hold_every_score_once_with_its_run(study):
     scores = study.scores
-    assert list(scores) == "study dataset split image_view text_view method seed part task metric value".split()
+    assert ",".join(scores) == "study,dataset,split,image_view,text_view,method,seed,part,task,metric,value"
     assert len(scores) == 3 * 3 * 2 * 4 * 2  # methods, splits, parts, tasks, metrics
     cell = scores.query("method == 'cca' and split == 'random-1' and part == 'test' and metric == 'map_all'")
     assert cell.set_index("task")["value"].to_dict() == {
@@ -114,8 +114,6 @@ def test_an_unknown_table_is_refused_with_those_that_exist(study):
 def test_a_metrics_file_of_other_columns_is_refused(tmp_path):
     folder = write_runs(tmp_path)[0]
     store.write_table(folder / "metrics.parquet", store.read_table(folder / "metrics.parquet").drop(columns="part"))
-    from cmr.results import collect
-
     methods = {"study": CONFIG, "methods": {}}
     with pytest.raises(
         UserError, match=r"metrics\.parquet has the columns seed, task, metric, value; expected seed, part"

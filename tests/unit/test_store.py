@@ -1,7 +1,5 @@
 """Cached files: whole or not at all, verified when read."""
 
-import os
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -73,7 +71,7 @@ def test_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path):
         temporary.write_text("half")
         raise RuntimeError("killed")
     assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["table.parquet"]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_full_disk_is_reported_with_the_path(tmp_path):

@@ -3,8 +3,8 @@ import io
 
 import pytest
 
-from cmr.tables import make_table
-from tests.made_study import made_study
+from cmr.tables import headline, make_table
+from tests.made_study import CONFIG, made_study
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +83,8 @@ def test_plain_text_lines_up_and_marks_the_best(table):
     assert len({line.index("±") for line in body}) == 1
     assert "0.617 ± 0.052*" in body[1]
     assert "*" not in body[0] + body[2]
+
+
+def test_headline_is_the_first_table_of_the_config(tmp_path):
+    tables = {"zeta": {"metric": "precision_at_1", "tasks": ["mean"], "caption": "First."}} | CONFIG["tables"]
+    assert headline(made_study(tmp_path, config=CONFIG | {"tables": tables})).name == "zeta"

@@ -1,16 +1,20 @@
 """Outside files, from mirrors, package managers or the network."""
 
 
+localrules:
+    obtain_asset,
+
 
 rule obtain_asset:
     """Find or fetch one outside file, verify it and unpack it."""
-    localrule: True
     input:
         code=code_of("scripts/obtain_asset.py"),
     output:
         manifest="<data>/raw/{asset}/asset.json",
     log:
         "<logs>/assets/{asset}.log",
+    conda:
+        "../../environment.yml"
     params:
         spec=lambda wildcards: as_json(catalogue.assets[wildcards.asset]),
         mirrors=config["mirrors"],

@@ -14,11 +14,11 @@ from snakemake.exceptions import WorkflowError
 # The code that rules declare as input is the code that runs: this checkout's, whatever else may be installed.
 SOURCE = Path(workflow.basedir) / "src"
 sys.path.insert(0, str(SOURCE))
-os.environ["PYTHONPATH"] = os.pathsep.join([str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])])
+os.environ.update(PYTHONPATH=str(SOURCE))
 
 import grimp
 
-from cmr.catalogue import Catalogue
+from cmr.catalogue import Catalogue, run_name
 from cmr.errors import UserError
 
 NAME = r"[A-Za-z0-9_\-]+"
@@ -104,7 +104,4 @@ def runs_of_study(study):
 
 
 def run_folder(run):
-    return (
-        f"{config['results']}/runs/{run['dataset']}/{run['split']}"
-        f"/{run['image_view']}+{run['text_view']}/{run['method']}"
-    )
+    return f"{config['results']}/runs/{run_name(run)}"

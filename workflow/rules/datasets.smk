@@ -1,29 +1,6 @@
 """Data sets in their normalised form, and their splits."""
 
 
-def assets_of_dataset(wildcards):
-    return [f"{config['data']}/raw/{asset}/asset.json" for asset in catalogue.datasets[wildcards.dataset]["assets"]]
-
-
-def code_of_reader(wildcards):
-    return code_of("scripts/read_dataset.py", module_of(catalogue.datasets[wildcards.dataset]["reader"]))
-
-
-def reader_arguments(wildcards):
-    settings = catalogue.datasets[wildcards.dataset]
-    return {
-        "reader": settings["reader"],
-        "options": as_json(settings.get("options", {})),
-        "about": as_json({key: settings[key] for key in ("title", "source", "licence")}),
-        "assets": settings["assets"],
-        "on_bad_item": settings.get("on_bad_item", "stop"),
-    }
-
-
-def split_settings(wildcards):
-    return catalogue.split(wildcards.dataset, wildcards.split)
-
-
 rule read_dataset:
     """Image-text pairs with labels, every image and text checked."""
     input:
@@ -36,6 +13,8 @@ rule read_dataset:
         "<logs>/datasets/{dataset}.log",
     benchmark:
         "<benchmarks>/datasets/{dataset}.tsv"
+    conda:
+        "../../environment.yml"
     params:
         reader=lambda wildcards: reader_arguments(wildcards),
         raw=f"{config['data']}/raw",
@@ -55,6 +34,8 @@ rule make_split:
         split="<data>/datasets/{dataset}/splits/{split}.parquet",
     log:
         "<logs>/datasets/{dataset}/{split}.log",
+    conda:
+        "../../environment.yml"
     params:
         folds=lambda wildcards: as_json(split_settings(wildcards)["folds"]),
         seed=lambda wildcards: split_settings(wildcards)["seed"],

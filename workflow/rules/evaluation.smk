@@ -14,6 +14,8 @@ rule evaluate:
         "<logs>/runs/{dataset}/{split}/{image_view}+{text_view}/{method}/evaluate.log",
     benchmark:
         "<benchmarks>/runs/{dataset}/{split}/{image_view}+{text_view}/{method}/evaluate.tsv"
+    conda:
+        "../../environment.yml"
     shell:
         "python scripts/evaluate.py --embeddings {input.embeddings} --pairs {input.pairs}"
         " --metrics {output.metrics} --curves {output.curves} > {log} 2>&1"

@@ -1,65 +1,5 @@
 """Reporting: the runs of a study become its tables, figures, gallery and report."""
 
-TEMPLATES = [os.path.relpath(path) for path in sorted((SOURCE / "cmr/templates").iterdir())]
-
-
-def outputs_of_study(study):
-    """Everything that a study is made for."""
-    folder, settings = f"{config['results']}/studies/{study}", study_config(study)
-    return [
-        f"{folder}/report.html",
-        *[f"{folder}/gallery.html" for _ in settings.keys() & {"gallery"}],
-        *[f"{folder}/tables/{table}.{form}" for table in settings["tables"] for form in ("csv", "md", "tex")],
-        *[f"{folder}/figures/{figure}.{form}" for figure in settings["figures"] for form in ("svg", "png")],
-    ]
-
-
-def run_files(file):
-    """An input function: the outputs of this name of all runs of a study."""
-    return lambda wildcards: [f"{run_folder(run)}/{file}" for run in runs_of_study(wildcards.study)]
-
-
-def pairs_of_study(wildcards):
-    datasets = dict.fromkeys(run["dataset"] for run in runs_of_study(wildcards.study))
-    return [f"{config['data']}/datasets/{dataset}/pairs.parquet" for dataset in datasets]
-
-
-def splits_of_study(wildcards):
-    splits = dict.fromkeys((run["dataset"], run["split"]) for run in runs_of_study(wildcards.study))
-    return [f"{config['data']}/datasets/{dataset}/splits/{split}.parquet" for dataset, split in splits]
-
-
-def methods_of_study(wildcards):
-    """Settings of a study's methods, in the order in which it names them."""
-    methods = dict.fromkeys(run["method"] for run in runs_of_study(wildcards.study))
-    return {method: method_config(method) for method in methods}
-
-
-def table_settings(wildcards):
-    return study_config(wildcards.study)["tables"][wildcards.table]
-
-
-def figure_settings(wildcards):
-    return study_config(wildcards.study)["figures"][wildcards.figure]
-
-
-def gallery_inputs(wildcards):
-    """Data set and embeddings behind a study's gallery; nothing for a study without one."""
-    settings = study_config(wildcards.study).get("gallery")
-    if settings is None:
-        return {}
-    return {
-        "pairs": f"{config['data']}/datasets/{settings['dataset']}/pairs.parquet",
-        "embeddings": f"{run_folder(settings)}/embeddings.h5",
-    }
-
-
-def gallery_arguments(wildcards, input):
-    """How scripts are told of `gallery_inputs`."""
-    if "gallery" not in study_config(wildcards.study):
-        return []
-    return ["--pairs", input.pairs, "--embeddings", input.embeddings, "--raw", f"{config['data']}/raw"]
-
 
 rule collect_results:
     """Gather the scores, curves and histories of a study's runs, and the facts of how they were made."""
@@ -80,6 +20,8 @@ rule collect_results:
         "<logs>/studies/{study}/results.log",
     benchmark:
         "<benchmarks>/studies/{study}/results.tsv"
+    conda:
+        "../../environment.yml"
     params:
         # Not sorted: tables, figures and methods are shown in the order of the study's file.
         config=lambda wildcards: json.dumps(study_config(wildcards.study)),
@@ -110,6 +52,8 @@ rule make_table:
         "<logs>/studies/{study}/tables/{table}.log",
     benchmark:
         "<benchmarks>/studies/{study}/tables/{table}.tsv"
+    conda:
+        "../../environment.yml"
     params:
         caption=lambda wildcards: table_settings(wildcards)["caption"],
     shell:
@@ -135,6 +79,8 @@ rule make_figure:
         "<logs>/studies/{study}/figures/{figure}.log",
     benchmark:
         "<benchmarks>/studies/{study}/figures/{figure}.tsv"
+    conda:
+        "../../environment.yml"
     params:
         caption=lambda wildcards: figure_settings(wildcards)["caption"],
     shell:
@@ -159,6 +105,8 @@ rule make_gallery:
         "<logs>/studies/{study}/gallery.log",
     benchmark:
         "<benchmarks>/studies/{study}/gallery.tsv"
+    conda:
+        "../../environment.yml"
     params:
         gallery=gallery_arguments,
     shell:
@@ -184,6 +132,8 @@ rule make_report:
         "<logs>/studies/{study}/report.log",
     benchmark:
         "<benchmarks>/studies/{study}/report.tsv"
+    conda:
+        "../../environment.yml"
     params:
         gallery=gallery_arguments,
     shell:

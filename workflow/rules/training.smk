@@ -1,19 +1,6 @@
 """Training: one job a data set, split, view pair and method, all its seeds in one process."""
 
 
-def code_of_method(wildcards):
-    return code_of("scripts/train.py", module_of(method_config(wildcards.method)["implementation"]))
-
-
-def gpus_of_method(wildcards):
-    return gpus_of(method_config(wildcards.method).get("uses_torch", False))
-
-
-def device_of_method(wildcards):
-    """Closed forms do not depend on the configured device, and do not rerun when it changes."""
-    return config["device"] if method_config(wildcards.method).get("uses_torch", False) else "cpu"
-
-
 rule train:
     """Choose hyper-parameters on the valid part, train every seed, embed the valid and test items."""
     input:
@@ -31,16 +18,18 @@ rule train:
         "<logs>/runs/{dataset}/{split}/{image_view}+{text_view}/{method}/train.log",
     benchmark:
         "<benchmarks>/runs/{dataset}/{split}/{image_view}+{text_view}/{method}/train.tsv"
+    conda:
+        "../../environment.yml"
+    # One thread: results then do not depend on how many cores there are, and small networks gain nothing from more.
+    threads: 1
+    resources:
+        gpu=gpus_of_method,
     params:
         implementation=lambda wildcards: method_config(wildcards.method)["implementation"],
         hyperparameters=lambda wildcards: as_json(method_config(wildcards.method)["fixed"]),
         grid=lambda wildcards: as_json(method_config(wildcards.method)["grid"]),
         seeds=lambda wildcards: catalogue.seeds(wildcards),
         device=device_of_method,
-    # One thread: results then do not depend on how many cores there are, and small networks gain nothing from more.
-    threads: 1
-    resources:
-        gpu=gpus_of_method,
     shell:
         "python scripts/train.py {params.implementation} --hyperparameters {params.hyperparameters:q}"
         " --grid {params.grid:q} --seeds {params.seeds} --device {params.device}"

@@ -1,22 +1,6 @@
 """Views: features of images and texts, cached in HDF5."""
 
 
-def network_of(wildcards):
-    return catalogue.image_views[wildcards.image_view]
-
-
-def weights_of(wildcards):
-    return f"{config['data']}/raw/{network_of(wildcards)['weights']}/asset.json"
-
-
-def text_view_of(wildcards):
-    return catalogue.text_views[wildcards.text_view]
-
-
-def code_of_text_view(wildcards):
-    return code_of("scripts/extract_text_view.py", module_of(text_view_of(wildcards)["implementation"]))
-
-
 rule extract_image_view:
     """Features of a fixed network, for all images of a data set and so for every split."""
     input:
@@ -29,14 +13,16 @@ rule extract_image_view:
         "<logs>/views/{dataset}/image/{image_view}.log",
     benchmark:
         "<benchmarks>/views/{dataset}/image/{image_view}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 8
+    resources:
+        gpu=gpus_of(uses_torch=True),
     params:
         network=lambda wildcards: network_of(wildcards)["network"],
         batch_size=lambda wildcards: network_of(wildcards)["batch_size"],
         raw=f"{config['data']}/raw",
         device=config["device"],
-    threads: 8
-    resources:
-        gpu=gpus_of(uses_torch=True),
     shell:
         "python scripts/extract_image_view.py --pairs {input.pairs} --raw {params.raw}"
         " --network {params.network} --weights $(dirname {input.weights:q})"
@@ -55,6 +41,8 @@ rule extract_text_view:
         "<logs>/views/{dataset}/{split}/text/{text_view}.log",
     benchmark:
         "<benchmarks>/views/{dataset}/{split}/text/{text_view}.tsv"
+    conda:
+        "../../environment.yml"
     params:
         implementation=lambda wildcards: text_view_of(wildcards)["implementation"],
         options=lambda wildcards: as_json(text_view_of(wildcards)["options"]),

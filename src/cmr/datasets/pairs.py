@@ -67,7 +67,9 @@ def separate_bad_items(
     with ThreadPoolExecutor() as pool:
         checks = pool.map(lambda row: _fault(raw / row.image, row.text), table.itertuples())
         reasons = pd.Series(
-            list(progress.track(checks, "checking items", total=len(table), unit="item")), index=table.index, dtype=object
+            list(progress.track(checks, "checking items", total=len(table), unit="item")),
+            index=table.index,
+            dtype=object,
         )
     bad = pd.DataFrame({"id": table["id"], "reason": reasons})[reasons.notna()]
     if len(bad) and on_bad_item == "stop":

@@ -30,7 +30,9 @@ def random_split(pairs: pd.DataFrame, folds: Mapping[str, int], seed: int) -> pd
     stratum = pairs["labels"].map(lambda labels: min(labels, key=lambda name: (frequency[name], name)))
     if (rare := stratum.value_counts()).min() < n_folds:
         names = ", ".join(f"{name} ({count})" for name, count in rare[rare < n_folds].items())
-        raise UserError(f"a class needs at least {n_folds} items to be split {dict(folds)}, but these are smaller: {names}")
+        raise UserError(
+            f"a class needs at least {n_folds} items to be split {dict(folds)}, but these are smaller: {names}"
+        )
     group = pairs["text"].str.casefold().str.split().str.join(" ")
     part_of_fold = np.repeat(list(folds), list(folds.values()))
     part = np.empty(len(pairs), dtype=object)

@@ -1,7 +1,7 @@
 """What a method is, what it is given, and what it returns.
 
-A method is a frozen dataclass of hyper-parameters with a `fit`; what `fit` returns embeds unseen items of ONE modality at
-a time, so no query can carry its other side.
+A method is a frozen dataclass of hyper-parameters with a `fit`; what `fit` returns embeds unseen items of ONE modality
+at a time, so no query can carry its other side.
 """
 
 from dataclasses import dataclass, field
@@ -83,7 +83,13 @@ class Method(Protocol):
     similarity: ClassVar[Similarity]
 
     def fit(
-        self, train: Pairs, valid: Pairs | None = None, *, seed: int = 0, device: str = "cpu", progress: Progress = SILENT
+        self,
+        train: Pairs,
+        valid: Pairs | None = None,
+        *,
+        seed: int = 0,
+        device: str = "cpu",
+        progress: Progress = SILENT,
     ) -> Model:
         """Learn from `train`; `valid` serves early stopping only. The same arguments give the same model."""
 

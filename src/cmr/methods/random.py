@@ -21,7 +21,13 @@ class RandomRanking:
     similarity: ClassVar[Similarity] = "inner"
 
     def fit(
-        self, train: Pairs, valid: Pairs | None = None, *, seed: int = 0, device: str = "cpu", progress: Progress = SILENT
+        self,
+        train: Pairs,
+        valid: Pairs | None = None,
+        *,
+        seed: int = 0,
+        device: str = "cpu",
+        progress: Progress = SILENT,
     ) -> "Indifferent":
         """Nothing is learnt."""
         return Indifferent()

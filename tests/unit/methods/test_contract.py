@@ -18,9 +18,10 @@ CATALOGUE = Catalogue.read(ROOT)
 SMALL = {
     "n_components": 3,
     "epochs": 2,
-    "rbm_epochs": 1,
-    "hidden": 16,
-    "patience": 2,
+    "stack_epochs": 1,
+    "stack_widths": (8, 8),
+    "image_widths": (8,),
+    "text_widths": (8,),
 }
 
 
@@ -52,6 +53,9 @@ def fitted(request):
 def test_config_names_every_hyperparameter_with_the_default_of_the_class(name):
     settings = CATALOGUE.methods[name]
     defaults = {field.name: field.default for field in fields(load(settings["implementation"]))}
+    defaults = {
+        key: list(value) if isinstance(value, tuple) else value for key, value in defaults.items()
+    }  # YAML's form
     assert {key: schema["default"] for key, schema in settings["hyperparameters"].items()} == defaults
 
 

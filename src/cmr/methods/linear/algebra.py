@@ -40,6 +40,6 @@ def whitener(x: Array, ridge: float) -> Array:
 
 
 def fix_signs(u: Array, v: Array) -> tuple[Array, Array]:
-    """Flip pairs of columns so that the largest entry of each column of u is positive: files do not depend on LAPACK."""
+    """Flip pairs of columns so that the largest entry of each column of u is positive: LAPACK leaves signs open."""
     signs = np.sign(u[np.abs(u).argmax(axis=0), np.arange(u.shape[1])])
     return u * signs, v * signs

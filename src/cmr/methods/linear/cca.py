@@ -31,7 +31,13 @@ class CCA:
     similarity: ClassVar[Similarity] = "cosine"
 
     def fit(
-        self, train: Pairs, valid: Pairs | None = None, *, seed: int = 0, device: str = "cpu", progress: Progress = SILENT
+        self,
+        train: Pairs,
+        valid: Pairs | None = None,
+        *,
+        seed: int = 0,
+        device: str = "cpu",
+        progress: Progress = SILENT,
     ) -> "Projections":
         """Closed form by whitening and one SVD (T3); `valid`, `seed` and `device` play no part."""
         image_scaling, text_scaling = Standardiser.fit(train.images), Standardiser.fit(train.texts)

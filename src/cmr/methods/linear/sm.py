@@ -33,7 +33,13 @@ class SM:
     similarity: ClassVar[Similarity] = "correlation"
 
     def fit(
-        self, train: Pairs, valid: Pairs | None = None, *, seed: int = 0, device: str = "cpu", progress: Progress = SILENT
+        self,
+        train: Pairs,
+        valid: Pairs | None = None,
+        *,
+        seed: int = 0,
+        device: str = "cpu",
+        progress: Progress = SILENT,
     ) -> "Posteriors":
         """Convex; `valid`, `seed` and `device` play no part. The two views are fitted each alone."""
         if absent := np.flatnonzero(~train.labels.any(axis=0)).tolist():
@@ -52,7 +58,9 @@ class SM:
         scaling = Standardiser.fit(x)
         z = scaling(x)
         targets = labels.T if multi_label else [labels.argmax(axis=1)]
-        fits = [LogisticRegression(C=self.c, max_iter=self.max_iterations, tol=1e-6).fit(z, target) for target in targets]
+        fits = [
+            LogisticRegression(C=self.c, max_iter=self.max_iterations, tol=1e-6).fit(z, target) for target in targets
+        ]
         weights = np.concatenate([fit.coef_ for fit in fits])
         bias = np.concatenate([fit.intercept_ for fit in fits])
         if not multi_label and len(bias) == 1:

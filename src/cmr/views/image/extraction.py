@@ -47,7 +47,9 @@ def extract(
     done = [start for start in starts if (folder / f"{start:08d}.npy").exists()]
     todo = [start for start in starts if start not in set(done)]
     module = network.module.to(device, memory_format=torch.channels_last)
-    batches = [images[i : i + batch_size] for start in todo for i in range(start, min(start + rows, len(images)), batch_size)]
+    batches = [
+        images[i : i + batch_size] for start in todo for i in range(start, min(start + rows, len(images)), batch_size)
+    ]
     features: list[NDArray[np.float32]] = []
     with ThreadPoolExecutor() as pool, torch.inference_mode():
         decoded = progress.track(_decode_ahead(pool, batches, network), "extracting features", len(batches), "batch")

@@ -1,0 +1,186 @@
+"""Example retrievals: queries drawn at random and the first results of one method, for the eye.
+
+Nothing here is chosen for looking good: a random generator with a fixed seed draws the classes and one query in each.
+"""
+
+import base64
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image
+
+from cmr import store
+from cmr.datasets.images import load_rgb
+from cmr.errors import UserError
+from cmr.results import TASK_TITLES, Study
+from cmr.retrieval import top
+
+THUMBNAIL = 160  # pixels, the longer side
+
+
+@dataclass(frozen=True)
+class Item:
+    """One side of a pair, as shown: an image (`source`, a data URI) or a text."""
+
+    id: str
+    text: str
+    labels: tuple[str, ...]
+    source: str | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    item: Item
+    relevant: bool  # shares a label with the query
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    query: Item
+    results: tuple[Result, ...]
+
+    @property
+    def hits(self) -> int:
+        return sum(result.relevant for result in self.results)
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Retrievals of one run, by task.
+
+    Attributes
+    ----------
+    method, dataset, split : what the retrievals are of; method and data set by their titles.
+    classes : all classes of the data set; the queries come from as many as there are retrievals a task.
+    tasks : title of each task -> its retrievals, the same queries for the same side.
+    """
+
+    method: str
+    dataset: str
+    split: str
+    classes: int
+    tasks: dict[str, tuple[Retrieval, ...]]
+
+
+def read_gallery(study: Study, pairs: Path, embeddings: Path, raw: Path) -> Gallery:
+    """The gallery that the study's config asks for, from the files of its data set and its run."""
+    spec = study.config["gallery"]
+    return make_gallery(
+        spec, study.method_title(spec["method"]), store.read_table(pairs), *store.read_arrays(embeddings), raw
+    )
+
+
+def make_gallery(
+    spec: Mapping[str, Any],
+    method: str,
+    pairs: pd.DataFrame,
+    embeddings: Mapping[str, np.ndarray],
+    attributes: Mapping[str, Any],
+    raw: Path,
+) -> Gallery:
+    """Draw queries from the test part and find their first results.
+
+    Parameters
+    ----------
+    spec : the study's `gallery`: `split`, `tasks`, `classes` (how many), `results` (how many a query) and `seed`.
+    method : title of the method.
+    pairs : columns id, image, text, labels; attributes title and classes.
+    embeddings, attributes : contents of the run's embeddings.h5; its first seed is shown.
+    raw : folder that the image paths start from.
+    """
+    ids, seed = embeddings["test/ids"], attributes["seeds"][0]
+    table = pairs.set_index("id")
+    if unknown := [item for item in ids if item not in table.index]:
+        raise UserError(f"item {unknown[0]!r} is not in the data set: the embeddings were made from other data")
+    table = table.loc[ids]
+    sides = {"img": embeddings[f"{seed}/test/images"], "txt": embeddings[f"{seed}/test/texts"]}
+    queries = _draw(table["labels"], spec["classes"], spec["seed"])
+    shelf = _Shelf(table, raw)
+    tasks = {
+        TASK_TITLES[task]: _retrieve(task, sides, queries, shelf, attributes["similarity"], spec["results"])
+        for task in spec["tasks"]
+    }
+    return Gallery(method, pairs.attrs["title"], spec["split"], len(pairs.attrs["classes"]), tasks)
+
+
+def render(gallery: Gallery) -> str:
+    """The gallery as one page that loads nothing."""
+    return templates().get_template("gallery.html.j2").render(gallery=gallery)
+
+
+def templates() -> Environment:
+    """The library's page templates: everything that they insert is escaped, an unknown name is an error."""
+    return Environment(
+        loader=PackageLoader("cmr"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+
+
+def _draw(labels: pd.Series, classes: int, seed: int) -> np.ndarray:
+    """Row numbers of one item in each of `classes` classes, in the order of the classes' names."""
+    generator = np.random.default_rng(seed)
+    present = sorted({label for of_item in labels for label in of_item})
+    chosen = sorted(generator.choice(present, size=min(classes, len(present)), replace=False))
+    rows = []
+    for name in chosen:
+        candidates = [row for row, of_item in enumerate(labels) if name in of_item and row not in rows]
+        if candidates:  # with several labels an item all of a class's items may be taken
+            rows.append(int(generator.choice(candidates)))
+    return np.asarray(rows)
+
+
+def _retrieve(
+    task: str, sides: Mapping[str, np.ndarray], queries: np.ndarray, shelf: "_Shelf", similarity: Any, k: int
+) -> tuple[Retrieval, ...]:
+    asked = task[:3]
+    other = "txt" if asked == "img" else "img"
+    n = len(sides[asked])
+    if task.endswith("all"):
+        # The query's own side comes first, so that a query is its own row of the gallery.
+        gallery, own, kinds = np.concatenate([sides[asked], sides[other]]), queries, (asked, other)
+    else:
+        gallery, own, kinds = sides[other], None, (other,)
+    nearest, _ = top(sides[asked][queries], gallery, similarity, k, own)
+    return tuple(
+        Retrieval(
+            shelf.item(asked, query),
+            tuple(Result(shelf.item(kinds[row // n], row % n), shelf.share_label(query, row % n)) for row in found),
+        )
+        for query, found in zip(queries, nearest, strict=True)
+    )
+
+
+class _Shelf:
+    """The items of the test part, each image read once."""
+
+    def __init__(self, table: pd.DataFrame, raw: Path) -> None:
+        self.table, self.raw = table, raw
+        self.sources: dict[int, str] = {}
+
+    def item(self, kind: str, row: int) -> Item:
+        """The image ("img") or the text ("txt") of the pair in this row."""
+        pair = self.table.iloc[row]
+        source = None
+        if kind == "img":
+            if row not in self.sources:
+                self.sources[row] = _thumbnail(self.raw / pair["image"])
+            source = self.sources[row]
+        return Item(str(pair.name), pair["text"], tuple(pair["labels"]), source)
+
+    def share_label(self, row: int, other: int) -> bool:
+        labels = self.table["labels"]
+        return not set(labels.iloc[row]).isdisjoint(labels.iloc[other])
+
+
+def _thumbnail(path: Path) -> str:
+    """A JPEG data URI of at most `THUMBNAIL` pixels a side, transparency on white."""
+    image = load_rgb(path)
+    image.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

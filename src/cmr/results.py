@@ -1,0 +1,292 @@
+"""The results of a study: the scores, curves and histories of all its runs side by side, and what made them.
+
+A study's folder holds `results.csv`, `curves.parquet`, `history.parquet` and `study.json`; `Study.write` makes them and
+`Study.read` reads them. Tables, figures and the report are functions of a `Study`.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import pandas as pd
+
+from cmr import store
+from cmr.errors import UserError
+from cmr.statistics import mean_interval
+
+FLOOR = "random"  # the method whose scores are those of a random ranking
+SETTING = ["dataset", "image_view", "text_view"]
+RUN = ["dataset", "split", "image_view", "text_view", "method"]
+SCORES = ["study", *RUN, "seed", "part", "task", "metric", "value"]
+CURVES = ["study", *RUN, "seed", "part", "task", "recall", "precision"]
+HISTORY = ["study", *RUN, "seed", "step", "quantity", "value"]
+
+TASK_TITLES = {
+    "img2txt": "Image → text",
+    "txt2img": "Text → image",
+    "img2all": "Image → all",
+    "txt2all": "Text → all",
+    "mean": "Mean",
+}
+NORMALISERS = {
+    "hits": "relevant items among the first {cutoff}",
+    "min": "the smaller of {cutoff} and the number of relevant items",
+    "all": "all relevant items",
+}
+
+
+@dataclass(frozen=True, order=True)
+class Run:
+    """One job: a method on one split of a data set, seen through an image view and a text view."""
+
+    dataset: str
+    split: str
+    image_view: str
+    text_view: str
+    method: str
+
+    @classmethod
+    def of_folder(cls, folder: Path) -> Self:
+        """The run whose outputs lie in `.../<dataset>/<split>/<image view>+<text view>/<method>`."""
+        dataset, split, views, method = folder.parts[-4:] if len(folder.parts) >= 4 else ("", "", "", "")
+        image_view, plus, text_view = views.partition("+")
+        if not plus:
+            raise UserError(
+                f"{folder} is no run folder; it must end in <dataset>/<split>/<image view>+<text view>/<method>"
+            )
+        return cls(dataset, split, image_view, text_view, method)
+
+
+@dataclass(frozen=True)
+class Study:
+    """All that is known of a study after its runs.
+
+    Attributes
+    ----------
+    scores : columns `SCORES`, one row a number.
+    curves : columns `CURVES`, one row a point of a precision-recall curve.
+    history : columns `HISTORY`, one row a value noted in training; empty when no method learns by steps.
+    facts : `study` (its name), `config` (the study's own), `methods` (config of each), `datasets` (statistics of each),
+        `runs` (selection, device and seconds of each), `versions`.
+    """
+
+    scores: pd.DataFrame
+    curves: pd.DataFrame
+    history: pd.DataFrame
+    facts: dict[str, Any]
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return self.facts["config"]
+
+    @property
+    def methods(self) -> list[str]:
+        """Methods in the order of the study's config."""
+        return list(self.facts["methods"])
+
+    def method_title(self, method: str) -> str:
+        return self.facts["methods"][method]["title"]
+
+    def item(self, kind: str, name: str) -> dict[str, Any]:
+        """The config of the table or figure `name` (`kind`: "tables" or "figures")."""
+        try:
+            return self.config[kind][name]
+        except KeyError as error:
+            known = ", ".join(self.config.get(kind, {})) or "none"
+            raise UserError(f'study {self.facts["study"]} has no {kind[:-1]} "{name}"; it has {known}') from error
+
+    def setting(self, spec: Mapping[str, Any]) -> dict[str, str]:
+        """The data set and views that a table or figure is about: as its config says, or the only ones of the study."""
+        rows = self.scores[SETTING].drop_duplicates()
+        for key in SETTING:
+            if key in spec:
+                rows = rows[rows[key] == spec[key]]
+        if len(rows) == 1:
+            return rows.iloc[0].to_dict()
+        present = "; ".join(" ".join(row) for row in self.scores[SETTING].drop_duplicates().itertuples(index=False))
+        named = ", ".join(f"{key} {spec[key]}" for key in SETTING if key in spec) or "a table or figure that names none"
+        raise UserError(
+            f"study {self.facts['study']}: {len(rows)} data sets with view pairs fit {named}, "
+            f"and exactly one must. Name it by {', '.join(SETTING)} in the study's config. There are: {present}"
+        )
+
+    def scores_of(self, spec: Mapping[str, Any]) -> pd.DataFrame:
+        """Scores of one metric in one setting: index (method, split, seed), a column a task and `mean` where asked for.
+
+        `spec` holds `metric`, `tasks`, and optionally `part` (default test) and the keys of a setting. `mean` is the
+        mean over img2txt and txt2img within each split and seed.
+        """
+        rows = _matching(self.scores, self.setting(spec) | {"part": spec.get("part", "test")})
+        if spec["metric"] not in set(rows["metric"]):
+            known = ", ".join(sorted(rows["metric"].unique()))
+            raise UserError(
+                f'study {self.facts["study"]}: no run reports the metric "{spec["metric"]}"; there are {known}'
+            )
+        rows = rows[rows["metric"] == spec["metric"]]
+        wide = rows.pivot(index=["method", "split", "seed"], columns="task", values="value")
+        wide["mean"] = wide[["img2txt", "txt2img"]].mean(axis=1, skipna=False)
+        if missing := [task for task in spec["tasks"] if task not in wide]:
+            raise UserError(f"study {self.facts['study']}: no run reports the task {missing[0]}")
+        return wide[spec["tasks"]]
+
+    def summary(self, spec: Mapping[str, Any], level: float = 0.95) -> pd.DataFrame:
+        """Mean and interval over splits and seeds: columns method, task, mean, low, high, n; methods in study order."""
+        wide = self.scores_of(spec)
+        rows = [
+            (method, task, *mean_interval(values[task].to_numpy(), level), len(values))
+            for method in self.methods
+            for values in [wide[wide.index.get_level_values("method") == method]]
+            for task in spec["tasks"]
+            if len(values)
+        ]
+        return pd.DataFrame(rows, columns=["method", "task", "mean", "low", "high", "n"])
+
+    def curves_of(self, spec: Mapping[str, Any]) -> pd.DataFrame:
+        """Precision-recall points of one task in one setting."""
+        wanted = self.setting(spec) | {"part": spec.get("part", "test"), "task": spec["task"]}
+        rows = _matching(self.curves, wanted)
+        if rows.empty:
+            raise UserError(
+                f"study {self.facts['study']}: no run has a precision-recall curve of the task {spec['task']}"
+            )
+        return rows
+
+    def history_of(self, spec: Mapping[str, Any]) -> pd.DataFrame:
+        """Training histories in one setting; may be empty."""
+        return _matching(self.history, self.setting(spec))
+
+    def write(self, scores: Path, curves: Path, history: Path, facts: Path) -> None:
+        """Scores as CSV with six decimals, so that equal results are equal bytes; curves and history as Parquet."""
+        store.write_text(scores, self.scores.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
+        store.write_table(curves, self.curves)
+        store.write_table(history, self.history)
+        store.write_json(facts, self.facts)
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """The study whose collected results lie in `folder`."""
+        try:
+            scores = pd.read_csv(folder / "results.csv", dtype=dict.fromkeys(["study", *RUN], str))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{folder / 'results.csv'} cannot be read: {error}") from error
+        tables = (store.read_table(folder / name) for name in ("curves.parquet", "history.parquet"))
+        return cls(scores, *tables, store.read_json(folder / "study.json"))
+
+
+def collect(
+    name: str, config: Mapping[str, Any], runs: Iterable[Path], datasets: Iterable[Path], splits: Iterable[Path]
+) -> Study:
+    """Gather a study from the folders of its runs; the order of the folders does not matter.
+
+    Parameters
+    ----------
+    name : the study's id.
+    config : `study` (the study's config) and `methods` (id -> config, in study order).
+    runs : folders with metrics.parquet, curves.parquet, history.parquet and selection.json.
+    datasets : `<dataset>/pairs.parquet` of every data set.
+    splits : `<dataset>/splits/<split>.parquet` of every split.
+    """
+    folders = {Run.of_folder(folder): folder for folder in runs}
+    ordered = sorted(folders.items())
+    seeds = {run: _seeds(config["study"], run) for run in folders}
+    scores = _gather(name, ordered, "metrics.parquet", SCORES, seeds)
+    if (missing := scores[scores["value"].isna()]).size:
+        first = missing.iloc[0]
+        raise UserError(f"{folders[Run(*first[RUN])]}: {first['metric']} of {first['task']} is not a number")
+    facts = {
+        "study": name,
+        "config": config["study"],
+        "methods": config["methods"],
+        "datasets": _dataset_facts(datasets, splits),
+        **_run_facts(ordered),
+    }
+    curves = _gather(name, ordered, "curves.parquet", CURVES, seeds)
+    return Study(scores, curves, _gather(name, ordered, "history.parquet", HISTORY, seeds), facts)
+
+
+def metric_title(metric: str) -> str:
+    """What a reader calls a metric, its normaliser included; the name itself where it is none of ours."""
+    if metric == "map_all":
+        return f"mAP over the whole ranking (normaliser: {NORMALISERS['all']})"
+    if match := re.fullmatch(r"map_at_(\d+)_(hits|min|all)", metric):
+        return f"mAP@{match[1]} (normaliser: {NORMALISERS[match[2]].format(cutoff=match[1])})"
+    if match := re.fullmatch(r"(precision|recall)_at_(\d+)", metric):
+        normaliser = match[2] if match[1] == "precision" else NORMALISERS["all"]
+        return f"{match[1].capitalize()}@{match[2]} (normaliser: {normaliser})"
+    return metric
+
+
+def _seeds(config: Mapping[str, Any], run: Run) -> set[int]:
+    """Seeds that the study asks of a run; the run may have more, for other studies."""
+    blocks = [block for block in config["runs"] if all(value in block[f"{key}s"] for key, value in vars(run).items())]
+    return {seed for block in blocks for seed in block["seeds"]}
+
+
+def _gather(
+    study: str, runs: Iterable[tuple[Run, Path]], file: str, columns: list[str], seeds: Mapping[Run, set[int]]
+) -> pd.DataFrame:
+    own = [column for column in columns if column not in ["study", *RUN]]
+    parts = []
+    for run, folder in runs:
+        table = store.read_table(folder / file)
+        if list(table) != own:
+            raise UserError(f"{folder / file} has the columns {', '.join(table)}; expected {', '.join(own)}")
+        table = table[table["seed"].isin(seeds[run])]
+        if file == "metrics.parquet" and (missing := seeds[run] - set(table["seed"])):
+            raise UserError(f"{folder / file} has no scores of seed {min(missing)}. Delete it and run again")
+        parts.append(table.assign(study=study, **vars(run))[columns])
+    # Empty tables (histories of closed forms) know no types, so they take no part where there is a full one.
+    full = [part for part in parts if len(part)] or parts[:1]
+    if not full:
+        raise UserError(f"study {study} has no run")
+    return pd.concat(full).sort_values(columns, kind="stable", ignore_index=True)
+
+
+def _run_facts(runs: Iterable[tuple[Run, Path]]) -> dict[str, Any]:
+    facts, versions = [], {}
+    for run, folder in runs:
+        selection = store.read_json(folder / "selection.json")
+        scores = [candidate["valid_map"] for candidate in selection["candidates"] if "valid_map" in candidate]
+        facts.append(
+            vars(run)
+            | {
+                "candidates": len(selection["candidates"]),
+                "infeasible": len(selection["candidates"]) - len(scores),
+                "chosen": selection["chosen"],
+                "valid_map": None if math.isnan(max(scores)) else max(scores),  # NaN: the split has no valid part
+                "seconds": selection["seconds"],
+                "device": selection["device"],
+            }
+        )
+        versions |= {
+            name: sorted({version, *versions.get(name, [])}) for name, version in selection["versions"].items()
+        }
+    return {"runs": facts, "versions": versions}
+
+
+def _dataset_facts(datasets: Iterable[Path], splits: Iterable[Path]) -> dict[str, Any]:
+    facts = {}
+    for path in sorted(datasets):
+        pairs = store.read_table(path)
+        labels = pairs["labels"].explode()
+        facts[path.parent.name] = pairs.attrs | {
+            "pairs": len(pairs),
+            "classes": {str(label): int(count) for label, count in labels.value_counts().sort_index().items()},
+            "multi_label": bool(len(labels) > len(pairs)),
+            "words": float(pairs["text"].str.split().str.len().mean()),
+            "splits": {},
+        }
+    for path in sorted(splits):
+        parts = store.read_table(path)["part"].value_counts()
+        sizes = {part: int(parts[part]) for part in ("train", "valid", "test")}
+        facts[path.parent.parent.name]["splits"][path.stem] = sizes
+    return facts
+
+
+def _matching(frame: pd.DataFrame, wanted: Mapping[str, Any]) -> pd.DataFrame:
+    for column, value in wanted.items():
+        frame = frame[frame[column] == value]
+    return frame

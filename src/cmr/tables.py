@@ -1,0 +1,234 @@
+"""Tables of a study: a row a method, a column a task, mean and 95 % interval over splits and seeds.
+
+The same `Table` is written as CSV (numbers), Markdown, LaTeX (booktabs) and plain text, and drawn by the report.
+"""
+
+import csv
+import io
+import math
+import re
+import textwrap
+from dataclasses import dataclass, replace
+
+from cmr.results import FLOOR, TASK_TITLES, Study, metric_title
+
+DIGITS = 3
+NOTE = "Mean ± half of the 95 % interval; best in bold, the floor aside. The floor is what a random ranking scores."
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "→": r"$\to$",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number: its mean, the ends of its interval (NaN from a single value), and how many values it is made of."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+    best: bool = False
+
+    @property
+    def printed(self) -> str:
+        """The mean as every table prints it."""
+        return f"{self.mean:.{DIGITS}f}"
+
+    @property
+    def half_width(self) -> str:
+        """Half the interval, as printed after ±; empty when a single value has none."""
+        return "" if math.isnan(self.low) else f"{(self.high - self.low) / 2:.{DIGITS}f}"
+
+    def __str__(self) -> str:
+        return f"{self.printed} ± {self.half_width}" if self.half_width else self.printed
+
+
+@dataclass(frozen=True)
+class Row:
+    method: str
+    title: str
+    is_floor: bool
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows in the order of the study, the floor last.
+
+    Attributes
+    ----------
+    name : its id in the study's config.
+    measure : the metric, without its normaliser.
+    title : data set, views, metric with its normaliser, part, numbers of splits and seeds.
+    caption : what the study's config says of it.
+    columns : tasks.
+    """
+
+    name: str
+    measure: str
+    title: str
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+    @property
+    def headers(self) -> list[str]:
+        return [TASK_TITLES[task] for task in self.columns]
+
+    def to_csv(self) -> str:
+        """The numbers: for each task its mean, the interval's ends, and the number of values; a line a method."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        statistics = ("", "_low", "_high", "_n")
+        writer.writerow(["method", *(f"{task}{name}" for task in self.columns for name in statistics)])
+        for row in self.rows:
+            numbers = [value for c in row.cells for value in (_number(c.mean), _number(c.low), _number(c.high), c.n)]
+            writer.writerow([row.method, *numbers])
+        return text.getvalue()
+
+    def to_markdown(self) -> str:
+        """A pipe table under its title; the best in bold, the floor in italics."""
+        lines = [f"**{_markdown(self.title)}**", ""]
+        lines += [
+            f"| {' | '.join(['Method', *self.headers])} |",
+            "|".join(["", ":---", *["---:"] * len(self.columns), ""]),
+        ]
+        for row in self.rows:
+            cells = [f"**{cell}**" if cell.best else f"{cell}" for cell in row.cells]
+            title = f"*{_markdown(row.title)}*" if row.is_floor else _markdown(row.title)
+            lines.append(f"| {' | '.join([title, *cells])} |")
+        return "\n".join([*lines, "", _markdown(f"{self.caption} {NOTE}"), ""])
+
+    def to_latex(self) -> str:
+        """A `table` environment for a document that loads booktabs."""
+        lines = [
+            "% needs \\usepackage{booktabs}",
+            r"\begin{table}",
+            r"  \centering",
+            f"  \\caption{{{_latex(self.title)}. {_latex(self.caption)} {_latex(NOTE)}}}",
+            f"  \\label{{tab:{self.name}}}",
+            f"  \\begin{{tabular}}{{l{'r' * len(self.columns)}}}",
+            r"    \toprule",
+            f"    {' & '.join(map(_latex, ['Method', *self.headers]))} \\\\",
+            r"    \midrule",
+        ]
+        for row in self.rows:
+            if row.is_floor and len(self.rows) > 1:
+                lines.append(r"    \midrule")
+            cells = [
+                f"\\textbf{{{cell.printed}}}{_latex(str(cell)[len(cell.printed) :])}"
+                if cell.best
+                else _latex(str(cell))
+                for cell in row.cells
+            ]
+            title = f"\\textit{{{_latex(row.title)}}}" if row.is_floor else _latex(row.title)
+            lines.append(f"    {' & '.join([title, *cells])} \\\\")
+        return "\n".join([*lines, r"    \bottomrule", r"  \end{tabular}", r"\end{table}", ""])
+
+    def to_text(self) -> str:
+        """For a terminal: aligned columns, the best marked by a star, the floor under a line."""
+        grid = [["Method", *self.headers]]
+        grid += [[row.title, *(f"{cell}{'*' if cell.best else ' '}" for cell in row.cells)] for row in self.rows]
+        widths = [max(map(len, column)) for column in zip(*grid, strict=True)]
+        lines = [
+            "  ".join(
+                [line[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True))]
+            ).rstrip()
+            for line in grid
+        ]
+        rule = "─" * (sum(widths) + 2 * len(widths) - 2)
+        floors = sum(row.is_floor for row in self.rows)
+        body = len(lines) - floors
+        lines[body:body] = [rule] * bool(floors)
+        title = textwrap.fill(self.title, max(len(rule), 80))
+        note = "mean ± half of the 95 % interval; * best, the floor aside"
+        return "\n".join([title, "", lines[0], rule, *lines[1:], "", note, ""])
+
+
+def make_table(study: Study, name: str) -> Table:
+    """The table `name` of the study's config."""
+    spec = study.item("tables", name)
+    summary = study.summary(spec)
+    rows = []
+    for method in dict.fromkeys(summary["method"]):
+        cells = summary[summary["method"] == method].set_index("task").loc[spec["tasks"]]
+        title = study.method_title(method)
+        rows.append(
+            Row(
+                method,
+                f"{title} (floor)" if method == FLOOR else title,
+                method == FLOOR,
+                tuple(Cell(c.mean, c.low, c.high, c.n) for c in cells.itertuples(index=False)),
+            )
+        )
+    rows.sort(key=lambda row: row.is_floor)
+    measure = metric_title(spec["metric"]).partition(" (")[0]
+    return Table(name, measure, describe(study, spec), spec["caption"], tuple(spec["tasks"]), _mark_best(rows))
+
+
+def headline(study: Study) -> Table:
+    """The first table of the study's config: the one to look at first."""
+    return make_table(study, next(iter(study.config["tables"])))
+
+
+def describe(study: Study, spec: dict) -> str:
+    """Which numbers a table or figure shows: metric, data set, views, part, how many splits and seeds."""
+    setting = study.setting(spec)
+    index = study.scores_of(spec).index.to_frame(index=False)
+    seeds = sorted(index.groupby(["method", "split"])["seed"].nunique().unique())
+    dataset = study.facts["datasets"][setting["dataset"]]["title"]
+    part = spec.get("part", "test")
+    views = f"images as {setting['image_view']}, texts as {setting['text_view']}"
+    splits = _count(index["split"].nunique(), "split")
+    return (
+        f"{metric_title(spec['metric'])}: {dataset}, {views}, {part} part, "
+        f"{splits}, {_count(' to '.join(map(str, seeds)), 'seed')} each"
+    )
+
+
+def _mark_best(rows: list[Row]) -> tuple[Row, ...]:
+    """Mark the highest mean of each column, the floor aside; all that print the same digits are best."""
+    rivals = [row for row in rows if not row.is_floor]
+    if not rivals:
+        return tuple(rows)
+    top = [max(row.cells[i].mean for row in rivals) for i in range(len(rows[0].cells))]
+    return tuple(
+        row
+        if row.is_floor
+        else replace(
+            row,
+            cells=tuple(
+                replace(cell, best=cell.printed == f"{best:.{DIGITS}f}")
+                for cell, best in zip(row.cells, top, strict=True)
+            ),
+        )
+        for row in rows
+    )
+
+
+def _count(number: int | str, noun: str) -> str:
+    return f"{number} {noun}" if str(number) == "1" else f"{number} {noun}s"
+
+
+def _number(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.6f}"
+
+
+def _markdown(text: str) -> str:
+    """Text that a Markdown renderer shows as it is, inside a table too."""
+    return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", text)
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in text)

@@ -1,0 +1,349 @@
+import logging
+import subprocess
+import sys
+import textwrap
+import time
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import mse_loss
+
+from cmr.device import resolve_device
+from cmr.errors import UserError
+from cmr.methods.base import InfeasibleError, Pairs
+from cmr.methods.deep import checkpoint as checkpoint_module
+from cmr.methods.deep import trainer
+from cmr.methods.deep.acmr import ACMR
+from cmr.methods.deep.checkpoint import Checkpoint
+from cmr.methods.deep.layers import Dropout, linear
+from cmr.methods.deep.network import TrainableSpace
+from cmr.methods.deep.trainer import Schedule, fit_network, seeded
+from cmr.progress import SILENT, Progress
+
+WEIGHTS = {"distance": 1.0, "size": 0.5}
+
+
+def made_pairs(n=30, seed=0, classes=3):
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % classes
+    images, texts = (rng.normal(size=(classes, d))[y] + rng.normal(size=(n, d)) for d in (6, 5))
+    return Pairs(images.astype(np.float32), texts.astype(np.float32), np.eye(classes, dtype=bool)[y])
+
+
+class Towers(TrainableSpace):
+    """A linear map a side, with dropout, so that init, batches and dropout all draw from the generator."""
+
+    def __init__(self, generator, fail_at=None):
+        super().__init__()
+        self.image, self.text = linear(6, 3, generator), linear(5, 3, generator)
+        self.dropout = Dropout(0.3, generator)
+        self.steps, self.fail_at = 0, fail_at
+
+    def embed_images(self, images):
+        return self.image(self.dropout(images))
+
+    def embed_texts(self, texts):
+        return self.text(self.dropout(texts))
+
+    def losses(self, batch, progress):
+        self.steps += 1
+        if self.steps == self.fail_at:
+            raise KeyboardInterrupt
+        v, w = self.embed_images(batch.images), self.embed_texts(batch.texts)
+        return {"distance": mse_loss(v, w), "size": (v.square().mean() - 1) ** 2}
+
+
+def run(valid=None, train=None, seed=0, epochs=6, patience=99, network=None, generator=None, **others):
+    generator = generator or seeded(seed, "test", torch.device("cpu"))
+    network = network or Towers(generator)
+    history = fit_network(
+        network,
+        torch.optim.Adam(network.parameters(), lr=0.01),
+        WEIGHTS,
+        made_pairs() if train is None else train,
+        valid,
+        similarity="cosine",
+        schedule=Schedule(epochs, batch_size=8, patience=patience),
+        generator=generator,
+        progress=SILENT,
+        **others,
+    )
+    return network, history
+
+
+def weights_of(network):
+    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+
+def assert_same(one, other):
+    for name, tensor in one.items():
+        assert torch.equal(tensor, other[name]), name
+
+
+@pytest.fixture
+def scripted_scores(monkeypatch):
+    """Let the valid mAP of successive epochs be given; collects the labels that were scored."""
+
+    def install(scores):
+        remaining, seen = list(scores), []
+
+        def score(images, texts, labels, similarity):
+            seen.append(labels)
+            return remaining.pop(0)
+
+        monkeypatch.setattr(trainer, "bimodal_map", score)
+        return seen
+
+    return install
+
+
+def test_an_epoch_does_the_steps_of_a_hand_written_loop():
+    network, history = run(epochs=2)
+    generator = seeded(0, "test", torch.device("cpu"))
+    by_hand, pairs = Towers(generator), made_pairs()
+    optimiser = torch.optim.Adam(by_hand.parameters(), lr=0.01)
+    images, texts = torch.from_numpy(pairs.images), torch.from_numpy(pairs.texts)
+    for _ in range(2):
+        total = 0.0
+        for index in torch.randperm(30, generator=generator).split(8):
+            v = by_hand.image(by_hand.dropout(images[index]))
+            w = by_hand.text(by_hand.dropout(texts[index]))
+            loss = ((v - w) ** 2).mean() + 0.5 * ((v**2).mean() - 1) ** 2
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            total += loss.item() * len(index) / 30
+    for name, tensor in by_hand.state_dict().items():
+        torch.testing.assert_close(tensor, network.state_dict()[name])
+    assert history["loss"][-1] == pytest.approx(total, rel=1e-5)
+
+
+def test_history_has_one_value_an_epoch_and_the_loss_is_the_weighted_sum_of_its_terms():
+    _, history = run(made_pairs(12, seed=1), epochs=5)
+    assert {name: len(values) for name, values in history.items()} == dict.fromkeys(
+        ["loss", "distance", "size", "valid_map"], 5
+    )
+    expected = np.array(history["distance"]) + 0.5 * np.array(history["size"])
+    np.testing.assert_allclose(history["loss"], expected, rtol=1e-6)
+
+
+def test_weights_of_the_best_valid_epoch_are_kept_and_training_stops_after_the_patience(scripted_scores):
+    valid = made_pairs(12, seed=1)
+    scored = scripted_scores([0.2, 0.5, 0.4, 0.5, 0.3, 0.9])
+    network, history = run(valid, epochs=6, patience=3)
+    assert history["valid_map"] == [0.2, 0.5, 0.4, 0.5, 0.3]
+    after_two, _ = run(epochs=2)
+    assert_same(network.state_dict(), after_two.state_dict())
+    assert all(labels is valid.labels for labels in scored)
+
+
+def test_without_a_valid_part_all_epochs_run_and_the_last_weights_stay():
+    network, history = run(epochs=4, patience=1)
+    assert len(history["loss"]) == 4
+    assert "valid_map" not in history
+    longer, _ = run(epochs=3)
+    assert not torch.equal(network.image.weight, longer.image.weight)
+
+
+def test_result_depends_on_the_seed_alone_and_leaves_the_global_generator_untouched():
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    first, _ = run(made_pairs(12, seed=1))
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    again, _ = run(made_pairs(12, seed=1))
+    assert_same(first.state_dict(), again.state_dict())
+    other, _ = run(made_pairs(12, seed=1), seed=1)
+    assert not torch.equal(first.image.weight, other.image.weight)
+
+
+def test_divergence_stops_with_the_epoch_and_the_terms():
+    class Exploding(Towers):
+        def losses(self, batch, progress):
+            terms = super().losses(batch, progress)
+            return terms | {"size": terms["size"] / (0.0 if progress >= 0.5 else 1.0)}
+
+    generator = seeded(0, "test", torch.device("cpu"))
+    with pytest.raises(InfeasibleError, match=r"epoch 4 of 6 \(loss .*distance .*size (inf|nan)"):
+        run(network=Exploding(generator), generator=generator)
+
+
+@pytest.mark.parametrize("part", ["train", "valid"])
+def test_an_empty_part_is_refused_by_name(part):
+    with pytest.raises(UserError, match=f"the {part} part holds no pairs"):
+        run(**{part: made_pairs(0)})
+
+
+@pytest.mark.parametrize("size, drop_last, steps", [(8, False, 4), (8, True, 3), (64, True, 1), (10, True, 3)])
+def test_an_epoch_uses_each_pair_at_most_once(size, drop_last, steps):
+    batches = Schedule(1, size, 1, drop_last).batches(30, torch.Generator().manual_seed(0))
+    assert len(batches) == steps
+    used = torch.cat(batches)
+    assert len(used) == len(used.unique()) == (steps * size if drop_last and size < 30 else 30)
+
+
+def test_missing_or_unknown_devices_are_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert resolve_device("auto") == resolve_device("cpu") == torch.device("cpu")
+    for name in ("cuda", "cuda:1"):
+        with pytest.raises(UserError, match=f'"{name}" was asked for, but this machine has none'):
+            resolve_device(name)
+    for name in ("gpu", "cuda:first", "cuda:", "mps"):
+        with pytest.raises(UserError, match=f'"{name}" is unknown'):
+            resolve_device(name)
+
+
+def test_devices_of_a_machine_with_two(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert [str(resolve_device(name)) for name in ("auto", "cuda", "cuda:1", "cpu")] == [
+        "cuda",
+        "cuda",
+        "cuda:1",
+        "cpu",
+    ]
+    with pytest.raises(UserError, match=r'"cuda:2" .* has 2 \(cuda:0 to cuda:1\)'):
+        resolve_device("cuda:2")
+
+
+@pytest.fixture
+def every_epoch(monkeypatch):
+    monkeypatch.setattr(checkpoint_module, "SECONDS_BETWEEN", 0.0)
+
+
+@pytest.mark.parametrize("with_valid", [True, False])
+@pytest.mark.parametrize("optimiser_step", [6, 13])
+def test_an_interrupted_training_resumes_bit_by_bit(tmp_path, every_epoch, with_valid, optimiser_step):
+    valid = made_pairs(12, seed=1) if with_valid else None
+    whole, history = run(valid)
+    checkpoint = Checkpoint(tmp_path / "c.h5")
+    generator = seeded(0, "test", torch.device("cpu"))
+    with pytest.raises(KeyboardInterrupt):
+        run(valid, network=Towers(generator, fail_at=optimiser_step), generator=generator, checkpoint=checkpoint)
+    resumed, resumed_history = run(valid, checkpoint=checkpoint)
+    assert_same(whole.state_dict(), resumed.state_dict())
+    assert resumed_history == history
+    assert resumed.steps == 24 - 4 * ((optimiser_step - 1) // 4)
+
+
+def test_a_finished_training_returns_at_once(tmp_path):
+    checkpoint = Checkpoint(tmp_path / "c.h5")
+    first, history = run(made_pairs(12, seed=1), checkpoint=checkpoint)
+    again, same_history = run(made_pairs(12, seed=1), checkpoint=checkpoint)
+    assert again.steps == 0
+    assert same_history == history
+    assert_same(first.state_dict(), again.state_dict())
+
+
+def test_a_checkpoint_is_not_written_more_often_than_every_ten_seconds(tmp_path, monkeypatch):
+    checkpoint, start = Checkpoint(tmp_path / "c.h5"), time.monotonic()
+    assert not checkpoint.due
+    monkeypatch.setattr(checkpoint_module.time, "monotonic", lambda: start + 10.0)
+    assert checkpoint.due
+    checkpoint.write({}, {})
+    assert not checkpoint.due
+
+
+def cut_short(path):
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+def flip_a_byte_of_a_weight(path):
+    with h5py.File(path) as file:
+        position = file["network/image.weight"].id.get_chunk_info(0).byte_offset
+    content = bytearray(path.read_bytes())
+    content[position + 20] ^= 0xFF
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [cut_short, flip_a_byte_of_a_weight])
+def test_a_damaged_checkpoint_is_reported_and_training_starts_anew(tmp_path, caplog, damage):
+    path = tmp_path / "c.h5"
+    first, history = run(checkpoint=Checkpoint(path))
+    damage(path)
+    with caplog.at_level(logging.WARNING):
+        again, same_history = run(checkpoint=Checkpoint(path))
+    assert str(path) in caplog.text
+    assert again.steps == 24
+    assert same_history == history
+    assert_same(first.state_dict(), again.state_dict())
+
+
+def test_checkpoints_of_other_settings_data_seeds_or_code_have_another_name(tmp_path, monkeypatch):
+    cpu, progress = torch.device("cpu"), Progress(checkpoints=tmp_path, quiet=True)
+    train, valid = made_pairs(), made_pairs(12, seed=1)
+
+    def name(method=ACMR(), train=train, valid=valid, seed=0):  # noqa: B008
+        return trainer.checkpoint_of(method, train, valid, seed, cpu, progress).path
+
+    names = [
+        name(),
+        name(ACMR(margin=0.2)),
+        name(train=made_pairs(seed=2)),
+        name(valid=made_pairs(12, seed=2)),
+        name(valid=None),
+        name(seed=1),
+    ]
+    assert name() == names[0]
+    monkeypatch.setattr(checkpoint_module.provenance, "code_digest", lambda: "edited")
+    assert len({*names, name()}) == len(names) + 1
+
+
+def test_without_a_folder_nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ACMR(epochs=1).fit(made_pairs())
+    assert list(tmp_path.iterdir()) == []
+
+
+KILLED = """
+    import sys, time
+    from pathlib import Path
+    import numpy as np, torch
+    from cmr.methods.base import Pairs
+    from cmr.methods.deep import checkpoint
+    from cmr.methods.deep.acmr import ACMR, ACMRNetwork
+    from cmr.progress import SILENT, Progress
+
+    torch.set_num_threads(1)
+    checkpoint.SECONDS_BETWEEN = 0.0
+    rng = np.random.default_rng(0)
+    labels = np.eye(3, dtype=bool)[np.arange(60) % 3]
+    images, texts = (rng.normal(size=(60, d)).astype(np.float32) for d in (20, 15))
+    pairs = Pairs(images, texts, labels)
+    method, stall_at = ACMR(epochs=6, batch_size=20, input_dropout=0.2), int(sys.argv[2])
+    original, steps = ACMRNetwork.losses, []
+
+    def losses(self, batch, progress):
+        steps.append(progress)
+        if len(steps) == stall_at:
+            print("stalled", flush=True)
+            time.sleep(600)
+        return original(self, batch, progress)
+
+    ACMRNetwork.losses = losses
+    resumed = method.fit(pairs, pairs, progress=Progress(Path(sys.argv[1]), quiet=True))
+    count = len(steps)
+    whole = method.fit(pairs, pairs)
+    for name, array in whole.state().items():
+        assert np.array_equal(array, resumed.state()[name]), name
+    print("identical after", count, "steps")
+"""
+
+
+def test_a_training_killed_by_sigkill_resumes_bit_by_bit(tmp_path):
+    script = tmp_path / "train.py"
+    script.write_text(textwrap.dedent(KILLED), "utf-8")
+
+    def start(stall_at):
+        command = [sys.executable, str(script), str(tmp_path / "checkpoints"), str(stall_at)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+    with start(stall_at=11) as victim:  # in the fourth epoch of three steps
+        assert victim.stdout.readline() == "stalled\n"
+        victim.kill()
+    with start(stall_at=0) as heir:
+        assert heir.communicate(timeout=120)[0] == "identical after 9 steps\n"
+    assert len(list((tmp_path / "checkpoints").glob("*.h5"))) == 1

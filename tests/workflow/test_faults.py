@@ -1,0 +1,100 @@
+"""Bad input: one clear message, a non-zero exit, nothing half-written."""
+
+import tarfile
+
+import pytest
+
+from tests.shapes import write_shapes
+
+PAIRS = "data/datasets/shapes/pairs.parquet"
+VIEW = "data/views/shapes/image/efficientnet_lite0.h5"
+RUN = "results/runs/shapes/random-0/efficientnet_lite0+tfidf"
+
+
+def assert_fails(run, *messages):
+    assert run.returncode != 0
+    for message in messages:
+        assert message in run.stdout, run.stdout
+    assert "Traceback" not in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "messages"),
+    [
+        (["--config", "studys=[shapes]"], ['unknown key "studys"', 'did you mean "studies"']),
+        (["--config", "studies=[shape]"], ['unknown study "shape"', 'did you mean "shapes"']),
+        (["--config", "methods={cca: {rigde: 0.1}}"], ['methods: cca: unknown hyper-parameter "rigde"']),
+    ],
+)
+def test_misspelt_configuration(unfinished, arguments, messages):
+    run = unfinished.snakemake("-n", "all", *arguments)
+    assert run.returncode != 0
+    for message in messages:
+        assert message in run.stdout, run.stdout
+
+
+def test_bad_items_stop_the_run_with_their_list(unfinished):
+    write_shapes(unfinished.root / "mirror/shapes.tar", faults=True)
+    run = unfinished.snakemake(PAIRS)
+    assert_fails(run, "2 of 62 items cannot be used", "empty-image", "empty-caption", "on_bad_item: drop")
+    assert not (unfinished.root / PAIRS).exists()
+
+
+def test_bad_items_are_dropped_when_the_data_set_says_so(unfinished):
+    write_shapes(unfinished.root / "mirror/shapes.tar", faults=True)
+    unfinished.edit("config/datasets/shapes.yaml", lambda dataset: dataset.update(on_bad_item="drop"))
+    run = unfinished.snakemake(PAIRS)
+    assert run.returncode == 0, run.stdout
+    log = (unfinished.root / "results/logs/datasets/shapes.log").read_text()
+    assert "dropped empty-image" in log and "60 pairs of 3 classes" in log
+
+
+def test_archive_that_is_cut_short_is_refused_and_leaves_nothing(unfinished):
+    archive = unfinished.root / "mirror/shapes.tar"
+    archive.write_bytes(archive.read_bytes()[:20_000])
+    run = unfinished.snakemake(PAIRS)
+    assert_fails(run, "shapes.tar")
+    assert not (unfinished.root / "data/raw/shapes/asset.json").exists()
+
+
+def test_asset_that_changed_under_its_lock_is_refused(finished):
+    write_shapes(finished.root / "mirror/shapes.tar", seed=1)
+    (finished.root / "data/raw/shapes/asset.json").unlink()
+    run = finished.snakemake(PAIRS)
+    assert_fails(run, "shapes.lock.json")
+
+
+def test_corrupted_view_is_named(finished):
+    view = finished.root / VIEW
+    content = bytearray(view.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 256] = bytes(256)
+    view.write_bytes(content)
+    run = finished.snakemake(f"{RUN}/cca/metrics.parquet")
+    assert_fails(run, "efficientnet_lite0.h5 is damaged", "Delete it and run again")
+    view.unlink()
+    assert finished.snakemake("all").returncode == 0
+
+
+def test_asset_that_cannot_be_had_says_what_to_put_where(unfinished):
+    unfinished.edit("config/config.yaml", lambda config: config.update(mirrors=[]))
+    run = unfinished.snakemake(PAIRS)
+    assert_fails(run, "shapes", "data/manual")
+
+
+def test_mirror_that_does_not_exist_is_named(unfinished):
+    unfinished.edit("config/config.yaml", lambda config: config.update(mirrors=["nowhere"]))
+    assert_fails(unfinished.snakemake(PAIRS), "nowhere")
+
+
+def test_archive_with_a_path_outside_is_refused(unfinished):
+    with tarfile.open(unfinished.root / "mirror/shapes.tar", "w") as tar:
+        tar.addfile(tarfile.TarInfo("../outside.txt"))
+    run = unfinished.snakemake(PAIRS)
+    assert_fails(run, "../outside.txt")
+    assert not list(unfinished.root.rglob("outside.txt"))
+
+
+def test_device_that_is_absent_is_named(unfinished):
+    run = unfinished.snakemake(VIEW, "--config", "device=cuda:7")
+    assert_fails(run, 'device "cuda:7"')

@@ -1,0 +1,114 @@
+"""Full dependency tracking: what a change reruns, and what it leaves alone."""
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from .conftest import METHODS, STUDY
+
+RUN = "results/runs/shapes/random-0/efficientnet_lite0+tfidf"
+PAGES = Counter({("collect_results", ""): 1, ("make_gallery", ""): 1, ("make_report", ""): 1, ("all", ""): 1})
+
+
+def append_comment(project, file):
+    with (project.root / file).open("a") as source:
+        source.write("\n# A comment.\n")
+
+
+def reporting(project):
+    """Jobs that follow from any changed result."""
+    study = project.root / STUDY
+    tables = Counter(("make_table", path.stem) for path in study.glob("tables/*.csv"))
+    figures = Counter(("make_figure", path.stem) for path in study.glob("figures/*.svg"))
+    assert tables and figures
+    return PAGES + tables + figures
+
+
+def test_nothing_to_do_after_a_full_run(finished):
+    run = finished.snakemake("all")
+    assert run.returncode == 0
+    assert "Nothing to be done" in run.stdout
+    assert finished.planned("all") == Counter()
+
+
+def test_comment_in_a_method_reruns_that_method_and_what_follows(finished):
+    append_comment(finished, "src/cmr/methods/linear/cca.py")
+    assert finished.planned("all") == reporting(finished) + Counter({("train", "cca"): 1, ("evaluate", "cca"): 1})
+
+
+def test_comment_in_a_shared_module_reruns_every_user_of_it(finished):
+    append_comment(finished, "src/cmr/methods/linear/algebra.py")
+    assert finished.planned("all")["train", "cca"] == 1
+    append_comment(finished, "src/cmr/training.py")
+    planned = finished.planned("all")
+    assert {method for rule, method in planned if rule == "train"} == set(METHODS)
+    assert not any(rule in ("read_dataset", "extract_image_view", "extract_text_view") for rule, _ in planned)
+
+
+def test_comment_in_the_figures_module_redraws_figures_only(finished):
+    append_comment(finished, "src/cmr/figures.py")
+    assert {rule for rule, _ in finished.planned("all")} == {"make_figure", "make_report", "all"}
+
+
+def test_changed_hyperparameter_reruns_that_method_only(finished):
+    finished.edit("config/config.yaml", lambda config: config["methods"]["sm"].update(c=0.5))
+    assert finished.planned("all") == reporting(finished) + Counter({("train", "sm"): 1, ("evaluate", "sm"): 1})
+
+
+def test_rerun_with_other_hyperparameters_changes_that_methods_rows_alone(finished):
+    before = (finished.root / STUDY / "results.csv").read_text().splitlines()
+    finished.edit("config/config.yaml", lambda config: config["methods"]["sm"].update(c=0.0001))
+    assert finished.snakemake("all").returncode == 0
+    after = (finished.root / STUDY / "results.csv").read_text().splitlines()
+    changed = {line.split(",")[5] for line in set(before) ^ set(after)}
+    assert changed == {"sm"}
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "src/cmr/methods/linear/cca.py",
+        "scripts/train.py",
+        "data/datasets/shapes/pairs.parquet",
+        "data/views/shapes/image/efficientnet_lite0.h5",
+        f"{RUN}/cca/embeddings.h5",
+    ],
+)
+def test_touched_file_reruns_nothing(finished, file):
+    os.utime(finished.root / file)
+    assert finished.planned("all") == Counter()
+
+
+def test_deleted_figure_is_redrawn_alone_and_identical(finished):
+    figure = finished.root / STUDY / "figures/map_bars.svg"
+    before = figure.read_bytes()
+    figure.unlink()
+    assert finished.planned("all") == Counter({("make_figure", "map_bars"): 1, ("all", ""): 1})
+    assert finished.snakemake("all").returncode == 0
+    assert figure.read_bytes() == before
+
+
+def test_added_method_runs_alone(finished):
+    """The documentation's own example: a module, a YAML file and a name in the study."""
+    page = (finished.root / "docs/add-a-method.md").read_text()
+    code, settings = (page.split(f"```{kind}\n")[1].split("```")[0] for kind in ("python", "yaml"))
+    (finished.root / "src/cmr/methods/linear/class_means.py").write_text(code)
+    (finished.root / "config/methods/class_means.yaml").write_text(settings)
+    finished.edit("config/studies/shapes.yaml", lambda study: study["runs"][0]["methods"].append("class_means"))
+    expected = Counter({("train", "class_means"): 1, ("evaluate", "class_means"): 1})
+    assert finished.planned("all") == reporting(finished) + expected
+    run = finished.snakemake("all")
+    assert run.returncode == 0, run.stdout
+    assert "class_means" in (finished.root / STUDY / "results.csv").read_text()
+
+
+def test_other_folders_for_data_and_results(finished, tmp_path):
+    scratch = tmp_path / "scratch"
+    overrides = ["--config", f"data={scratch}/d", f"results={scratch}/r"]
+    target = f"{scratch}/d/datasets/shapes/splits/random-1.parquet"
+    run = finished.snakemake(target, *overrides)
+    assert run.returncode == 0, run.stdout
+    assert Path(target).exists()
+    assert (scratch / "r/logs/datasets/shapes/random-1.log").exists()

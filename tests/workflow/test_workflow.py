@@ -1,0 +1,86 @@
+"""The whole path on the made data set, and the tools that look at workflows."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from .conftest import METHODS, ROOT, STUDY
+
+
+def test_results_are_tidy_and_complete(undisturbed):
+    results = pd.read_csv(undisturbed.root / STUDY / "results.csv")
+    assert list(results) == [
+        "study",
+        "dataset",
+        "split",
+        "image_view",
+        "text_view",
+        "method",
+        "seed",
+        "part",
+        "task",
+        "metric",
+        "value",
+    ]
+    assert set(results["method"]) == set(METHODS)
+    assert set(results["task"]) == {"img2txt", "txt2img", "img2all", "txt2all"}
+    assert set(results["part"]) == {"valid", "test"}
+    assert results["value"].between(0, 1).all()
+    assert not results.drop(columns="value").duplicated().any()
+
+
+def test_labels_beat_the_floor_on_an_easy_data_set(undisturbed):
+    results = pd.read_csv(undisturbed.root / STUDY / "results.csv").query("part == 'test' and metric == 'map_all'")
+    score = results.groupby(["method", "task"])["value"].mean()
+    for task in ("img2txt", "txt2img"):
+        assert score["sm", task] > score["random", task] + 0.2
+
+
+def test_every_output_of_the_study_stands(undisturbed):
+    study = undisturbed.root / STUDY
+    for file in ("report.html", "gallery.html", "results.csv", "study.json"):
+        assert (study / file).stat().st_size > 0, file
+    config = json.loads((study / "study.json").read_text())
+    assert config
+    for table in study.glob("tables/*.csv"):
+        assert table.with_suffix(".md").exists() and table.with_suffix(".tex").exists()
+    for figure in study.glob("figures/*.svg"):
+        assert figure.with_suffix(".png").exists()
+
+
+def test_selection_records_every_candidate(undisturbed):
+    run = undisturbed.root / "results/runs/shapes/random-0/efficientnet_lite0+tfidf"
+    selection = json.loads((run / "cca/selection.json").read_text())
+    assert [c["hyperparameters"]["n_components"] for c in selection["candidates"]] == [2, 4]
+    best = max(selection["candidates"], key=lambda candidate: candidate["valid_map"])
+    assert selection["chosen"] == best["hyperparameters"]
+
+
+def test_snakemakes_own_report_can_be_made(finished):
+    run = finished.snakemake("--report", "report.zip")
+    assert run.returncode == 0, run.stdout
+    assert (finished.root / "report.zip").stat().st_size > 100_000
+
+
+def test_workflow_passes_snakemakes_lint(fresh):
+    run = fresh.snakemake("--lint")
+    assert run.returncode == 0, run.stdout
+
+
+@pytest.mark.parametrize("study", sorted(path.stem for path in (ROOT / "config/studies").glob("*.yaml")))
+def test_every_study_can_be_planned(unfinished, study):
+    planned = unfinished.planned("all", "--config", f"studies=[{study}]", "methods={}")
+    assert planned["make_report", ""] == 1
+
+
+@pytest.mark.parametrize("view", ["alexnet_fc7", "vgg16_fc7", "vgg19_fc7", "efficientnet_lite0"])
+def test_every_image_view_can_be_planned(fresh, view):
+    planned = fresh.planned(f"data/views/shapes/image/{view}.h5")
+    assert planned["extract_image_view", ""] == 1
+
+
+@pytest.mark.parametrize("view", ["bow", "tfidf", "lda"])
+def test_every_text_view_is_made(undisturbed, view):
+    run = undisturbed.snakemake(f"data/views/shapes/random-1/text/{view}.h5")
+    assert run.returncode == 0, run.stdout

@@ -1,0 +1,124 @@
+"""What jobs read and how they are called, from the configuration; functions of their wildcards."""
+
+# datasets.smk
+
+
+def assets_of_dataset(wildcards):
+    return [f"{config['data']}/raw/{asset}/asset.json" for asset in catalogue.datasets[wildcards.dataset]["assets"]]
+
+
+def code_of_reader(wildcards):
+    return code_of("scripts/read_dataset.py", module_of(catalogue.datasets[wildcards.dataset]["reader"]))
+
+
+def reader_arguments(wildcards):
+    settings = catalogue.datasets[wildcards.dataset]
+    return {
+        "reader": settings["reader"],
+        "options": as_json(settings.get("options", {})),
+        "about": as_json({key: settings[key] for key in ("title", "source", "licence")}),
+        "assets": settings["assets"],
+        "on_bad_item": settings.get("on_bad_item", "stop"),
+    }
+
+
+def split_settings(wildcards):
+    return catalogue.split(wildcards.dataset, wildcards.split)
+
+
+# views.smk
+
+
+def network_of(wildcards):
+    return catalogue.image_views[wildcards.image_view]
+
+
+def weights_of(wildcards):
+    return f"{config['data']}/raw/{network_of(wildcards)['weights']}/asset.json"
+
+
+def text_view_of(wildcards):
+    return catalogue.text_views[wildcards.text_view]
+
+
+def code_of_text_view(wildcards):
+    return code_of("scripts/extract_text_view.py", module_of(text_view_of(wildcards)["implementation"]))
+
+
+# training.smk
+
+
+def code_of_method(wildcards):
+    return code_of("scripts/train.py", module_of(method_config(wildcards.method)["implementation"]))
+
+
+def gpus_of_method(wildcards):
+    return gpus_of(method_config(wildcards.method).get("uses_torch", False))
+
+
+def device_of_method(wildcards):
+    """Closed forms do not depend on the configured device, and do not rerun when it changes."""
+    return config["device"] if method_config(wildcards.method).get("uses_torch", False) else "cpu"
+
+
+# reporting.smk
+
+TEMPLATES = [os.path.relpath(path) for path in sorted((SOURCE / "cmr/templates").iterdir())]
+
+
+def outputs_of_study(study):
+    """Everything that a study is made for."""
+    folder, settings = f"{config['results']}/studies/{study}", study_config(study)
+    return [
+        f"{folder}/report.html",
+        *[f"{folder}/gallery.html" for _ in settings.keys() & {"gallery"}],
+        *[f"{folder}/tables/{table}.{form}" for table in settings["tables"] for form in ("csv", "md", "tex")],
+        *[f"{folder}/figures/{figure}.{form}" for figure in settings["figures"] for form in ("svg", "png")],
+    ]
+
+
+def run_files(file):
+    """An input function: the outputs of this name of all runs of a study."""
+    return lambda wildcards: [f"{run_folder(run)}/{file}" for run in runs_of_study(wildcards.study)]
+
+
+def pairs_of_study(wildcards):
+    datasets = dict.fromkeys(run["dataset"] for run in runs_of_study(wildcards.study))
+    return [f"{config['data']}/datasets/{dataset}/pairs.parquet" for dataset in datasets]
+
+
+def splits_of_study(wildcards):
+    splits = dict.fromkeys((run["dataset"], run["split"]) for run in runs_of_study(wildcards.study))
+    return [f"{config['data']}/datasets/{dataset}/splits/{split}.parquet" for dataset, split in splits]
+
+
+def methods_of_study(wildcards):
+    """Settings of a study's methods, in the order in which it names them."""
+    methods = dict.fromkeys(run["method"] for run in runs_of_study(wildcards.study))
+    return {method: method_config(method) for method in methods}
+
+
+def table_settings(wildcards):
+    return study_config(wildcards.study)["tables"][wildcards.table]
+
+
+def figure_settings(wildcards):
+    return study_config(wildcards.study)["figures"][wildcards.figure]
+
+
+def gallery_inputs(wildcards):
+    """Data set and embeddings behind a study's gallery; nothing for a study without one."""
+    settings = study_config(wildcards.study).get("gallery")
+    if settings is None:
+        return {}
+    return {
+        "pairs": f"{config['data']}/datasets/{settings['dataset']}/pairs.parquet",
+        "embeddings": f"{run_folder(settings)}/embeddings.h5",
+    }
+
+
+def gallery_arguments(wildcards, input):
+    """How scripts are told of `gallery_inputs`."""
+    if "gallery" not in study_config(wildcards.study):
+        return []
+    return ["--pairs", input.pairs, "--embeddings", input.embeddings, "--raw", f"{config['data']}/raw"]
