@@ -22,7 +22,8 @@ def main() -> None:
     parser.add_argument("--raw", type=Path, required=True, help="folder that the image paths start from")
     parser.add_argument("--network", required=True, help="e.g. efficientnet_lite0")
     parser.add_argument("--weights", type=Path, required=True, help="folder of the weights asset")
-    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--workers", type=int, default=1, help="batches in the making at once")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--view", type=Path, required=True, help="output, HDF5")
     arguments = parser.parse_args()
@@ -43,6 +44,7 @@ def main() -> None:
         build_network(arguments.network, weights),
         batch_size=arguments.batch_size,
         device=resolve_device(arguments.device),
+        workers=arguments.workers,
         parts=parts,
         identity=provenance | {"code": code_digest()},
         progress=Progress(),

@@ -59,7 +59,8 @@ def test_archive_that_is_cut_short_is_refused_and_leaves_nothing(unfinished):
 
 def test_asset_that_changed_under_its_lock_is_refused(finished):
     write_shapes(finished.root / "mirror/shapes.tar", seed=1)
-    (finished.root / "data/raw/shapes/asset.json").unlink()
+    for file in ("data/raw/shapes/asset.json", PAIRS):
+        (finished.root / file).unlink()
     run = finished.snakemake(PAIRS)
     assert_fails(run, "shapes.lock.json")
 

@@ -5,7 +5,8 @@ import json
 import pandas as pd
 import pytest
 
-from .conftest import METHODS, ROOT, STUDY
+from .conftest import METHODS, STUDY
+from .project import ROOT
 
 
 def test_results_are_tidy_and_complete(undisturbed):

@@ -26,7 +26,7 @@ rule extract_image_view:
     shell:
         "python scripts/extract_image_view.py --pairs {input.pairs} --raw {params.raw}"
         " --network {params.network} --weights $(dirname {input.weights:q})"
-        " --batch-size {params.batch_size} --device {params.device} --view {output.view} > {log} 2>&1"
+        " --batch-size {params.batch_size} --workers {threads} --device {params.device} --view {output.view} > {log} 2>&1"
 
 
 rule extract_text_view:

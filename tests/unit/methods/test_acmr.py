@@ -128,7 +128,7 @@ def test_embedding_losses_are_those_of_the_paper():
     for anchors, others, features in sides.values():
         cosine = torch.cosine_similarity(features[:, None], features[None], dim=2)
         for i in range(len(y)):
-            j = max((j for j in range(len(y)) if y[j] != y[i]), key=lambda j: cosine[i, j])  # noqa: B023
+            j = max((j for j in range(len(y)) if y[j] != y[i]), key=lambda j: cosine[i, j])
             d = [0.5 * (anchors[i] - others[k]).square().sum().item() for k in (i, j)]
             triplet += max(0.0, 0.2 + 3 * d[0] - d[1]) / len(y)
     terms = network.losses(batch, 0.5)

@@ -87,7 +87,7 @@ class DeepModel:
 def embed(network: nn.Module, side: Callable[[Tensor], Tensor], x: Array | Tensor) -> Array:
     """One side of a network in evaluation mode: (n, d) -> (n, k) float32 NumPy, in blocks of rows."""
     device = next(chain(network.parameters(), network.buffers())).device
-    x = torch.as_tensor(x, dtype=torch.float32)
+    x = torch.as_tensor(np.ascontiguousarray(x), dtype=torch.float32) if isinstance(x, np.ndarray) else x.float()
     training = network.training
     network.eval()
     with torch.inference_mode():

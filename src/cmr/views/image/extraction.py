@@ -1,15 +1,18 @@
-"""Running a network over many images: decoded ahead by threads, computed in batches, resumed after a kill."""
+"""Running a network over many images: several batches at once, resumed after a kill.
+
+Each batch is decoded and computed by one worker with one thread. The features then do not depend on how many cores there
+are, and no core waits for another.
+"""
 
 import shutil
-from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from cmr.datasets.images import load_rgb
 from cmr.progress import SILENT, Progress
@@ -18,7 +21,6 @@ from cmr.store import whole_file
 from cmr.views.image.networks import Network
 
 BATCHES_PER_PART = 4
-BATCHES_AHEAD = 2
 
 
 def extract(
@@ -26,7 +28,8 @@ def extract(
     network: Network,
     *,
     batch_size: int,
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
+    workers: int = 1,
     parts: Path,
     identity: dict,
     progress: Progress = SILENT,
@@ -35,6 +38,7 @@ def extract(
 
     Parameters
     ----------
+    workers : batches in the making at once; the features are the same for any number.
     parts : folder for finished parts of BATCHES_PER_PART batches. A later call with the same `images`, `batch_size` and
         `identity` (whatever else determines the features, as JSON values) takes them as they are; other parts are
         removed. The caller deletes the folder once the features are stored.
@@ -50,26 +54,31 @@ def extract(
     batches = [
         images[i : i + batch_size] for start in todo for i in range(start, min(start + rows, len(images)), batch_size)
     ]
+
+    def compute(batch: Sequence[Path]) -> NDArray[np.float32]:
+        pixels = torch.stack([network.preprocess(load_rgb(path)) for path in batch])
+        with torch.inference_mode():
+            return module(pixels.to(device, memory_format=torch.channels_last)).float().cpu().numpy()
+
     features: list[NDArray[np.float32]] = []
-    with ThreadPoolExecutor() as pool, torch.inference_mode():
-        decoded = progress.track(_decode_ahead(pool, batches, network), "extracting features", len(batches), "batch")
-        for count, batch in enumerate(decoded, start=1):
-            features.append(module(batch.to(device, memory_format=torch.channels_last)).float().cpu().numpy())
+    with ThreadPoolExecutor(workers) as pool, _one_thread_an_operation():
+        results = progress.track(pool.map(compute, batches), "extracting features", len(batches), "batch")
+        for count, result in enumerate(results, start=1):
+            features.append(result)
             if len(features) == BATCHES_PER_PART or count == len(batches):
                 _write_part(folder / f"{todo.pop(0):08d}.npy", np.concatenate(features))
                 features.clear()
     return np.concatenate([np.load(folder / f"{start:08d}.npy") for start in starts])
 
 
-def _decode_ahead(pool: ThreadPoolExecutor, batches: Sequence[Sequence[Path]], network: Network) -> Iterator[Tensor]:
-    """Preprocessed batches in order, BATCHES_AHEAD of them in the making, so that memory does not grow with n."""
-    waiting: deque = deque()
-    for batch in batches:
-        waiting.append([pool.submit(lambda path: network.preprocess(load_rgb(path)), path) for path in batch])
-        if len(waiting) > BATCHES_AHEAD:
-            yield torch.stack([future.result() for future in waiting.popleft()])
-    while waiting:
-        yield torch.stack([future.result() for future in waiting.popleft()])
+@contextmanager
+def _one_thread_an_operation() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _write_part(path: Path, values: NDArray[np.float32]) -> None:

@@ -1,7 +1,7 @@
 """Fixed convolutional networks as feature extractors.
 
-Preprocessing of all: the shorter side is resized to 256 pixels, the central 224 x 224 pixels are kept, channels are
-centred and scaled as in the network's own training.
+Preprocessing of all: the shorter side is resized to 256 pixels (bilinear, antialiased), the central 224 x 224 pixels are
+kept, channels are centred and scaled as in the network's own training.
 """
 
 from collections.abc import Callable
@@ -11,24 +11,33 @@ from pickle import UnpicklingError  # what torch.load raises for a file that is 
 
 import torch
 from efficientnet_lite_pytorch import EfficientNet
+from PIL.Image import Image
 from torch import Tensor, nn
 from torchvision import models
-from torchvision.transforms._presets import ImageClassification
+from torchvision.transforms import CenterCrop, Compose, PILToTensor, Resize
 
 from cmr.errors import UserError
 
 
 @dataclass(frozen=True)
 class Network:
-    """An extractor: `module` maps preprocessed images (b, 3, 224, 224) float32 to features (b, dimension) float32."""
+    """An extractor.
+
+    Attributes
+    ----------
+    module : (b, 3, 224, 224) uint8 -> features (b, dimension) float32.
+    dimension : of the features.
+    preprocess : PIL image in RGB -> (3, 224, 224) uint8.
+    """
 
     module: nn.Module
     dimension: int
-    preprocess: Callable[..., Tensor]  # PIL image -> (3, 224, 224)
+    preprocess: Callable[[Image], Tensor] = Compose([Resize(256), CenterCrop(224), PILToTensor()])
 
 
-IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
-EFFICIENTNET_LITE = {"mean": (127 / 255,) * 3, "std": (128 / 255,) * 3}  # (x - 127) / 128 on 0..255
+# Mean and standard deviation of each channel, of values from 0 to 255.
+IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+EFFICIENTNET_LITE = ((127.0,) * 3, (128.0,) * 3)
 
 
 def build_network(architecture: str, weights: Path) -> Network:
@@ -39,7 +48,7 @@ def build_network(architecture: str, weights: Path) -> Network:
     if architecture == "efficientnet_lite0":
         network = EfficientNet.from_name("efficientnet-lite0")
         _load(network, weights)
-        return Network(_Pooled(network).eval(), 1280, _preprocess(EFFICIENTNET_LITE))
+        return Network(nn.Sequential(_Normalise(*EFFICIENTNET_LITE), _Pooled(network)).eval(), 1280)
     builders = {"alexnet_fc7": models.alexnet, "vgg16_fc7": models.vgg16, "vgg19_fc7": models.vgg19}
     if architecture not in builders:
         raise UserError(f'unknown network "{architecture}"; known are efficientnet_lite0, {", ".join(builders)}')
@@ -47,7 +56,19 @@ def build_network(architecture: str, weights: Path) -> Network:
     _load(network, weights)
     # The last linear layer is fc8. What stands before it ends with fc7's ReLU (and VGG's dropout, idle in evaluation).
     network.classifier = network.classifier[:-1]
-    return Network(network.eval(), 4096, _preprocess(IMAGENET))
+    return Network(nn.Sequential(_Normalise(*IMAGENET), network).eval(), 4096)
+
+
+class _Normalise(nn.Module):
+    """Of whole batches, which is several times faster than image by image."""
+
+    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean)[:, None, None])
+        self.register_buffer("std", torch.tensor(std)[:, None, None])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.float().sub_(self.mean).div_(self.std)
 
 
 class _Pooled(nn.Module):
@@ -57,10 +78,6 @@ class _Pooled(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.network.extract_features(x).mean(dim=(2, 3))
-
-
-def _preprocess(normalisation: dict[str, tuple[float, ...]]) -> Callable[..., Tensor]:
-    return ImageClassification(crop_size=224, resize_size=256, **normalisation)
 
 
 def _load(network: nn.Module, weights: Path) -> None:
