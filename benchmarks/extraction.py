@@ -23,9 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weights", type=Path, required=True, help="state dict of --network")
     parser.add_argument("--network", default="efficientnet_lite0")
-    parser.add_argument(
-        "--images", type=Path, help="folder of PNG or JPEG files; without it 256 made ones of 320 x 240"
-    )
+    parser.add_argument("--images", type=Path, help="folder of PNG or JPEG files; else made ones of 320 x 240")
     parser.add_argument("--limit", type=int, default=256, help="images to use at most")
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--threads", type=int, default=2)

@@ -61,8 +61,11 @@ class Project:
         path.write_text(yaml.safe_dump(settings, sort_keys=False))
 
     def results(self) -> dict[str, bytes]:
-        """The bytes of every CSV of the study."""
-        return {str(path.relative_to(self.root)): path.read_bytes() for path in (self.root / STUDY).rglob("*.csv")}
+        """The bytes of every CSV of every study."""
+        return {
+            str(path.relative_to(self.root)): path.read_bytes()
+            for path in (self.root / "results/studies").rglob("*.csv")
+        }
 
 
 def copy_checkout(target: Path) -> None:

@@ -1,7 +1,7 @@
 """Running a network over many images: several batches at once, resumed after a kill.
 
-Each batch is decoded and computed by one worker with one thread. The features then do not depend on how many cores there
-are, and no core waits for another.
+Each batch is decoded and computed by one worker with one thread. The features then do not depend on how many cores
+there are, and no core waits for another.
 """
 
 import shutil

@@ -1,7 +1,7 @@
 """Fixed convolutional networks as feature extractors.
 
-Preprocessing of all: the shorter side is resized to 256 pixels (bilinear, antialiased), the central 224 x 224 pixels are
-kept, channels are centred and scaled as in the network's own training.
+Preprocessing of all: the shorter side is resized to 256 pixels (bilinear, antialiased), the central 224 x 224 pixels
+are kept, channels are centred and scaled as in the network's own training.
 """
 
 from collections.abc import Callable
@@ -19,6 +19,9 @@ from torchvision.transforms import CenterCrop, Compose, PILToTensor, Resize
 from cmr.errors import UserError
 
 
+PREPROCESS = Compose([Resize(256), CenterCrop(224), PILToTensor()])
+
+
 @dataclass(frozen=True)
 class Network:
     """An extractor.
@@ -32,7 +35,7 @@ class Network:
 
     module: nn.Module
     dimension: int
-    preprocess: Callable[[Image], Tensor] = Compose([Resize(256), CenterCrop(224), PILToTensor()])
+    preprocess: Callable[[Image], Tensor] = PREPROCESS
 
 
 # Mean and standard deviation of each channel, of values from 0 to 255.
