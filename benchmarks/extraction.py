@@ -37,9 +37,8 @@ def main() -> None:
         bare, ours = [], []
         for _ in range(arguments.repeats):  # in turns, so that other work on the machine meets both alike
             bare.append(time_bare_loop(network.module, pixels, arguments.batch_size, arguments.threads))
-            ours.append(
-                time_extraction(images, network, arguments.batch_size, arguments.threads, Path(folder) / "parts")
-            )
+            parts = Path(folder) / "parts"
+            ours.append(time_extraction(images, network, arguments.batch_size, arguments.threads, parts))
     print(f"{len(images)} images, {arguments.network}, batch {arguments.batch_size}, {arguments.threads} threads")
     print(f"bare forward loop  {len(images) / min(bare):7.1f} images/s")
     print(f"extraction         {len(images) / min(ours):7.1f} images/s")

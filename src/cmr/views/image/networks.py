@@ -18,7 +18,6 @@ from torchvision.transforms import CenterCrop, Compose, PILToTensor, Resize
 
 from cmr.errors import UserError
 
-
 PREPROCESS = Compose([Resize(256), CenterCrop(224), PILToTensor()])
 
 
