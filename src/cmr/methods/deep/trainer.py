@@ -160,6 +160,8 @@ def _epoch(
 
 def _score(network: TrainableSpace, valid: Pairs, similarity: str) -> float:
     images, texts = embed(network, network.embed_images, valid.images), embed(network, network.embed_texts, valid.texts)
+    if not (np.isfinite(images).all() and np.isfinite(texts).all()):
+        raise InfeasibleError("training diverged: embeddings of the valid part are not finite. Lower learning_rate")
     return bimodal_map(images, texts, valid.labels, similarity)
 
 
