@@ -11,7 +11,8 @@ from markupsafe import Markup
 from cmr import figures, tables
 from cmr.gallery import Gallery, templates
 from cmr.results import FLOOR, Study
-from cmr.tables import Table
+from cmr.statistics import mean_interval
+from cmr.tables import Row, Table
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def make_report(study: Study, gallery: Gallery | None, command: str) -> str:
         title=config["title"],
         description=config["description"],
         counts=counts,
-        finding=_finding(drawn[0]) if drawn else "",
+        finding=_finding(study, drawn[0]) if drawn else "",
         tables=drawn,
         figures=[_figure(study, name) for name in config["figures"]],
         gallery=gallery,
@@ -106,17 +107,31 @@ def _figure(study: Study, name: str) -> Figure:
     return Figure(name, study.config["figures"][name]["caption"], figures.describe(study, name), Markup(svg))
 
 
-def _finding(table: Table) -> str:
+def _finding(study: Study, table: Table) -> str:
     """The first table in a sentence: its best method, with the floor beside it."""
     column = table.columns.index("mean") if "mean" in table.columns else 0
     best = [row for row in table.rows if row.cells[column].best]
     if not best:
         return ""
-    names, verb = " and ".join(row.title for row in best), "ranks" if len(best) == 1 else "rank"
+    names, verb = " and ".join(row.title for row in best), "has" if len(best) == 1 else "have"
     where = "mean of both directions" if table.columns[column] == "mean" else table.headers[column].lower()
-    sentence = f"{names} {verb} best: {table.measure} {best[0].cells[column].printed}, {where}."
+    sentence = f"{names} {verb} the highest {table.measure}: {best[0].cells[column].printed}, {where}."
+    if rivals := _not_told_apart(study, table, table.columns[column], best):
+        sentence += f" Its lead over {' and '.join(rivals)} is smaller than its 95 % interval over splits and seeds."
     floor = [f" A random ranking scores {row.cells[column].printed}." for row in table.rows if row.is_floor]
     return sentence + "".join(floor)
+
+
+def _not_told_apart(study: Study, table: Table, column: str, best: list[Row]) -> list[str]:
+    """Titles of methods that the best one leads by less than the interval of the paired difference."""
+    scores = study.scores_of(study.item("tables", table.name))[column]
+    rivals = []
+    for row in table.rows:
+        if not row.is_floor and row not in best:
+            lead = (scores[best[0].method] - scores[row.method]).to_numpy()
+            if mean_interval(lead)[1] <= 0:
+                rivals.append(row.title)
+    return rivals
 
 
 def _method(study: Study, method: str) -> MethodFacts:
