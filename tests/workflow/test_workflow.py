@@ -5,6 +5,8 @@ import json
 import pandas as pd
 import pytest
 
+from tests.shapes import write_shapes
+
 from .conftest import METHODS, STUDY
 from .project import ROOT
 
@@ -85,3 +87,20 @@ def test_every_image_view_can_be_planned(fresh, view):
 def test_every_text_view_is_made(undisturbed, view):
     run = undisturbed.snakemake(f"data/views/shapes/random-1/text/{view}.h5")
     assert run.returncode == 0, run.stdout
+
+
+def test_items_with_several_labels_run_through(unfinished):
+    write_shapes(unfinished.root / "mirror/shapes.tar", classes=2, pairs=60, multi_label=True)
+
+    def few_folds(dataset):
+        dataset["splits"]["random"]["folds"] = {"train": 3, "valid": 1, "test": 1}
+
+    unfinished.edit("config/datasets/shapes.yaml", few_folds)
+    unfinished.edit("config/studies/shapes.yaml", lambda study: study["gallery"].update(classes=2))
+    run = unfinished.snakemake(f"{STUDY}/results.csv", f"{STUDY}/gallery.html")
+    assert run.returncode == 0, run.stdout
+    results = pd.read_csv(unfinished.root / STUDY / "results.csv").query("part == 'test' and metric == 'map_all'")
+    score = results.query("task == 'img2txt'").set_index("method")["value"]
+    # Two shapes and six colours: two items share a label far more often than one item in eight.
+    assert score["random"] > 0.4
+    assert score["sm"] > score["random"]

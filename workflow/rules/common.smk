@@ -14,7 +14,7 @@ from snakemake.exceptions import WorkflowError
 # The code that rules declare as input is the code that runs: this checkout's, whatever else may be installed.
 SOURCE = Path(workflow.basedir) / "src"
 sys.path.insert(0, str(SOURCE))
-os.environ.update(PYTHONPATH=str(SOURCE))
+os.environ.update(PYTHONPATH=os.pathsep.join([str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])]))
 
 import grimp
 
