@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
@@ -16,7 +17,7 @@ from cmr.progress import Progress
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class Source(ABC):
     """One form in which the asset exists: a file, what is known of it (see `Expected`), and where in it the asset lies.
 
     Parameters
@@ -34,9 +35,9 @@ class Source:
         return Expected(self.sha256, self.sha256_prefix, self.size)
 
     @property
+    @abstractmethod
     def mirror_name(self) -> str:
         """The file's path below a mirror."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)
