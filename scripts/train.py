@@ -35,6 +35,11 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
 
+    device = arguments.device
+    if device != "cpu":
+        from cmr.device import resolve_device  # imports torch, which closed-form methods do without
+
+        device = str(resolve_device(device))
     run = training.read_run(arguments.pairs, arguments.split, arguments.image_view, arguments.text_view)
     trained = training.train(
         arguments.implementation,
@@ -42,7 +47,7 @@ def main() -> None:
         arguments.grid,
         run.parts,
         arguments.seeds,
-        arguments.device,
+        device,
         Progress(checkpoints=arguments.checkpoints),
     )
     description = {

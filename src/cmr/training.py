@@ -115,6 +115,8 @@ def train(
         "chosen": chosen,
         "seconds": round(time.monotonic() - started, 3),
         "device": device,
+        "sizes": {name: len(part) for name, part in parts.items()},
+        "featureless": {name: _featureless(part) for name, part in parts.items()},
         "versions": versions(),
     }
     return Trained(method, models, selection)
@@ -141,6 +143,11 @@ def histories(trained: Trained) -> pd.DataFrame:
     ]
     table = pd.DataFrame(rows, columns=["seed", "step", "quantity", "value"])
     return table.astype({"seed": "int64", "step": "int64", "quantity": "str", "value": "float64"})
+
+
+def _featureless(part: Pairs) -> dict[str, int]:
+    """How many images and texts have no feature at all, such as captions without a word of the train part."""
+    return {side: int((~getattr(part, side).any(axis=1)).sum()) for side in ("images", "texts")}
 
 
 def _choices(grid: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:

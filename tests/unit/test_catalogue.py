@@ -43,6 +43,11 @@ def config(**changes):
             r"config/methods/cca\.yaml: hyperparameters: ridge: -1\.0 is less than the minimum",
         ),
         (
+            "methods/cca.yaml",
+            lambda s: s["hyperparameters"]["ridge"].update(gird=s["hyperparameters"]["ridge"].pop("grid")),
+            r'config/methods/cca\.yaml: hyperparameters: ridge: unknown key "gird"; did you mean "grid"',
+        ),
+        (
             "datasets/tuxpaint_stamps.yaml",
             lambda s: s.update(assets=["tuxpaint_stamp"]),
             r'datasets/tuxpaint_stamps\.yaml: assets: unknown asset "tuxpaint_stamp"; did you mean "tuxpaint_stamps"',
@@ -117,9 +122,11 @@ def test_override_fixes_a_value_or_gives_candidates():
 
 
 def test_runs_are_each_named_once(root):
+    once = Catalogue.read(root).runs("quickstart")
     edit(root / "config/studies/quickstart.yaml", lambda s: s["runs"].append(s["runs"][0]))
-    runs = Catalogue.read(root).runs("quickstart")
-    assert len(runs) == len({tuple(run.values()) for run in runs}) == 25
+    twice = Catalogue.read(root).runs("quickstart")
+    assert twice == once
+    assert len({tuple(run.values()) for run in once}) == len(once)
 
 
 def test_run_has_the_seeds_of_all_studies_that_share_it(root):

@@ -64,6 +64,16 @@ def test_infeasible_candidates_are_recorded_and_passed_over(parts):
     assert trained.selection["chosen"] == second["hyperparameters"] == {"n_components": 2}
 
 
+def test_items_without_features_are_counted(parts):
+    texts = parts["test"].texts.copy()
+    texts[:3] = 0
+    blank = parts | {"test": Pairs(parts["test"].images, texts, parts["test"].labels)}
+    selection = training.train(CCA_NAME, {"n_components": 2}, {}, blank, [0]).selection
+    assert selection["featureless"]["test"] == {"images": 0, "texts": 3}
+    assert selection["featureless"]["train"] == {"images": 0, "texts": 0}
+    assert selection["sizes"] == {"train": 80, "valid": 30, "test": 40}
+
+
 def test_no_feasible_candidate_stops_with_the_reasons(parts):
     with pytest.raises(UserError, match="no candidate can be fitted"):
         training.train(CCA_NAME, {}, {"n_components": [50, 60]}, parts, [0])

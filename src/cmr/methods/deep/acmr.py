@@ -47,7 +47,7 @@ class ACMR:
     adversary_weight: float = 1.0
     input_dropout: float = 0.5
     learning_rate: float = 0.002
-    epochs: int = 30
+    epochs: int = 50
     batch_size: int = 64
     patience: int = 10
 
