@@ -22,6 +22,7 @@ Normaliser = Literal["hits", "min", "all"]
 Values = NDArray[np.float64]
 
 RECALL_LEVELS = np.arange(1, 101) / 100
+SUMMED_PLACES = 1 << 16  # places of tie groups that are summed over at once, to bound the memory
 
 
 @dataclass(frozen=True)
@@ -126,20 +127,17 @@ def recall_at(places: Places, k: int) -> Values:
 
 
 def precision_at_recall(places: Places) -> Values:
-    """(n_q, 100) precision where 1 %, 2 % ... 100 % of a query's relevant items are found; not interpolated.
+    """(n_q, 100) precision at the item that brings a query's recall to 1 %, 2 % ... 100 %; not interpolated.
 
-    That is at the position where the expected number of relevant items so far reaches the wanted share, rounded up to
-    whole items. Inside a tie group the expectation grows linearly, so the position may be a fraction, and a ranking
-    with all items tied has, at each level, the precision of the whole gallery.
+    A share of the relevant items is rounded up to whole items. Where the item is tied its position is random, and the
+    value is the expected precision there, no less than the precision at the expected position.
     """
-    p = places
-    relevant = p.relevant
+    relevant = places.relevant
     some = np.flatnonzero(relevant)
     wanted = -(-np.arange(1, 101) * relevant[some, None] // 100)  # rounded up, in whole numbers
     item = (np.cumsum(relevant) - relevant)[some, None] + wanted - 1
-    within = (wanted - p.relevant_above[item]) * p.tied[item] / p.relevant_tied[item]
-    result = np.zeros((p.queries, 100))
-    result[some] = wanted / (p.above[item] + within)
+    result = np.zeros((places.queries, 100))
+    result[some] = wanted * _inverse_position(places)[item]
     return result
 
 
@@ -211,6 +209,71 @@ def _precision_sum(above: NDArray, size: NDArray, relevant_above: NDArray, relev
     later = size - (above + 1) * inverse  # sum of (j - 1)/(above + j) over j
     growth = (relevant - 1) / np.maximum(size - 1, 1)
     return relevant / size * ((relevant_above + 1) * inverse + growth * later)
+
+
+def _inverse_position(places: Places) -> Values:
+    """Expected 1/position of each relevant item; those of one tie group in the order in which they come to stand.
+
+    Let t be the place of the j-th of g relevant items in a tie group of m with a items above. It has the negative
+    hypergeometric distribution w_j(t) = C(t - 1, j - 1) C(m - t, g - j) / C(m, g), for which
+
+        (g - j)(t - j) w_j(t) = j (m - g + j + 1 - t) w_(j + 1)(t).
+
+    Divided by a + t and summed over t, this relates neighbours among the wanted F_j = E[1/(a + t)]:
+
+        (g - j)(a + j) F_j + j (a + m - g + j + 1) F_(j + 1) = g.
+
+    The ratio of the two factors falls with j. Away from the j where it passes 1, the pivot, an error shrinks at every
+    step, so that F is summed over its distribution at the pivot only.
+    """
+    p = places
+    inverse = 1 / (p.above + 1)  # of untied items
+    if (p.tied == 1).all():
+        return inverse
+    j = np.arange(1, len(p.query) + 1) - np.searchsorted(p.query, p.query) - p.relevant_above
+    this = (p.relevant_tied - j) * (p.above + j)
+    following = j * (p.above + p.tied - p.relevant_tied + j + 1)
+
+    first = np.flatnonzero((j == 1) & (p.tied > 1))
+    a, m, g = p.above[first], p.tied[first], p.relevant_tied[first]
+    slope = 2 * a + m - 2 * g + 1
+    pivot = np.clip(np.ceil((np.sqrt(slope**2 + 8.0 * a * g) - slope) / 4), 1, g).astype(np.intp)
+    start = first + pivot - 1
+    inverse[start] = _summed_inverse_position(a, m, g, pivot)
+    for at in _walk(start, g - pivot, 1):
+        inverse[at + 1] = (p.relevant_tied[at] - this[at] * inverse[at]) / following[at]
+    for after in _walk(start, pivot - 1, -1):
+        at = after - 1
+        inverse[at] = (p.relevant_tied[at] - following[at] * inverse[at + 1]) / this[at]
+    return inverse
+
+
+def _walk(start: NDArray[np.intp], steps: NDArray[np.intp], direction: int) -> Iterator[NDArray[np.intp]]:
+    """Count up (1) or down (-1) from each start, all at once, each for its number of steps."""
+    longest_first = np.argsort(-steps)
+    at, ends = start[longest_first], -steps[longest_first]
+    for step, walking in enumerate(ends.searchsorted(-np.arange(steps.max(initial=0)), "left")):
+        yield at[:walking] + direction * step
+
+
+def _summed_inverse_position(above: NDArray, tied: NDArray, relevant: NDArray, rank: NDArray) -> Values:
+    """E[1/(above + t)] of the relevant item of a given rank in each tie group, by summing over its places t."""
+    log_factorial = gammaln(np.arange(1, tied.max() + 1))
+    places = tied - relevant + 1
+    result = np.empty(len(tied))
+    chunk = np.cumsum(places) // SUMMED_PLACES
+    for groups in np.split(np.arange(len(tied)), np.flatnonzero(np.diff(chunk)) + 1):
+        n = places[groups]
+        start = np.cumsum(n) - n
+        early = np.arange(n.sum()) - np.repeat(start, n)  # t - j, irrelevant items before
+        late = np.repeat(n - 1, n) - early  # irrelevant items after
+        j = np.repeat(rank[groups], n)
+        log_chance = log_factorial[early + j - 1] - log_factorial[early]
+        log_chance += log_factorial[late + np.repeat((relevant - rank)[groups], n)] - log_factorial[late]
+        chance = np.exp(log_chance - np.repeat(np.maximum.reduceat(log_chance, start), n))
+        position = np.repeat(above[groups], n) + early + j
+        result[groups] = np.add.reduceat(chance / position, start) / np.add.reduceat(chance, start)
+    return result
 
 
 def _hits(places: Places, k: int) -> Values:

@@ -1,3 +1,4 @@
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,7 @@ METRICS = ["map_all", "map_at_50_hits", "map_at_50_min"] + [
 @pytest.fixture
 def part():
     rng = np.random.default_rng(0)
-    return *rng.normal(size=(2, 60, 5)), rng.random((60, 4)) < 0.4
+    return *rng.normal(size=(2, 90, 5)), rng.random((90, 4)) < 0.4
 
 
 def value(scores, task, metric):
@@ -38,20 +39,44 @@ def test_every_task_has_every_metric_and_a_curve(part):
         assert values.between(0, 1).all()
 
 
-def test_all_modal_galleries_hold_everything_but_the_query(part):
-    """Against galleries put together one query at a time, in another order."""
+def plain_scores(ranking):
+    """Every metric of one ranking without ties (relevance, best first), and its curve, from their definitions."""
+    relevant = int(ranking.sum())
+    precision = np.cumsum(ranking) / np.arange(1, len(ranking) + 1)
+    head, head_sum = ranking[:50], precision[:50][ranking[:50]].sum()
+    scores = {
+        "map_all": precision[ranking].mean(),
+        "map_at_50_hits": head_sum / head.sum(),
+        "map_at_50_min": head_sum / min(50, relevant),
+    }
+    scores |= {f"precision_at_{k}": ranking[:k].sum() / k for k in (1, 5, 10)}
+    scores |= {f"recall_at_{k}": ranking[:k].sum() / relevant for k in (1, 5, 10)}
+    shares = [-(-percent * relevant // 100) for percent in range(1, 101)]
+    return scores, precision[ranking][np.array(shares) - 1]
+
+
+def test_every_reported_value_is_the_mean_of_its_definition_over_queries(part):
+    """Against galleries put together one query at a time, all-modal ones in another order."""
     images, texts, labels = part
-    scores, _ = evaluate(*part, "cosine")
-    for task, queries, others in (("img2all", images, texts), ("txt2all", texts, images)):
+    scores, curves = evaluate(*part, "cosine")
+    zero = dict.fromkeys(METRICS, 0), np.zeros(100)
+    for task in TASKS:
+        queries, others = (images, texts) if task.startswith("img") else (texts, images)
         expected = []
         for i in range(len(queries)):
-            gallery = np.concatenate([others, np.delete(queries, i, axis=0)])
-            relevance = (np.concatenate([labels, np.delete(labels, i, axis=0)]) & labels[i]).any(axis=1)
+            gallery, gallery_labels = others, labels
+            if task.endswith("all"):
+                gallery = np.concatenate([others, np.delete(queries, i, axis=0)])
+                gallery_labels = np.concatenate([labels, np.delete(labels, i, axis=0)])
+            relevance = (gallery_labels & labels[i]).any(axis=1)
             cosine = gallery @ queries[i] / np.linalg.norm(gallery, axis=1)
-            ranking = relevance[np.argsort(-cosine)]
-            precision = np.cumsum(ranking) / np.arange(1, len(ranking) + 1)
-            expected.append(precision[ranking].mean() if ranking.any() else 0)
-        assert value(scores, task, "map_all") == pytest.approx(np.mean(expected))
+            expected.append(plain_scores(relevance[np.argsort(-cosine)]) if relevance.any() else zero)
+        means = pd.DataFrame([metrics for metrics, _ in expected]).mean()
+        assert means.round(6).is_unique  # or columns that are swapped could pass
+        for metric in METRICS:
+            assert value(scores, task, metric) == pytest.approx(means[metric]), (task, metric)
+        curve = np.mean([precisions for _, precisions in expected], axis=0)
+        np.testing.assert_allclose(curves.loc[curves["task"] == task, "precision"], curve, rtol=1e-9)
 
 
 def test_only_the_paired_side_is_found_where_each_pair_is_its_own_class():
@@ -76,7 +101,16 @@ def test_a_constant_embedding_scores_as_a_random_ranking():
         assert value(scores, task, "map_all") == pytest.approx(expected)
         assert value(scores, task, "precision_at_5") == pytest.approx(relevant / size)
         assert value(scores, task, "recall_at_5") == pytest.approx(5 / size)
-        np.testing.assert_allclose(curves.loc[curves["task"] == task, "precision"], relevant / size)
+        # Of all sets of places of the relevant items, the wanted one is at t in C(t-1, wanted-1) C(size-t, rest).
+        curve = []
+        for percent in range(1, 101):
+            wanted = -(-percent * relevant // 100)
+            sets = {
+                t: math.comb(t - 1, wanted - 1) * math.comb(size - t, relevant - wanted)
+                for t in range(wanted, size - relevant + wanted + 1)
+            }
+            curve.append(sum(wanted / t * (count / math.comb(size, relevant)) for t, count in sets.items()))
+        np.testing.assert_allclose(curves.loc[curves["task"] == task, "precision"], curve, rtol=1e-9)
 
 
 def test_swapping_the_modalities_swaps_the_tasks(part):
@@ -147,5 +181,5 @@ def test_items_of_another_data_set_are_refused(run):
 
 def test_a_side_of_another_length_is_refused(part):
     images, texts, labels = part
-    with pytest.raises(UserError, match="gallery: 59 embeddings but 60 rows of labels"):
+    with pytest.raises(UserError, match="gallery: 89 embeddings but 90 rows of labels"):
         evaluate(images, texts[1:], labels, "cosine")

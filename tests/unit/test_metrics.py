@@ -1,9 +1,11 @@
 """The oracle ranks every order of the tied items and averages; it knows nothing of closed forms."""
 
 import itertools
+import math
 import subprocess
 import sys
 import tracemalloc
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -39,15 +41,24 @@ def plain_ap(ranking, cutoff, normaliser):
     return total / divisor if divisor else 0.0
 
 
-def plain_curve(expected_hits, relevant):
-    """Precision where linearly joined expected hits after 0, 1, 2 ... items first reach each share of the relevant."""
-    curve = []
-    for percent in range(1, 101):
-        wanted = -(-percent * relevant // 100)
-        p = int(np.flatnonzero(expected_hits >= wanted - 1e-12)[0])
-        step = (wanted - expected_hits[p - 1]) / (expected_hits[p] - expected_hits[p - 1])
-        curve.append(wanted / (p - 1 + step))
-    return np.array(curve)
+def plain_curve(ranking):
+    """Precision of the shortest head of a ranking that holds each share of the relevant items."""
+    hits = np.cumsum(ranking)
+    last = np.searchsorted(100 * hits, np.arange(1, 101) * hits[-1])
+    return hits[last] / (last + 1)
+
+
+def tie_group_curve(above, relevant_above, tied, relevant_tied):
+    """Expected precision at each relevant item of a tie group, in whole numbers: of all C(tied, relevant_tied) sets of
+    places, those in which the j-th relevant item stands at t are C(t-1, j-1) C(tied-t, relevant_tied-j)."""
+    sets = math.comb(tied, relevant_tied)
+    values = []
+    for j in range(1, relevant_tied + 1):
+        places = range(j, tied - relevant_tied + j + 1)
+        count = [math.comb(t - 1, j - 1) * math.comb(tied - t, relevant_tied - j) for t in places]
+        total = sum(Fraction(c, above + t) for c, t in zip(count, places, strict=True))
+        values.append(float((relevant_above + j) * total / sets))
+    return np.array(values)
 
 
 def tiny_cases():
@@ -73,9 +84,40 @@ def test_every_metric_is_the_mean_over_all_orders_of_ties(scores, relevance):
     everything = np.mean([plain_ap(ranking, len(scores), "all") for ranking in orders])
     np.testing.assert_allclose(average_precision(places), everything, atol=1e-12)
     if relevance.any():
-        hits = np.concatenate([[0], np.mean([np.cumsum(ranking) for ranking in orders], axis=0)])
-        curve = plain_curve(hits, relevance.sum())
+        curve = np.mean([plain_curve(ranking) for ranking in orders], axis=0)
         np.testing.assert_allclose(precision_at_recall(places), curve[None], atol=1e-12)
+
+
+def test_the_curve_of_two_tied_items_is_the_mean_of_both_orders():
+    curve = precision_at_recall(place([[1.0, 1.0]], [[True, False]]))
+    np.testing.assert_allclose(curve, (1 + 1 / 2) / 2)
+
+
+@pytest.mark.parametrize(
+    ("above", "tied", "relevant"),
+    [(0, 90, 1), (0, 90, 40), (0, 90, 85), (7, 90, 30), (400, 90, 60), (400, 90, 89), (3, 90, 90), (2000, 120, 100)],
+)
+def test_curves_within_large_tie_groups_are_exact(above, tied, relevant):
+    """Groups of which the recursion starts at the first, a middle or the last relevant item."""
+    scores = np.concatenate([np.arange(above, 0, -1) + 1.0, np.ones(tied), np.zeros(30)])
+    relevance = np.zeros((2, len(scores)), dtype=bool)
+    relevance[:, above : above + relevant] = True
+    relevance[1, : min(above, 10)] = True
+    scores = np.stack([scores, scores])
+    for row, curve in zip(relevance, precision_at_recall(place(scores, relevance)), strict=True):
+        before = int(row[:above].sum())
+        precisions = np.concatenate([np.ones(before), tie_group_curve(above, before, tied, relevant)])
+        wanted = [-(-percent * (before + relevant) // 100) for percent in range(1, 101)]
+        np.testing.assert_allclose(curve, precisions[np.array(wanted) - 1], rtol=1e-11)
+
+
+def test_curves_agree_with_average_precision_where_every_relevant_item_is_a_level():
+    """Both are expectations of the precisions at the relevant items, by different formulas."""
+    rng = np.random.default_rng(6)
+    scores = rng.binomial(16, 0.5, (30, 3000)).astype(np.float32)
+    relevance = rng.permuted(np.tile(np.arange(3000) < 100, (30, 1)), axis=1)
+    places = place(scores, relevance)
+    np.testing.assert_allclose(precision_at_recall(places).mean(axis=1), average_precision(places), rtol=1e-11)
 
 
 def test_without_ties_average_precision_is_that_of_scikit_learn():
@@ -99,6 +141,9 @@ def test_large_tie_groups_agree_with_sampled_orders():
         sampled = np.array([plain_ap(ranking, 50, normaliser) for ranking in samples])
         error = sampled.std() / np.sqrt(len(samples))
         assert abs(average_precision_at(places, 50, normaliser)[0] - sampled.mean()) < 4 * error
+    curves = np.array([plain_curve(ranking) for ranking in samples[:1000]])
+    error = curves.std(axis=0) / np.sqrt(len(curves))
+    assert (abs(precision_at_recall(places)[0] - curves.mean(axis=0)) < 4 * error + 1e-12).all()
 
 
 def test_when_all_items_tie_the_ranking_is_random():
@@ -111,7 +156,14 @@ def test_when_all_items_tie_the_ranking_is_random():
     np.testing.assert_allclose(average_precision(places), expected, rtol=1e-12)
     np.testing.assert_allclose(precision_at(places, 10), relevant / n, rtol=1e-12)
     np.testing.assert_allclose(recall_at(places, 10), 10 / n, rtol=1e-12)
-    np.testing.assert_allclose(precision_at_recall(places), relevant / n, rtol=1e-12)
+    rng = np.random.default_rng(7)
+    curves = np.array([plain_curve(rng.permutation(relevance)) for _ in range(2000)])
+    error = curves.std(axis=0) / np.sqrt(len(curves))
+    curve = precision_at_recall(places)[0]
+    assert (abs(curve - curves.mean(axis=0)) < 4 * error).all()
+    # Precision just at a relevant item is above that of the whole gallery, most of all where few items are found.
+    assert (np.diff(curve) < 0).all()
+    assert curve[-1] > relevant / n
 
 
 def test_a_query_without_relevant_items_scores_zero_and_stays():
@@ -174,12 +226,30 @@ def test_blocks_do_not_change_the_values_and_bound_the_memory():
         blocks = place_blocks(queries, gallery, *sides, "cosine", block_bytes=block_bytes)
         return np.concatenate([average_precision_at(p, 50, "hits") + average_precision(p) for p in blocks])
 
+    def curves(block_bytes):
+        codes = np.sign(queries[:100]), np.sign(gallery)
+        blocks = place_blocks(*codes, sides[0][:100], sides[1], "cosine", block_bytes=block_bytes)
+        return np.concatenate([precision_at_recall(p) for p in blocks])
+
     whole = values(1 << 30)
+    value, peak = traced(values, 8 << 20)
+    np.testing.assert_array_equal(value, whole)
+    assert peak < 10e6  # all queries at once take 120 MB
+    np.testing.assert_allclose(curves(8 << 20), curves(1 << 30), rtol=1e-12)
+
+
+def test_curves_of_large_tie_groups_take_little_memory():
+    places = place(np.zeros((100, 8000), np.float32), np.tile(np.arange(8000) < 5, (100, 1)))
+    assert traced(precision_at_recall, places)[1] < 15e6  # all places of all groups at once take 64 MB and more
+
+
+def traced(function, argument):
+    """The result and the peak of the memory that was taken for it, in bytes."""
     tracemalloc.start()
-    np.testing.assert_array_equal(values(8 << 20), whole)
+    result = function(argument)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 10e6  # all queries at once take 120 MB
+    return result, peak
 
 
 def test_wrong_arguments_are_named():
