@@ -15,11 +15,14 @@ def main() -> None:
     parser.add_argument("study", type=Path, help="folder of the study's collected results")
     parser.add_argument("--pairs", type=Path, required=True, help="pairs.parquet of the data set")
     parser.add_argument("--embeddings", type=Path, required=True, help="embeddings.h5 of the run")
+    parser.add_argument("--image-view", type=Path, required=True, help="HDF5 that the run learnt from")
+    parser.add_argument("--text-view", type=Path, required=True, help="HDF5 that the run learnt from")
     parser.add_argument("--raw", type=Path, required=True, help="folder that image paths start from, e.g. data/raw")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
 
-    gallery = read_gallery(Study.read(arguments.study), arguments.pairs, arguments.embeddings, arguments.raw)
+    sources = (arguments.pairs, arguments.embeddings, arguments.image_view, arguments.text_view, arguments.raw)
+    gallery = read_gallery(Study.read(arguments.study), *sources)
     store.write_text(arguments.output, render(gallery))
 
 

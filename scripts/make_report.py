@@ -17,13 +17,15 @@ def main() -> None:
     gallery = parser.add_argument_group("gallery", "given where the study's config has a gallery")
     gallery.add_argument("--pairs", type=Path, help="pairs.parquet of the data set")
     gallery.add_argument("--embeddings", type=Path, help="embeddings.h5 of the run")
+    gallery.add_argument("--image-view", type=Path, help="HDF5 that the run learnt from")
+    gallery.add_argument("--text-view", type=Path, help="HDF5 that the run learnt from")
     gallery.add_argument("--raw", type=Path, help="folder that image paths start from, e.g. data/raw")
     parser.add_argument("--command", required=True, help="what makes the study, shown to readers")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
-    sources = (arguments.pairs, arguments.embeddings, arguments.raw)
+    sources = (arguments.pairs, arguments.embeddings, arguments.image_view, arguments.text_view, arguments.raw)
     if any(sources) and not all(sources):
-        parser.error("--pairs, --embeddings and --raw belong together")
+        parser.error("--pairs, --embeddings, --image-view, --text-view and --raw belong together")
 
     study = Study.read(arguments.study)
     shown = read_gallery(study, *sources) if all(sources) else None

@@ -121,8 +121,8 @@ def _precision_recall(study: Study, spec: dict[str, Any]) -> Figure:
 
 
 def _map_bars(study: Study, spec: dict[str, Any]) -> Figure:
-    """A panel a task, a bar a method with its interval, under it a dot a split and seed."""
-    summary, values, tasks = study.summary(spec), study.scores_of(spec), spec["tasks"]
+    """A panel a task, a bar a method with its interval, under it a dot for each value behind the interval."""
+    summary, values, tasks = study.summary(spec), study.values_of(spec), spec["tasks"]
     methods = _methods_in(study, summary)[::-1]  # the first on top
     columns = min(2, len(tasks))
     rows = -(-len(tasks) // columns)
@@ -159,7 +159,7 @@ def _map_bars(study: Study, spec: dict[str, Any]) -> Figure:
 
 
 def _training_history(study: Study, spec: dict[str, Any]) -> Figure:
-    """A row a method that learns by epochs: loss and valid mAP; thin lines are splits and seeds, thick ones means."""
+    """A row a method that learns by epochs: loss and valid mAP; thin lines are splits and seeds, a thick one a mean."""
     history = study.history_of(spec)
     methods = _methods_in(study, history)
     if not methods:
@@ -171,9 +171,10 @@ def _training_history(study: Study, spec: dict[str, Any]) -> Figure:
         for panel, quantity, title in ((left, "loss", "training loss"), (right, "valid_map", "valid mAP")):
             runs = own[own["quantity"] == quantity].pivot(index="step", columns=["split", "seed"], values="value")
             panel.plot(runs.index, runs.to_numpy(), color=colour, alpha=0.4, linewidth=0.8)
-            # Runs stop at different epochs: the mean goes as far as all of them do.
-            mean = runs.dropna().mean(axis=1)
-            panel.plot(mean.index, mean.to_numpy(), color=colour, linewidth=2.2)
+            if quantity == "valid_map":  # losses of runs with other hyper-parameters are no scale to average on
+                # Runs stop at different epochs: the mean goes as far as all of them do.
+                mean = runs.dropna().mean(axis=1)
+                panel.plot(mean.index, mean.to_numpy(), color=colour, linewidth=2.2)
             panel.set_title(f"{_label(study, method)}: {title}")
             panel.margins(x=0.02)
         right.set_ylim(bottom=0)

@@ -32,6 +32,7 @@ class Item:
     text: str
     labels: tuple[str, ...]
     source: str | None = None
+    featureless: bool = False  # its view has nothing but zeros for it
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Gallery:
     Attributes
     ----------
     method, dataset, split : what the retrievals are of; method and data set by their titles.
-    classes : all classes of the data set; the queries come from as many as there are retrievals a task.
+    classes : all classes of the data set; a query is drawn from each of some of them.
     tasks : title of each task -> its retrievals, the same queries for the same side.
     """
 
@@ -67,12 +68,27 @@ class Gallery:
     classes: int
     tasks: dict[str, tuple[Retrieval, ...]]
 
+    @property
+    def drawn(self) -> int:
+        """How many classes gave a query."""
+        return max(map(len, self.tasks.values()))
 
-def read_gallery(study: Study, pairs: Path, embeddings: Path, raw: Path) -> Gallery:
-    """The gallery that the study's config asks for, from the files of its data set and its run."""
+    @property
+    def has_featureless(self) -> bool:
+        """Whether an item without features is shown, as a query or as a result."""
+        retrievals = [retrieval for found in self.tasks.values() for retrieval in found]
+        items = [item for r in retrievals for item in (r.query, *(result.item for result in r.results))]
+        return any(item.featureless for item in items)
+
+
+def read_gallery(study: Study, pairs: Path, embeddings: Path, image_view: Path, text_view: Path, raw: Path) -> Gallery:
+    """The gallery that the study's config asks for, from the files of its data set, its views and its run."""
     spec = study.config["gallery"]
+    arrays, attributes = store.read_arrays(embeddings)
+    views = {"img": store.read_view(image_view), "txt": store.read_view(text_view)}
+    featureless = {side: ~view.rows(arrays["test/ids"]).any(axis=1) for side, view in views.items()}
     return make_gallery(
-        spec, study.method_title(spec["method"]), store.read_table(pairs), *store.read_arrays(embeddings), raw
+        spec, study.method_title(spec["method"]), store.read_table(pairs), arrays, attributes, featureless, raw
     )
 
 
@@ -82,6 +98,7 @@ def make_gallery(
     pairs: pd.DataFrame,
     embeddings: Mapping[str, np.ndarray],
     attributes: Mapping[str, Any],
+    featureless: Mapping[str, np.ndarray],
     raw: Path,
 ) -> Gallery:
     """Draw queries from the test part and find their first results.
@@ -92,6 +109,7 @@ def make_gallery(
     method : title of the method.
     pairs : columns id, image, text, labels; attributes title and classes.
     embeddings, attributes : contents of the run's embeddings.h5; its first seed is shown.
+    featureless : "img" and "txt" -> (n,) bool, the items of the test part whose features are all zero.
     raw : folder that the image paths start from.
     """
     ids, seed = embeddings["test/ids"], attributes["seeds"][0]
@@ -101,7 +119,7 @@ def make_gallery(
     table = table.loc[ids]
     sides = {"img": embeddings[f"{seed}/test/images"], "txt": embeddings[f"{seed}/test/texts"]}
     queries = _draw(table["labels"], spec["classes"], spec["seed"])
-    shelf = _Shelf(table, raw)
+    shelf = _Shelf(table, featureless, raw)
     tasks = {
         TASK_TITLES[task]: _retrieve(task, sides, queries, shelf, attributes["similarity"], spec["results"])
         for task in spec["tasks"]
@@ -158,8 +176,8 @@ def _retrieve(
 class _Shelf:
     """The items of the test part, each image read once."""
 
-    def __init__(self, table: pd.DataFrame, raw: Path) -> None:
-        self.table, self.raw = table, raw
+    def __init__(self, table: pd.DataFrame, featureless: Mapping[str, np.ndarray], raw: Path) -> None:
+        self.table, self.featureless, self.raw = table, featureless, raw
         self.sources: dict[int, str] = {}
 
     def item(self, kind: str, row: int) -> Item:
@@ -170,7 +188,7 @@ class _Shelf:
             if row not in self.sources:
                 self.sources[row] = _thumbnail(self.raw / pair["image"])
             source = self.sources[row]
-        return Item(str(pair.name), pair["text"], tuple(pair["labels"]), source)
+        return Item(str(pair.name), pair["text"], tuple(pair["labels"]), source, bool(self.featureless[kind][row]))
 
     def share_label(self, row: int, other: int) -> bool:
         labels = self.table["labels"]

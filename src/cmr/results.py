@@ -70,7 +70,7 @@ class Study:
     curves : columns `CURVES`, one row a point of a precision-recall curve.
     history : columns `HISTORY`, one row a value noted in training; empty when no method learns by steps.
     facts : `study` (its name), `config` (the study's own), `methods` (config of each), `datasets` (statistics of each),
-        `runs` (selection, device and seconds of each), `versions`.
+        `runs` (selection, sizes of the parts and their items without features, device and seconds of each), `versions`.
     """
 
     scores: pd.DataFrame
@@ -132,9 +132,23 @@ class Study:
             raise UserError(f"study {self.facts['study']}: no run reports the task {missing[0]}")
         return wide[spec["tasks"]]
 
-    def summary(self, spec: Mapping[str, Any], level: float = 0.95) -> pd.DataFrame:
-        """Mean and interval over splits and seeds: columns method, task, mean, low, high, n; methods in study order."""
+    def values_of(self, spec: Mapping[str, Any]) -> pd.DataFrame:
+        """The values that intervals are taken over: `scores_of` with index (method, split) or (method, seed).
+
+        Several splits: one value a split, the mean over its seeds, since the seeds of one split share its data. One
+        split: one value a seed.
+        """
         wide = self.scores_of(spec)
+        if wide.index.get_level_values("split").nunique() == 1:
+            return wide.droplevel("split")
+        return wide.groupby(level=["method", "split"]).mean()
+
+    def summary(self, spec: Mapping[str, Any], level: float = 0.95) -> pd.DataFrame:
+        """Mean and interval of `values_of`: columns method, task, mean, low, high, n; methods in study order.
+
+        `n` is the number of values behind the interval.
+        """
+        wide = self.values_of(spec)
         rows = [
             (method, task, *mean_interval(values[task].to_numpy(), level), len(values))
             for method in self.methods
@@ -257,6 +271,8 @@ def _run_facts(runs: Iterable[tuple[Run, Path]]) -> dict[str, Any]:
                 "infeasible": len(selection["candidates"]) - len(scores),
                 "chosen": selection["chosen"],
                 "valid_map": None if math.isnan(max(scores)) else max(scores),  # NaN: the split has no valid part
+                "sizes": selection["sizes"],
+                "featureless": selection["featureless"],
                 "seconds": selection["seconds"],
                 "device": selection["device"],
             }

@@ -1,4 +1,4 @@
-"""Tables of a study: a row a method, a column a task, mean and 95 % interval over splits and seeds.
+"""Tables of a study: a row a method, a column a task, mean and 95 % interval over splits, or seeds of one split.
 
 The same `Table` is written as CSV (numbers), Markdown, LaTeX (booktabs) and plain text, and drawn by the report.
 """
@@ -9,6 +9,8 @@ import math
 import re
 import textwrap
 from dataclasses import dataclass, replace
+
+import pandas as pd
 
 from cmr.results import FLOOR, TASK_TITLES, Study, metric_title
 
@@ -70,7 +72,7 @@ class Table:
     ----------
     name : its id in the study's config.
     measure : the metric, without its normaliser.
-    title : data set, views, metric with its normaliser, part, numbers of splits and seeds.
+    title : data set, views, metric with its normaliser, part, and what the intervals are taken over.
     caption : what the study's config says of it.
     columns : tasks.
     """
@@ -111,14 +113,17 @@ class Table:
         return "\n".join([*lines, "", _markdown(f"{self.caption} {NOTE}"), ""])
 
     def to_latex(self) -> str:
-        """A `table` environment for a document that loads booktabs."""
+        """A `table` environment for a document that loads booktabs; five columns fit a page of `article`."""
         lines = [
             "% needs \\usepackage{booktabs}",
             r"\begin{table}",
             r"  \centering",
             f"  \\caption{{{_latex(self.title)}. {_latex(self.caption)} {_latex(NOTE)}}}",
             f"  \\label{{tab:{self.name}}}",
-            f"  \\begin{{tabular}}{{l{'r' * len(self.columns)}}}",
+            r"  \medskip",
+            r"  \footnotesize",
+            r"  \setlength{\tabcolsep}{3pt}",
+            f"  \\begin{{tabular}}{{@{{}}l{'r' * len(self.columns)}@{{}}}}",
             r"    \toprule",
             f"    {' & '.join(map(_latex, ['Method', *self.headers]))} \\\\",
             r"    \midrule",
@@ -126,12 +131,7 @@ class Table:
         for row in self.rows:
             if row.is_floor and len(self.rows) > 1:
                 lines.append(r"    \midrule")
-            cells = [
-                f"\\textbf{{{cell.printed}}}{_latex(str(cell)[len(cell.printed) :])}"
-                if cell.best
-                else _latex(str(cell))
-                for cell in row.cells
-            ]
+            cells = [_latex_cell(cell) for cell in row.cells]
             title = f"\\textit{{{_latex(row.title)}}}" if row.is_floor else _latex(row.title)
             lines.append(f"    {' & '.join([title, *cells])} \\\\")
         return "\n".join([*lines, r"    \bottomrule", r"  \end{tabular}", r"\end{table}", ""])
@@ -183,18 +183,23 @@ def headline(study: Study) -> Table:
 
 
 def describe(study: Study, spec: dict) -> str:
-    """Which numbers a table or figure shows: metric, data set, views, part, how many splits and seeds."""
+    """Which numbers a table or figure shows: metric, data set, views, part, and what its intervals are taken over."""
     setting = study.setting(spec)
-    index = study.scores_of(spec).index.to_frame(index=False)
-    seeds = sorted(index.groupby(["method", "split"])["seed"].nunique().unique())
     dataset = study.facts["datasets"][setting["dataset"]]["title"]
     part = spec.get("part", "test")
     views = f"images as {setting['image_view']}, texts as {setting['text_view']}"
-    splits = _count(index["split"].nunique(), "split")
-    return (
-        f"{metric_title(spec['metric'])}: {dataset}, {views}, {part} part, "
-        f"{splits}, {_count(' to '.join(map(str, seeds)), 'seed')} each"
-    )
+    return f"{metric_title(spec['metric'])}: {dataset}, {views}, {part} part, {_repetitions(study, spec)}"
+
+
+def _repetitions(study: Study, spec: dict) -> str:
+    """`5 splits`, `5 splits, mean of 3 seeds each`, `1 split, 5 seeds`; ranges where methods differ."""
+    index = study.scores_of(spec).index.to_frame(index=False)
+    splits = index.groupby("method")["split"].nunique()
+    seeds = index.groupby(["method", "split"])["seed"].nunique()
+    if index["split"].nunique() == 1:
+        return f"1 split, {_count(seeds, 'seed')}"
+    each = f", mean of {_count(seeds, 'seed')} each" if seeds.max() > 1 else ""
+    return _count(splits, "split") + each
 
 
 def _mark_best(rows: list[Row]) -> tuple[Row, ...]:
@@ -217,8 +222,10 @@ def _mark_best(rows: list[Row]) -> tuple[Row, ...]:
     )
 
 
-def _count(number: int | str, noun: str) -> str:
-    return f"{number} {noun}" if str(number) == "1" else f"{number} {noun}s"
+def _count(numbers: pd.Series, noun: str) -> str:
+    low, high = numbers.min(), numbers.max()
+    number = f"{low}" if low == high else f"{low} to {high}"
+    return f"{number} {noun}" if number == "1" else f"{number} {noun}s"
 
 
 def _number(value: float) -> str:
@@ -228,6 +235,11 @@ def _number(value: float) -> str:
 def _markdown(text: str) -> str:
     """Text that a Markdown renderer shows as it is, inside a table too."""
     return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", text)
+
+
+def _latex_cell(cell: Cell) -> str:
+    mean = f"\\textbf{{{cell.printed}}}" if cell.best else cell.printed
+    return f"{mean}\\,{{\\scriptsize $\\pm$\\,{cell.half_width}}}" if cell.half_width else mean
 
 
 def _latex(text: str) -> str:

@@ -1,7 +1,9 @@
 import re
 import xml.etree.ElementTree as ElementTree
 
+import numpy as np
 import pytest
+import scipy.stats
 from PIL import Image
 
 from cmr import figures
@@ -39,6 +41,23 @@ def test_bars_stand_at_the_means_of_their_methods(study):
     assert means == pytest.approx({"CCA": 0.53, "ACMR_$1": 0.61667, "Random (floor)": 0.32}, abs=1e-4)
 
 
+def test_error_bars_reach_from_end_to_end_of_the_interval(study):
+    panel = figures.draw(study, "map_bars").axes[0]
+    labels = [label.get_text() for label in panel.get_yticklabels()]
+    (left, _), (right, _) = panel.collections[2 * labels.index("CCA")].get_segments()[0]
+    low, high = scipy.stats.t.interval(0.95, df=2, loc=0.53, scale=scipy.stats.sem(VALUES["cca"]))
+    assert (left, right) == pytest.approx((low, high), abs=1e-6)
+
+
+def test_band_reaches_from_the_lowest_to_the_highest_split(study):
+    (axes,) = figures.draw(study, "precision_recall_img2txt").axes
+    band = axes.collections[[line.get_label() for line in axes.lines].index("CCA")]
+    points = band.get_paths()[0].vertices
+    at_start = points[np.isclose(points[:, 0], 0.1), 1]
+    # Made curves begin at 1.4 times the score of their split.
+    assert (at_start.min(), at_start.max()) == pytest.approx((0.50 * 1.4, 0.57 * 1.4))
+
+
 def test_curves_are_means_over_splits_and_the_floor_is_dashed(study):
     (axes,) = figures.draw(study, "precision_recall_img2txt").axes
     lines = {line.get_label(): line for line in axes.lines}
@@ -64,8 +83,14 @@ def test_a_methods_colour_does_not_depend_on_its_neighbours_scores(tmp_path):
     assert colours[0] == colours[1]
 
 
-def test_mean_history_ends_where_the_first_split_stops(study):
+def test_losses_have_no_mean(study):
     lines = figures.draw(study, "training_history").axes[0].lines
+    assert len(lines) == 3
+    assert len({line.get_linewidth() for line in lines}) == 1
+
+
+def test_mean_history_ends_where_the_first_split_stops(study):
+    lines = figures.draw(study, "training_history").axes[1].lines
     assert [max(line.get_xdata()[~(line.get_ydata() != line.get_ydata())]) for line in lines] == [5, 6, 7, 5]
 
 

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cmr import store
 from cmr.errors import UserError
-from cmr.gallery import THUMBNAIL, make_gallery, render
+from cmr.gallery import THUMBNAIL, make_gallery, read_gallery, render
 from cmr.results import TASK_TITLES
-from tests.made_study import CONFIG, HOSTILE, write_dataset
+from tests.made_study import CONFIG, HOSTILE, made_study, write_dataset
 
 SPEC = CONFIG["gallery"]
 ATTRIBUTES = {"similarity": "cosine", "seeds": [0]}
+ALL_SEEN = {"img": np.zeros(45, dtype=bool), "txt": np.zeros(45, dtype=bool)}  # every item has features
 
 
 def made_embeddings(ids, seed=0):
@@ -31,7 +33,7 @@ def made(tmp_path_factory):
 @pytest.fixture(scope="module")
 def gallery(made):
     pairs, embeddings, raw = made
-    return make_gallery(SPEC, "CCA", pairs, embeddings, ATTRIBUTES, raw)
+    return make_gallery(SPEC, "CCA", pairs, embeddings, ATTRIBUTES, ALL_SEEN, raw)
 
 
 def nearest(query, gallery):
@@ -51,7 +53,7 @@ def test_results_are_the_nearest_texts_of_each_query_image(made, gallery):
 def test_all_modal_results_leave_out_the_query_but_not_its_pair(made):
     pairs, embeddings, raw = made
     same = embeddings | {"0/test/texts": embeddings["0/test/images"]}
-    gallery = make_gallery(SPEC, "CCA", pairs, same, ATTRIBUTES, raw)
+    gallery = make_gallery(SPEC, "CCA", pairs, same, ATTRIBUTES, ALL_SEEN, raw)
     for retrieval in gallery.tasks[TASK_TITLES["img2all"]]:
         first = retrieval.results[0].item
         assert (first.id, first.source) == (retrieval.query.id, None)  # its text
@@ -73,13 +75,15 @@ def test_frames_tell_whether_a_result_shares_a_label(made, gallery):
 def test_items_with_several_labels_need_share_only_one(tmp_path):
     labels = [["bird & co", "fish"] if i % 2 else ["fish", "tree"] for i in range(45)]
     pairs = write_dataset(tmp_path, labels)
-    gallery = make_gallery(SPEC, "CCA", pairs, made_embeddings(pairs["id"]), ATTRIBUTES, tmp_path / "data/raw")
+    gallery = make_gallery(
+        SPEC, "CCA", pairs, made_embeddings(pairs["id"]), ATTRIBUTES, ALL_SEEN, tmp_path / "data/raw"
+    )
     assert all(result.relevant for found in gallery.tasks.values() for r in found for result in r.results)
 
 
 def test_one_query_a_class_the_same_every_time(made, gallery):
     pairs, embeddings, raw = made
-    again = make_gallery(SPEC, "CCA", pairs, embeddings, ATTRIBUTES, raw)
+    again = make_gallery(SPEC, "CCA", pairs, embeddings, ATTRIBUTES, ALL_SEEN, raw)
     assert again == gallery
     queries = [retrieval.query for retrieval in gallery.tasks[TASK_TITLES["img2txt"]]]
     assert sorted(query.labels[0] for query in queries) == ["bird & co", "fish", "tree"]
@@ -87,7 +91,7 @@ def test_one_query_a_class_the_same_every_time(made, gallery):
 
 def test_queries_do_not_depend_on_how_well_they_do(made, gallery):
     pairs, _, raw = made
-    other = make_gallery(SPEC, "CCA", pairs, made_embeddings(pairs["id"], seed=1), ATTRIBUTES, raw)
+    other = make_gallery(SPEC, "CCA", pairs, made_embeddings(pairs["id"], seed=1), ATTRIBUTES, ALL_SEEN, raw)
     assert queries_of(other) == queries_of(gallery)
 
 
@@ -127,6 +131,36 @@ def test_page_frames_agree_with_ticks_and_class_names(gallery):
         assert result.item.labels[0] in text
 
 
+def test_items_without_features_are_marked(made, tmp_path):
+    pairs, embeddings, raw = made
+    store.write_table(tmp_path / "pairs.parquet", pairs, pairs.attrs)
+    store.write_arrays(tmp_path / "embeddings.h5", embeddings, ATTRIBUTES)
+    values = {"images": np.ones((45, 2), dtype=np.float32), "texts": np.ones((45, 2), dtype=np.float32)}
+    values["texts"][::2] = 0
+    for side, rows in values.items():
+        # Views may hold their items in another order, and more than the test part.
+        store.write_view(tmp_path / f"{side}.h5", [*pairs["id"][::-1], "other"], np.vstack([rows[::-1], rows[:1]]), {})
+    paths = (tmp_path / name for name in ("pairs.parquet", "embeddings.h5", "images.h5", "texts.h5"))
+    gallery = read_gallery(made_study(tmp_path / "study"), *paths, raw)
+
+    shown = [
+        item for found in gallery.tasks.values() for r in found for item in (r.query, *(x.item for x in r.results))
+    ]
+    without = set(pairs["id"][::2])
+    assert {item.featureless for item in shown if item.source is None} == {True, False}
+    assert all(item.featureless == (item.source is None and item.id in without) for item in shown)
+    html = render(gallery)
+    assert html.count('class="featureless"') == sum(item.featureless for item in shown)
+    assert "get the same ranking" in html
+
+
+def test_page_tells_how_many_classes_gave_a_query(made, gallery):
+    pairs, embeddings, raw = made
+    two = make_gallery(SPEC | {"classes": 2}, "CCA", pairs, embeddings, ATTRIBUTES, ALL_SEEN, raw)
+    assert "one in each of 2 of the 3 classes" in " ".join(Page(render(two)).text.split())
+    assert "no features" not in render(gallery)
+
+
 def test_captions_are_text_and_never_markup(made):
     pairs, embeddings, raw = made
     row = list(pairs["text"]).index(HOSTILE)
@@ -135,7 +169,9 @@ def test_captions_are_text_and_never_markup(made):
     texts[row] *= -1
     images = np.tile(texts[row], (len(pairs), 1))
     html = render(
-        make_gallery(SPEC, "CCA", pairs, embeddings | {"0/test/images": images, "0/test/texts": texts}, ATTRIBUTES, raw)
+        make_gallery(
+            SPEC, "CCA", pairs, embeddings | {"0/test/images": images, "0/test/texts": texts}, ATTRIBUTES, ALL_SEEN, raw
+        )
     )
     page = Page(html)
     assert "script" not in page.tags
@@ -146,7 +182,9 @@ def test_thumbnails_are_small_and_white_behind_transparency(made):
     pairs, _, raw = made
     first = pairs.iloc[[0]].copy()
     first.attrs = pairs.attrs
-    gallery = make_gallery(SPEC | {"tasks": ["img2txt"]}, "CCA", first, made_embeddings(first["id"]), ATTRIBUTES, raw)
+    gallery = make_gallery(
+        SPEC | {"tasks": ["img2txt"]}, "CCA", first, made_embeddings(first["id"]), ATTRIBUTES, ALL_SEEN, raw
+    )
     (retrieval,) = gallery.tasks[TASK_TITLES["img2txt"]]
     image = Image.open(io.BytesIO(base64.b64decode(retrieval.query.source.partition(",")[2])))
     assert image.size == (THUMBNAIL, 24)  # 200 x 30
@@ -156,4 +194,4 @@ def test_thumbnails_are_small_and_white_behind_transparency(made):
 def test_embeddings_of_other_data_are_refused(made):
     pairs, _, raw = made
     with pytest.raises(UserError, match="'stranger' is not in the data set"):
-        make_gallery(SPEC, "CCA", pairs, made_embeddings(["stranger"]), ATTRIBUTES, raw)
+        make_gallery(SPEC, "CCA", pairs, made_embeddings(["stranger"]), ATTRIBUTES, ALL_SEEN, raw)

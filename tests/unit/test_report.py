@@ -1,3 +1,4 @@
+import copy
 import re
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from cmr import store
 from cmr.gallery import make_gallery
 from cmr.report import make_report
 from tests.made_study import CONFIG, HOSTILE, VALUES, made_study
-from tests.unit.test_gallery import ATTRIBUTES, made_embeddings
+from tests.unit.test_gallery import ALL_SEEN, ATTRIBUTES, made_embeddings
 
 ROOT = Path(__file__).parents[2]
 VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -52,7 +53,7 @@ def html(tmp_path_factory):
     study = made_study(root)
     pairs = store.read_table(root / "data/datasets/made/pairs.parquet")
     embeddings = made_embeddings(pairs["id"])
-    gallery = make_gallery(CONFIG["gallery"], "CCA", pairs, embeddings, ATTRIBUTES, root / "data/raw")
+    gallery = make_gallery(CONFIG["gallery"], "CCA", pairs, embeddings, ATTRIBUTES, ALL_SEEN, root / "data/raw")
     return make_report(study, gallery, "make everything")
 
 
@@ -104,16 +105,53 @@ def test_tables_selection_and_data_are_told(page):
     assert "0.617 ± 0.052" in text
     assert "ACMR_$1 has the highest mAP over the whole ranking: 0.667, mean of both directions." in text
     assert "A random ranking scores 0.370." in text
-    assert "2 in 2 runs, 4 in 1" in text  # chosen n_components
+    assert "2 (edge of its grid) in 2 runs, 4 in 1" in text  # chosen n_components
     assert "45; 2 more could not be used and were left out" in text
     assert "make everything" in text
+
+
+def test_infeasible_candidates_are_told_and_not_counted_as_fitted(page):
+    text = " ".join(page.text.split())
+    assert "candidates fitted9" in text  # nine runs, each with one of two candidates infeasible
+    assert text.count("2 (1 infeasible)") == 3
+
+
+@pytest.mark.parametrize(
+    ("grid", "values", "marked"),
+    [
+        ([1, 10, 100], [1, 10, 100], [1, 100]),
+        ([0.1, 10.0], [0.1, 10.0], []),  # both of two values lie at an edge
+        ([[1, 2], [3, 4], [5, 6]], [[1, 2]], []),
+        ([], [3], []),
+    ],
+)
+def test_values_at_the_edge_of_a_grid_of_numbers_are_marked(tmp_path, grid, values, marked):
+    study = made_study(tmp_path)
+    study.facts["methods"]["cca"]["grid"] = {"n_components": grid} if grid else {}
+    for value in values:
+        for run in study.facts["runs"]:
+            run["chosen"] = {"n_components": value}
+        assert (f"<td>{value} (edge of its grid)</td>" in make_report(study, None, "make")) == (value in marked)
+
+
+def test_share_of_items_without_features_is_the_mean_over_splits(page):
+    text = " ".join(page.text.split())
+    # 0, 9 and 18 of 27 test texts; every method of a split sees the same.
+    assert "Texts without features33.3 % of test in the view bow" in text
+    assert "Images without features" not in text
 
 
 def test_a_lead_within_its_interval_is_called_so(html, tmp_path):
     # Made values: ACMR leads CCA by 0.11, 0.12 and 0.03, a 95 % interval of -0.03 to 0.21.
     low, _ = scipy.stats.ttest_1samp([0.11, 0.12, 0.03], 0).confidence_interval()
     assert low < 0
-    assert "Its lead over CCA is smaller than its 95 % interval" in html
+    assert "Its lead over CCA is smaller than its 95 % interval over splits." in html
+
+
+def test_a_lead_is_judged_by_the_means_of_splits_with_several_seeds(tmp_path):
+    config = copy.deepcopy(CONFIG)
+    config["runs"][0]["seeds"] = [0, 7]  # twice the values, but no more splits
+    assert "Its lead over CCA is smaller" in make_report(made_study(tmp_path, config=config), None, "make")
 
 
 def test_a_study_without_gallery_has_no_examples(tmp_path):

@@ -69,6 +69,25 @@ def test_mean_is_taken_within_each_split(study):
     assert summary.loc[("cca", "mean"), ["mean", "low", "high"]].tolist() == pytest.approx([values.mean(), low, high])
 
 
+def test_seeds_are_averaged_within_a_split_before_the_interval(tmp_path):
+    # The made runs score 7 more with seed 7: their split means are 3.5 higher, and spread as those of one seed do.
+    config = copy.deepcopy(CONFIG)
+    config["runs"][0]["seeds"] = [0, 7]
+    row = made_study(tmp_path, config=config).summary(SPEC).set_index(["method", "task"]).loc[("acmr", "img2txt")]
+    values = np.array(VALUES["acmr"]) + 3.5
+    low, high = stats.t.interval(0.95, df=2, loc=values.mean(), scale=stats.sem(values))
+    assert (row["mean"], row["low"], row["high"], row["n"]) == pytest.approx((values.mean(), low, high, 3), abs=1e-9)
+
+
+def test_interval_of_a_single_split_is_over_its_seeds(tmp_path):
+    config = copy.deepcopy(CONFIG)
+    config["runs"][0]["seeds"] = [0, 7]
+    study = made_study(tmp_path, {"cca": (0.5,)}, config)
+    row = study.summary(SPEC).set_index(["method", "task"]).loc[("cca", "img2txt")]
+    low, high = stats.t.interval(0.95, df=1, loc=4, scale=stats.sem([0.5, 7.5]))
+    assert (row["mean"], row["low"], row["high"], row["n"]) == pytest.approx((4, low, high, 2), abs=1e-6)
+
+
 def test_dataset_facts_count_pairs_and_parts(study):
     made = study.facts["datasets"]["made"]
     assert made["pairs"] == 45

@@ -1,5 +1,8 @@
+import copy
 import csv
 import io
+import shutil
+import subprocess
 
 import pytest
 
@@ -41,8 +44,23 @@ def test_floor_is_never_best(tmp_path):
 def test_title_says_what_the_numbers_are(table):
     assert table.title == (
         "mAP over the whole ranking (normaliser: all relevant items): Made pictures, images as pixels, texts as bow, "
-        "test part, 3 splits, 1 seed each"
+        "test part, 3 splits"
     )
+
+
+@pytest.mark.parametrize(
+    ("values", "seeds", "said"),
+    [
+        ({"cca": (0.5, 0.6)}, [0, 7], "2 splits, mean of 2 seeds each"),
+        ({"cca": (0.5,)}, [0, 7], "1 split, 2 seeds"),
+        ({"cca": (0.5,)}, [0], "1 split, 1 seed"),
+        ({"cca": (0.5, 0.6), "acmr": (0.5,)}, [0], "1 to 2 splits"),
+    ],
+)
+def test_title_says_what_the_intervals_are_over(tmp_path, values, seeds, said):
+    config = copy.deepcopy(CONFIG)
+    config["runs"][0]["seeds"] = seeds
+    assert make_table(made_study(tmp_path, values, config), "map_all").title.endswith(f"test part, {said}")
 
 
 def test_csv_holds_the_numbers(table):
@@ -72,9 +90,22 @@ def test_markdown_shows_markup_as_text(table):
 def test_latex_escapes_special_characters(table):
     text = table.to_latex()
     assert r"\& 100\% of \$5\_\{x\}" in text
-    assert r"ACMR\_\$1 & \textbf{0.617} $\pm$ 0.052" in text
+    assert r"ACMR\_\$1 & \textbf{0.617}\,{\scriptsize $\pm$\,0.052}" in text
     assert r"Image $\to$ text" in text
     assert text.count(r"\midrule") == 2  # under the head and over the floor
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
+def test_five_columns_fit_a_page_of_article(tmp_path):
+    tasks = ["img2txt", "txt2img", "mean", "img2all", "txt2all"]
+    tables = {"map_all": CONFIG["tables"]["map_all"] | {"tasks": tasks}}
+    text = make_table(made_study(tmp_path, config=CONFIG | {"tables": tables}), "map_all").to_latex()
+    page = rf"\documentclass{{article}}\usepackage{{booktabs}}\begin{{document}}{text}\end{{document}}"
+    (tmp_path / "page.tex").write_text(page.replace(text, f"\n{text}"), "utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "Overfull" not in done.stdout
 
 
 def test_plain_text_lines_up_and_marks_the_best(table):

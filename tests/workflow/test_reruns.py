@@ -57,6 +57,11 @@ def test_changed_hyperparameter_reruns_that_method_only(finished):
     assert finished.planned("all") == reporting(finished) + Counter({("train", "sm"): 1, ("evaluate", "sm"): 1})
 
 
+def test_hyperparameter_on_the_command_line_reruns_that_method_only(finished):
+    planned = finished.planned("all", "--config", "methods={sm: {c: [0.5, 1.0]}}")
+    assert planned == reporting(finished) + Counter({("train", "sm"): 1, ("evaluate", "sm"): 1})
+
+
 def test_rerun_with_other_hyperparameters_changes_that_methods_rows_alone(finished):
     before = (finished.root / STUDY / "results.csv").read_text().splitlines()
     finished.edit("config/config.yaml", lambda config: config["methods"]["sm"].update(c=0.0001))

@@ -17,11 +17,24 @@ sys.path.insert(0, str(SOURCE))
 os.environ.update(PYTHONPATH=os.pathsep.join([str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])]))
 
 import grimp
+import yaml
 
 from cmr.catalogue import Catalogue, run_name
 from cmr.errors import UserError
 
 NAME = r"[A-Za-z0-9_\-]+"
+
+
+def typed(value):
+    """Numbers for strings: Snakemake leaves every value within `--config key={...}` a string."""
+    if isinstance(value, dict):
+        return {key: typed(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [typed(item) for item in value]
+    return yaml.safe_load(value) if isinstance(value, str) else value
+
+
+config["methods"] = typed(config["methods"])
 
 try:
     catalogue = Catalogue.read(Path(workflow.basedir), config)

@@ -136,6 +136,7 @@ rule make_report:
         "../../environment.yml"
     params:
         gallery=gallery_arguments,
+        command=command_of_study,
     shell:
         "python scripts/make_report.py $(dirname {input.study[0]}) {params.gallery:q}"
-        " --command 'snakemake --cores 8 {output}' --output {output} > {log} 2>&1"
+        " --command {params.command:q} --output {output} > {log} 2>&1"

@@ -1,5 +1,7 @@
 """What jobs read and how they are called, from the configuration; functions of their wildcards."""
 
+import shlex
+
 # datasets.smk
 
 
@@ -107,12 +109,15 @@ def figure_settings(wildcards):
 
 
 def gallery_inputs(wildcards):
-    """Data set and embeddings behind a study's gallery; nothing for a study without one."""
+    """Data set, views and embeddings behind a study's gallery; nothing for a study without one."""
     settings = study_config(wildcards.study).get("gallery")
     if settings is None:
         return {}
+    dataset, views = settings["dataset"], f"{config['data']}/views/{settings['dataset']}"
     return {
-        "pairs": f"{config['data']}/datasets/{settings['dataset']}/pairs.parquet",
+        "pairs": f"{config['data']}/datasets/{dataset}/pairs.parquet",
+        "image_view": f"{views}/image/{settings['image_view']}.h5",
+        "text_view": f"{views}/{settings['split']}/text/{settings['text_view']}.h5",
         "embeddings": f"{run_folder(settings)}/embeddings.h5",
     }
 
@@ -121,4 +126,13 @@ def gallery_arguments(wildcards, input):
     """How scripts are told of `gallery_inputs`."""
     if "gallery" not in study_config(wildcards.study):
         return []
-    return ["--pairs", input.pairs, "--embeddings", input.embeddings, "--raw", f"{config['data']}/raw"]
+    names = ("pairs", "image_view", "text_view", "embeddings")
+    files = [part for name in names for part in (f"--{name.replace('_', '-')}", getattr(input, name))]
+    return [*files, "--raw", f"{config['data']}/raw"]
+
+
+def command_of_study(wildcards):
+    """What a reader types to make a study: with the overrides of its methods, so that the numbers are the same."""
+    overrides = {name: config["methods"][name] for name in methods_of_study(wildcards) if config["methods"].get(name)}
+    settings = [f"studies=[{wildcards.study}]", *[f"methods={as_json(overrides)}" for _ in range(bool(overrides))]]
+    return shlex.join(["snakemake", "--cores", "8", "all", "--config", *settings])

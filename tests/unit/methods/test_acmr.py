@@ -7,6 +7,7 @@ from cmr.methods.base import Pairs
 from cmr.methods.deep.acmr import ACMR, ACMRNetwork, hardest_negatives, label_loss, reversal_strength, triplet_loss
 from cmr.methods.deep.layers import reverse_gradient
 from cmr.methods.deep.network import Batch
+from cmr.methods.deep.trainer import seeded as seeded_for
 from cmr.metrics import bimodal_map
 
 SMALL = {"n_components": 8, "image_widths": (32, 16), "text_widths": (16, 16), "batch_size": 20, "input_dropout": 0.0}
@@ -159,6 +160,51 @@ def test_it_retrieves_unseen_pairs_of_the_same_classes(multi_label):
     h = {name: np.array(values) for name, values in model.history.items()}
     np.testing.assert_allclose(h["loss"], 100 * h["label"] + h["triplet"] + h["modality"], rtol=1e-5)
     assert set(h) == {"loss", "label", "triplet", "modality", "valid_map"}
+
+
+def test_training_does_the_steps_of_a_hand_written_loop():
+    """Adam with beta_1 = 0.5 on the weighted sum of the terms, over whole batches of pairs in an order of the seed."""
+    pairs, cpu = made_pairs(n=50), torch.device("cpu")
+    method = ACMR(**SMALL, epochs=3)
+    model = method.fit(pairs, seed=4)
+    generator = seeded_for(4, "acmr", cpu)
+    network, batch = ACMRNetwork(method, 20, 25, 4, generator), Batch.of(pairs, cpu)
+    network.standardise(pairs.images, pairs.texts)
+    optimiser = torch.optim.Adam(network.parameters(), lr=0.002, betas=(0.5, 0.999))
+    for epoch in range(3):
+        for index in torch.randperm(50, generator=generator)[:40].split(20):
+            terms = network.losses(batch.rows(index), epoch / 3)
+            optimiser.zero_grad()
+            (100 * terms["label"] + terms["triplet"] + terms["modality"]).backward()
+            optimiser.step()
+    for name, tensor in network.state_dict().items():
+        torch.testing.assert_close(model.network.state_dict()[name], tensor, rtol=1e-4, atol=1e-5)
+
+
+def test_features_of_another_scale_give_the_same_embeddings():
+    pairs = made_pairs()  # powers of two, so that not even rounding differs
+    scaled = Pairs(1024 * pairs.images, pairs.texts / 1024, pairs.labels)
+    model, other = (ACMR(**SMALL, epochs=2).fit(part) for part in (pairs, scaled))
+    np.testing.assert_allclose(other.embed_images(scaled.images), model.embed_images(pairs.images), atol=1e-5)
+    np.testing.assert_allclose(other.embed_texts(scaled.texts), model.embed_texts(pairs.texts), atol=1e-5)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_features_beyond_five_standard_deviations_count_as_five(sign):
+    pairs = made_pairs()
+    model = ACMR(**SMALL, epochs=2).fit(pairs)
+
+    def embeddings(deviations):
+        for embed, x in ((model.embed_images, pairs.images), (model.embed_texts, pairs.texts)):
+            item = np.zeros_like(x[:1])
+            item[0, 3] = x[:, 3].mean() + sign * deviations * x[:, 3].std()
+            yield embed(item)[0]
+
+    at_five = list(embeddings(5.001))
+    for far in (5.5, 1000.0):
+        np.testing.assert_array_equal(list(embeddings(far)), at_five)
+    for codes, nearer in zip(at_five, embeddings(4.5), strict=True):
+        assert np.abs(codes - nearer).max() > 1e-3
 
 
 def test_dropout_acts_in_training_only():

@@ -11,12 +11,16 @@ from cmr.catalogue import Catalogue
 from cmr.construct import build, load
 from cmr.methods.base import Pairs
 
+# A fit that warns has met something that its hyper-parameters or its code should have ruled out.
+pytestmark = pytest.mark.filterwarnings("error")
+
 ROOT = Path(__file__).parents[3]
 CATALOGUE = Catalogue.read(ROOT)
+STOCHASTIC = sorted(name for name, settings in CATALOGUE.methods.items() if settings.get("uses_torch"))
 
 # Budgets small enough for a test; everything else stays at its default.
 SMALL = {
-    "n_components": 3,
+    "n_components": 4,
     "epochs": 2,
     "stack_epochs": 1,
     "stack_widths": (8, 8),
@@ -90,6 +94,13 @@ def test_same_arguments_give_the_same_model(fitted):
     again = method.fit(TRAIN, VALID, seed=3)
     np.testing.assert_array_equal(again.embed_images(TEST.images), model.embed_images(TEST.images))
     np.testing.assert_array_equal(again.embed_texts(TEST.texts), model.embed_texts(TEST.texts))
+
+
+@pytest.mark.parametrize("name", STOCHASTIC)
+def test_another_seed_gives_another_model(name):
+    one, other = (small(name).fit(TRAIN, VALID, seed=seed) for seed in (3, 4))
+    assert not np.allclose(one.embed_images(TEST.images), other.embed_images(TEST.images), rtol=1e-2)
+    assert not np.allclose(one.embed_texts(TEST.texts), other.embed_texts(TEST.texts), rtol=1e-2)
 
 
 def test_state_survives_the_file_and_restores_the_model(fitted, tmp_path):

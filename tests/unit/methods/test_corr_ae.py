@@ -107,6 +107,28 @@ def test_alpha_weighs_correspondence_against_reconstruction():
     assert len(history["images_rbm_1"]) == len(history["texts_rbm_2"]) == BRIEF["stack_epochs"]
 
 
+def test_each_stage_depends_on_the_seed():
+    """With the autoencoders all but frozen, their weights are the initial ones, whatever the stacks below."""
+    settings = SMALL | BRIEF | {"learning_rate": 1e-12}
+    one, same, other = (CorrAE(**settings).fit(made_pairs(), seed=seed).state() for seed in (1, 1, 2))
+    stages = ["image_stack.first", "image_stack.second", "text_stack.first", "text_stack.second"]
+    for name in [f"{stage}.weights" for stage in stages] + ["top.image_encoder.weight", "top.text_decoder.weight"]:
+        weights = one[f"network/{name}"]
+        np.testing.assert_array_equal(weights, same[f"network/{name}"])
+        assert np.abs(weights - other[f"network/{name}"]).max() > 0.5 * weights.std(), name
+
+
+@pytest.mark.parametrize("counts", [False, True])
+def test_only_texts_that_are_counts_lose_their_length(counts):
+    pairs = made_pairs(counts=counts)
+    as_counts = Pairs(pairs.images, np.abs(pairs.texts), pairs.labels, texts_are_counts=counts)
+    model = CorrAE(**(SMALL | BRIEF)).fit(as_counts)
+    codes, of_longer = model.embed_texts(as_counts.texts), model.embed_texts(3 * as_counts.texts)
+    assert np.allclose(of_longer, codes, atol=1e-5) == counts
+    images, of_brighter = model.embed_images(pairs.images), model.embed_images(3 * pairs.images)
+    assert not np.allclose(of_brighter, images, atol=1e-5)
+
+
 def test_labels_are_not_used():
     pairs = made_pairs()
     shuffled = Pairs(pairs.images, pairs.texts, np.roll(pairs.labels, 1, axis=0))

@@ -1,18 +1,22 @@
 """CCA and semantic matching against independent oracles (cards linear/10 and linear/20)."""
 
+import logging
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
 import scipy.linalg
+import scipy.optimize
+import scipy.special
 from sklearn.cross_decomposition import CCA as SklearnCCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from cmr.errors import UserError
 from cmr.methods.base import InfeasibleError, Pairs, Standardiser
-from cmr.methods.linear.algebra import principal_axes, whitener
+from cmr.methods.linear.algebra import fix_signs, principal_axes, whitener
 from cmr.methods.linear.cca import CCA
 from cmr.methods.linear.sm import SM
 
@@ -31,6 +35,11 @@ def pairs():
 
 def columnwise_correlations(a, b):
     return np.array([np.corrcoef(a[:, i], b[:, i])[0, 1] for i in range(a.shape[1])])
+
+
+def merged(pairs, classes):
+    """The same pairs, whose last classes are one."""
+    return Pairs(pairs.images, pairs.texts, np.eye(classes, dtype=bool)[np.minimum(pairs.classes, classes - 1)])
 
 
 def standardised(x):
@@ -101,6 +110,16 @@ def test_power_weights_the_directions_by_their_correlations(pairs):
     np.testing.assert_allclose(ratio, np.tile(flat.correlations**2, (200, 1)), rtol=1e-4)  # float32 embeddings
 
 
+def test_signs_are_fixed_by_the_largest_entry_of_each_image_direction(pairs):
+    u, v = np.array([[1.0, -1], [-3, 2]]), np.array([[1.0, 2], [3, 4], [5, 6]])
+    fixed_u, fixed_v = fix_signs(u, v)
+    np.testing.assert_array_equal(fixed_u, [[-1, -1], [3, 2]])
+    np.testing.assert_array_equal(fixed_v, [[-1, 2], [-3, 4], [-5, 6]])
+    for given in (pairs, Pairs(-pairs.images, -pairs.texts, pairs.labels)):
+        w_x = CCA(5).fit(given).w_x
+        assert (w_x.max(axis=0) == np.abs(w_x).max(axis=0)).all()
+
+
 def test_too_many_components_are_refused_with_the_limit(pairs):
     with pytest.raises(InfeasibleError, match="at most 5"):
         CCA(n_components=6).fit(pairs)
@@ -150,9 +169,11 @@ def test_posteriors_equal_scikit_learns(pairs):
     np.testing.assert_allclose(model.embed_images(pairs.images), expected, atol=2e-4)  # the card's tolerance
 
 
-def test_posteriors_minimise_the_cards_objective(pairs):
+@pytest.mark.parametrize("classes", [2, 3])
+def test_posteriors_minimise_the_cards_objective(pairs, classes):
     """Finite differences of -(1/n) sum log p + |V|^2 / (2 C n) vanish at the solution."""
     c, n = 0.1, len(pairs)
+    pairs = merged(pairs, classes)
     model = SM(c=c, max_iterations=5000).fit(pairs).image_classifier
     x = model.scaling(pairs.images)
 
@@ -168,9 +189,27 @@ def test_posteriors_minimise_the_cards_objective(pairs):
         assert abs(slope) < 1e-5
 
 
+@pytest.mark.parametrize("c", [0.001, 0.1, 10.0])
+def test_posteriors_of_two_classes_are_those_of_the_two_column_softmax(pairs, c):
+    two = merged(pairs, 2)
+    x, n, d = standardised(two.images), len(two), two.images.shape[1]
+
+    def objective(parameters):
+        weights, bias = parameters[: 2 * d].reshape(2, d), parameters[2 * d :]
+        log_p = scipy.special.log_softmax(x @ weights.T + bias, axis=1)
+        return -log_p[np.arange(n), two.classes].mean() + (weights**2).sum() / (2 * c * n)
+
+    solution = scipy.optimize.minimize(objective, np.zeros(2 * d + 2), tol=1e-9).x
+    expected = solution[: 2 * d].reshape(2, d)
+    model = SM(c=c, max_iterations=5000).fit(two)
+    np.testing.assert_allclose(model.image_classifier.weights, expected, atol=1e-4)
+    posteriors = scipy.special.softmax(x @ expected.T + solution[2 * d :], axis=1)
+    np.testing.assert_allclose(model.embed_images(two.images), posteriors, atol=1e-4)
+
+
 def test_posterior_rows_sum_to_one_in_every_setting(pairs):
     multi = Pairs(pairs.images, pairs.texts, pairs.labels | np.roll(pairs.labels, 1, axis=1))
-    two = Pairs(pairs.images, pairs.texts, np.eye(2, dtype=bool)[np.minimum(pairs.classes, 1)])
+    two = merged(pairs, 2)
     for given, width in ((pairs, 3), (multi, 3), (two, 2)):
         posteriors = SM().fit(given).embed_texts(given.texts)
         assert posteriors.shape == (200, width)
@@ -178,7 +217,7 @@ def test_posterior_rows_sum_to_one_in_every_setting(pairs):
 
 
 def test_two_classes_get_both_posteriors_in_order(pairs):
-    two = Pairs(pairs.images, pairs.texts, np.eye(2, dtype=bool)[np.minimum(pairs.classes, 1)])
+    two = merged(pairs, 2)
     posteriors = SM(c=10.0).fit(two).embed_images(two.images)
     assert (posteriors.argmax(axis=1) == two.classes).mean() > 0.8
 
@@ -200,6 +239,46 @@ def test_class_absent_from_train_is_named(pairs):
     labels = np.column_stack([pairs.labels, np.zeros(200, dtype=bool)])
     with pytest.raises(UserError, match=r"classes \[3\] have no item"):
         SM().fit(Pairs(pairs.images, pairs.texts, labels))
+
+
+@pytest.mark.parametrize("n_labels, message", [(1, "a single class"), (2, "every pair .* has all classes")])
+def test_data_without_classes_to_tell_apart_are_refused(pairs, n_labels, message):
+    with pytest.raises(UserError, match=message):
+        SM().fit(Pairs(pairs.images, pairs.texts, np.ones((200, n_labels), dtype=bool)))
+
+
+def test_a_class_that_all_pairs_have_has_posterior_one_before_scaling(pairs):
+    several = pairs.labels | np.roll(pairs.labels, 1, axis=1) & (np.arange(200) % 2 == 0)[:, None]
+    with_common = Pairs(pairs.images, pairs.texts, np.insert(several, 1, True, axis=1))
+    method = SM(c=1.0, max_iterations=5000)
+    model = method.fit(with_common)
+    z = StandardScaler().fit_transform(pairs.texts)
+    sigmoids = np.ones((200, 4))
+    for k in (0, 2, 3):
+        sigmoids[:, k] = LogisticRegression(C=1.0, tol=1e-8).fit(z, with_common.labels[:, k]).predict_proba(z)[:, 1]
+    expected = sigmoids / sigmoids.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(model.embed_texts(pairs.texts), expected, atol=2e-4)
+    np.testing.assert_array_equal(
+        method.restore(model.state()).embed_texts(pairs.texts), model.embed_texts(pairs.texts)
+    )
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_fit_that_does_not_converge_is_told_in_one_line_with_view_and_c(pairs, caplog, several):
+    labels = pairs.labels | np.roll(pairs.labels, 1, axis=1) if several else pairs.labels
+    given = Pairs(pairs.images, np.zeros((200, 2)), labels)  # the text view converges at once
+    with caplog.at_level(logging.WARNING), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        SM(c=7.0, max_iterations=12).fit(given)
+    (message,) = caplog.messages
+    assert "image" in message and "C = 7 " in message and "12 iterations" in message and "\n" not in message
+    caplog.clear()
+    SM(c=7.0, max_iterations=5000).fit(given)
+    assert not caplog.messages
+
+
+def test_rankings_use_the_similarities_of_the_cards():
+    assert (CCA.similarity, SM.similarity) == ("cosine", "correlation")
 
 
 def test_closed_form_methods_start_without_torch():

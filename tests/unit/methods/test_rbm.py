@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from cmr.errors import UserError
 from cmr.methods.boltzmann.rbm import BernoulliRBM, ContrastiveDivergence, GaussianRBM, ReplicatedSoftmaxRBM
 from cmr.methods.boltzmann.stack import Stack, fit_stack
 from cmr.progress import Progress
@@ -201,6 +202,11 @@ def test_empty_documents_are_left_out_of_training_and_share_one_output():
     torch.testing.assert_close(models[1](torch.zeros(2, 20)), torch.full((2, 8), 0.5))
 
 
+def test_counts_without_a_word_are_refused():
+    with pytest.raises(UserError, match="only zero counts"):
+        ContrastiveDivergence(0.002).fit(ReplicatedSoftmaxRBM(20, 8), torch.zeros(5, 20), seeded())
+
+
 def test_a_stack_over_counts_does_not_see_how_long_a_document_is():
     counts = clustered(ReplicatedSoftmaxRBM)
     stack = Stack.of(20, (8, 4), counts=True)
@@ -245,3 +251,17 @@ def test_a_stack_of_the_same_data_and_settings_is_trained_once(tmp_path, monkeyp
     for other in ({"epochs": 3}, {"seed": 1}, {"x": x + 1}):
         stack(**other)
     assert len(trained) == 4
+
+
+def test_another_seed_or_purpose_gives_another_stack():
+    x = clustered(GaussianRBM).numpy()
+
+    def weights(seed, purpose):
+        settings = {"counts": False, "epochs": 1, "batch_size": 50, "device": CPU}
+        stack, _ = fit_stack(x, (8, 4), seed=seed, purpose=purpose, **settings)
+        return torch.cat([stack.first.weights.flatten(), stack.second.weights.flatten()])
+
+    first = weights(0, "images")
+    assert torch.equal(first, weights(0, "images"))
+    assert not torch.equal(first, weights(1, "images"))
+    assert not torch.equal(first, weights(0, "texts"))

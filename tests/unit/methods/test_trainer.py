@@ -170,6 +170,27 @@ def test_divergence_stops_with_the_epoch_and_the_terms():
         run(network=Exploding(generator), generator=generator)
 
 
+@pytest.mark.parametrize("side", ["images", "texts"])
+def test_embeddings_of_the_valid_part_that_overflow_stop_training_with_the_epoch(side):
+    class Exploding(Towers):
+        def losses(self, batch, progress):
+            self.last = progress >= 0.5
+            return super().losses(batch, progress)
+
+        def scaled(self, codes, exploding):
+            return codes * (torch.inf if exploding and not self.training and self.last else 1.0)
+
+        def embed_images(self, images):
+            return self.scaled(super().embed_images(images), side == "images")
+
+        def embed_texts(self, texts):
+            return self.scaled(super().embed_texts(texts), side == "texts")
+
+    generator = seeded(0, "test", torch.device("cpu"))
+    with pytest.raises(InfeasibleError, match="epoch 4 of 6: valid embeddings are not finite"):
+        run(made_pairs(12, seed=1), network=Exploding(generator), generator=generator)
+
+
 @pytest.mark.parametrize("part", ["train", "valid"])
 def test_an_empty_part_is_refused_by_name(part):
     with pytest.raises(UserError, match=f"the {part} part holds no pairs"):
@@ -227,6 +248,23 @@ def test_an_interrupted_training_resumes_bit_by_bit(tmp_path, every_epoch, with_
     assert_same(whole.state_dict(), resumed.state_dict())
     assert resumed_history == history
     assert resumed.steps == 24 - 4 * ((optimiser_step - 1) // 4)
+
+
+def test_the_best_epoch_before_an_interruption_is_still_the_result(tmp_path, every_epoch, scripted_scores):
+    scores, valid = [0.2, 0.9, 0.4, 0.5, 0.6, 0.3], made_pairs(12, seed=1)
+    scripted_scores(scores)
+    whole, history = run(valid)
+    checkpoint = Checkpoint(tmp_path / "c.h5")
+    generator = seeded(0, "test", torch.device("cpu"))
+    scripted_scores(scores[:3])
+    with pytest.raises(KeyboardInterrupt):  # in the fourth epoch of four steps
+        run(valid, network=Towers(generator, fail_at=14), generator=generator, checkpoint=checkpoint)
+    scripted_scores(scores[3:])
+    resumed, resumed_history = run(valid, checkpoint=checkpoint)
+    assert resumed_history == history
+    assert_same(whole.state_dict(), resumed.state_dict())
+    after_two, _ = run(epochs=2)
+    assert_same(resumed.state_dict(), after_two.state_dict())
 
 
 def test_a_finished_training_returns_at_once(tmp_path):

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from cmr.errors import UserError
 from cmr.methods.base import History
 from cmr.progress import SILENT, Progress
 
@@ -144,10 +145,13 @@ class ContrastiveDivergence:
         """Initialise and train `rbm` in place on data (n, n_v), all on the generator's device.
 
         Returns `reconstruction_error`, one value an epoch: the mean square, over rows and units, of the difference
-        between v and the mean of the visible units given hidden ones sampled from P(h | v).
+        between v and the mean of the visible units given hidden ones sampled from P(h | v). Raises UserError where all
+        documents are empty.
         """
         if isinstance(rbm, ReplicatedSoftmaxRBM):
             data = data[data.sum(1) > 0]  # an empty document tells nothing
+            if not len(data):
+                raise UserError("all texts to train on have only zero counts; a replicated softmax needs words in some")
         rbm.initialise(data, generator)
         steps = [torch.zeros_like(parameter) for parameter in rbm.buffers()]
         history: History = {"reconstruction_error": []}

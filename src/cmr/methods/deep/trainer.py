@@ -101,7 +101,7 @@ def fit_network(
     Raises
     ------
     UserError : a part is empty.
-    InfeasibleError : a loss term is no longer finite; the message names the epoch and the terms.
+    InfeasibleError : a loss term or an embedding of the valid part is no longer finite; the message names the epoch.
     """
     for name, part in {"train": train, "valid": valid}.items():
         if part is not None and len(part) == 0:
@@ -117,7 +117,7 @@ def fit_network(
         while not run.finished:
             means = _epoch(network, optimiser, weights, pairs, schedule, generator, run.epoch)
             if valid is not None:
-                means["valid_map"] = _score(network, valid, similarity)
+                means["valid_map"] = _score(network, valid, similarity, schedule, run.epoch)
             run.record(means, schedule)
             if run.finished or checkpoint.due:
                 checkpoint.write(*run.state())
@@ -159,10 +159,13 @@ def _epoch(
     return means
 
 
-def _score(network: TrainableSpace, valid: Pairs, similarity: str) -> float:
+def _score(network: TrainableSpace, valid: Pairs, similarity: str, schedule: Schedule, epoch: int) -> float:
     images, texts = embed(network, network.embed_images, valid.images), embed(network, network.embed_texts, valid.texts)
     if not (np.isfinite(images).all() and np.isfinite(texts).all()):
-        raise InfeasibleError("training diverged: embeddings of the valid part are not finite. Lower learning_rate")
+        raise InfeasibleError(
+            f"training diverged in epoch {epoch + 1} of {schedule.epochs}: valid embeddings are not finite. "
+            "Lower learning_rate, or look for features of extreme scale"
+        )
     return bimodal_map(images, texts, valid.labels, similarity)
 
 

@@ -3,11 +3,14 @@
 Source: Rasiwasia et al., ACM MM 2010; Costa Pereira et al., TPAMI 36(3), 2014. Card: linear/20, `sm`.
 """
 
+import logging
+import warnings
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 import numpy as np
 from scipy.special import expit, softmax
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from cmr.errors import UserError
@@ -15,12 +18,18 @@ from cmr.methods.base import Array, History, Pairs, Standardiser, State
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class SM:
     """Logistic regression a view; the common space is the simplex of class posteriors.
 
-    One label a pair: multinomial posteriors. Several: one sigmoid a class, scaled to sum one over the classes.
+    One label a pair: multinomial posteriors, the minimum over weights V and bias of
+
+        -(1/n) sum_i log softmax(x_i V + b)[l_i] + |V|^2 / (2 C n).
+
+    Several: one sigmoid a class with the same penalty, scaled to sum one over the classes.
 
     Parameters
     ----------
@@ -41,32 +50,60 @@ class SM:
         device: str = "cpu",
         progress: Progress = SILENT,
     ) -> "Posteriors":
-        """Convex; `valid`, `seed` and `device` play no part. The two views are fitted each alone."""
+        """Convex; `valid`, `seed` and `device` play no part. The two views are fitted each alone.
+
+        Raises UserError where a class has no pair in `train`, or where all pairs have the same classes.
+        """
+        if train.labels.shape[1] < 2:
+            raise UserError("sm: the data set has a single class, but posteriors need at least two")
         if absent := np.flatnonzero(~train.labels.any(axis=0)).tolist():
             raise UserError(f"sm: classes {absent} have no item in the train part")
+        if train.labels.all():
+            raise UserError("sm: every pair of the train part has all classes, so there is nothing to tell apart")
         multi_label = bool((train.labels.sum(axis=1) != 1).any())
         return Posteriors(
-            self._classifier(train.images, train.labels, multi_label),
-            self._classifier(train.texts, train.labels, multi_label),
+            self._classifier("image", train.images, train.labels, multi_label),
+            self._classifier("text", train.texts, train.labels, multi_label),
         )
 
     def restore(self, state: State) -> "Posteriors":
         """See Method."""
         return Posteriors.from_state(state)
 
-    def _classifier(self, x: Array, labels: Array, multi_label: bool) -> "LinearClassifier":
+    def _classifier(self, view: str, x: Array, labels: Array, multi_label: bool) -> "LinearClassifier":
         scaling = Standardiser.fit(x)
-        z = scaling(x)
-        targets = labels.T if multi_label else [labels.argmax(axis=1)]
-        fits = [
-            LogisticRegression(C=self.c, max_iter=self.max_iterations, tol=1e-6).fit(z, target) for target in targets
-        ]
-        weights = np.concatenate([fit.coef_ for fit in fits])
-        bias = np.concatenate([fit.intercept_ for fit in fits])
-        if not multi_label and len(bias) == 1:
-            # Two classes: scikit-learn keeps the second one's score alone; the first one's is zero.
-            weights, bias = np.concatenate([np.zeros_like(weights), weights]), np.concatenate([[0.0], bias])
+        fit = self._sigmoids if multi_label else self._softmax
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ConvergenceWarning)
+            weights, bias = fit(scaling(x), labels)
+        for warning in caught:
+            if not issubclass(warning.category, ConvergenceWarning):
+                warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+        if any(issubclass(warning.category, ConvergenceWarning) for warning in caught):
+            log.warning(
+                "sm: the %s classifier with C = %g has not converged within %d iterations; raise max_iterations",
+                view, self.c, self.max_iterations,
+            )  # fmt: skip
         return LinearClassifier(scaling, weights, bias, multi_label)
+
+    def _softmax(self, z: Array, labels: Array) -> tuple[Array, Array]:
+        if labels.shape[1] > 2:
+            return self._fit(z, labels.argmax(axis=1), self.c)
+        # scikit-learn fits two classes by one score u = V_1 - V_0. At the minimum V_1 = -V_0 = u / 2, whose penalty
+        # |V|^2 / C = |u|^2 / 2C is that of a single score under 2 C.
+        weights, bias = self._fit(z, labels[:, 1], 2 * self.c)
+        return np.concatenate([-weights, weights]) / 2, np.concatenate([-bias, bias]) / 2
+
+    def _sigmoids(self, z: Array, labels: Array) -> tuple[Array, Array]:
+        # A class that all pairs have: its likelihood has no maximum, and in the limit its posterior is one for all.
+        weights, bias = np.zeros((labels.shape[1], z.shape[1])), np.full(labels.shape[1], np.inf)
+        for k in np.flatnonzero(~labels.all(axis=0)):
+            weights[k : k + 1], bias[k : k + 1] = self._fit(z, labels[:, k], self.c)
+        return weights, bias
+
+    def _fit(self, z: Array, target: Array, c: float) -> tuple[Array, Array]:
+        fit = LogisticRegression(C=c, max_iter=self.max_iterations, tol=1e-6).fit(z, target)
+        return fit.coef_, fit.intercept_
 
 
 @dataclass(frozen=True)
