@@ -44,4 +44,4 @@ rule all:
     """Everything of the studies that the configuration names."""
     default_target: True
     input:
-        [file for study in config["studies"] for file in outputs_of_study(study)],
+        [file for study in config["studies"] for file in files_of_study(study)],

@@ -58,7 +58,15 @@ def time_bare_loop(module: torch.nn.Module, pixels: torch.Tensor, batch_size: in
 def time_extraction(images, network, batch_size, threads, parts) -> float:
     """Seconds of an extraction from the files on."""
     start = time.perf_counter()
-    extract(images, network, batch_size=batch_size, workers=threads, parts=parts, identity={})
+    extract(
+        images,
+        [str(path) for path in images],
+        network,
+        batch_size=batch_size,
+        workers=threads,
+        parts=parts,
+        identity={},
+    )
     seconds = time.perf_counter() - start
     shutil.rmtree(parts)
     return seconds

@@ -17,6 +17,9 @@ def main() -> None:
         "--methods", type=json.loads, required=True, metavar="JSON", help="method -> its config, in order"
     )
     parser.add_argument(
+        "--datasets", type=json.loads, required=True, metavar="JSON", help="data set -> its title, source and licence"
+    )
+    parser.add_argument(
         "--metrics",
         type=Path,
         nargs="+",
@@ -34,7 +37,7 @@ def main() -> None:
     parser.add_argument("--facts", type=Path, required=True, help="output, JSON")
     arguments = parser.parse_args()
 
-    config = {"study": arguments.config, "methods": arguments.methods}
+    config = {"study": arguments.config, "methods": arguments.methods, "datasets": arguments.datasets}
     runs = [path.parent for path in arguments.metrics]
     study = collect(arguments.study, config, runs, arguments.pairs, arguments.splits)
     study.write(arguments.results, arguments.curves, arguments.history, arguments.facts)

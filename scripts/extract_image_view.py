@@ -41,6 +41,7 @@ def main() -> None:
     parts = arguments.view.with_name(f".{arguments.view.name}.parts")
     features = extract(
         [arguments.raw / path for path in pairs["image"]],
+        pairs["image_sha256"],
         build_network(arguments.network, weights),
         batch_size=arguments.batch_size,
         device=resolve_device(arguments.device),

@@ -1,8 +1,9 @@
 """Put one outside file, verified and unpacked, into its folder below data/raw."""
 
 import argparse
-import json
 from pathlib import Path
+
+import yaml
 
 from cmr import assets
 from cmr.errors import run_main
@@ -11,15 +12,16 @@ from cmr.progress import Progress
 
 def main() -> None:
     arguments = parse_arguments()
+    spec = yaml.safe_load(arguments.assets.read_text("utf-8"))[arguments.name]
     folder = arguments.manifest.parent
     mirrors = assets.mirror_folders(arguments.mirrors)
-    assets.obtain(arguments.name, arguments.spec, mirrors=mirrors, folder=folder, progress=Progress())
+    assets.obtain(arguments.name, spec, mirrors=mirrors, folder=folder, progress=Progress())
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", help="the asset, a key of config/assets.yaml")
-    parser.add_argument("--spec", type=json.loads, required=True, help="the asset's entry there, as JSON")
+    parser.add_argument("name", help="the asset, a key of --assets")
+    parser.add_argument("--assets", type=Path, required=True, help="config/assets.yaml")
     parser.add_argument("--mirrors", type=Path, nargs="*", default=[], help="folders that are searched first")
     parser.add_argument("--manifest", type=Path, required=True, help="the file to make, data/raw/NAME/asset.json")
     return parser.parse_args()

@@ -1,6 +1,7 @@
 """Read a data set from its assets into one table of image-text pairs, leaving out or refusing what cannot be used."""
 
 import argparse
+import inspect
 import json
 import logging
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 from cmr import store
 from cmr.construct import load
 from cmr.datasets.pairs import classes_of, pair_table, separate_bad_items
-from cmr.errors import run_main
+from cmr.errors import UserError, run_main
 from cmr.progress import Progress
 
 
@@ -19,7 +20,6 @@ def main() -> None:
     parser.add_argument(
         "--options", type=json.loads, default={}, metavar="JSON", help="keyword arguments of the reader"
     )
-    parser.add_argument("--about", type=json.loads, default={}, metavar="JSON", help="title, source and licence, kept")
     parser.add_argument("--assets", nargs="+", required=True, help="names of folders below --raw")
     parser.add_argument("--raw", type=Path, required=True, help="folder of all assets, e.g. data/raw")
     parser.add_argument("--on-bad-item", choices=["stop", "drop"], default="stop")
@@ -30,13 +30,16 @@ def main() -> None:
 
     read = load(arguments.reader)
     folders = {name: arguments.raw / name for name in arguments.assets}
+    try:
+        inspect.signature(read).bind(folders, **arguments.options)
+    except TypeError as error:
+        raise UserError(f"options of reader {arguments.reader}: {error}") from error
     table = pair_table(read(folders, **arguments.options), arguments.raw)
     good, bad = separate_bad_items(table, arguments.raw, arguments.on_bad_item, Progress())
     for item in bad.itertuples():
         logging.info("dropped %s: %s", item.id, item.reason)
     logging.info("%d pairs of %d classes", len(good), len(classes_of(good)))
-    metadata = {"classes": classes_of(good), "dropped": len(bad)} | arguments.about
-    store.write_table(arguments.pairs, good, metadata)
+    store.write_table(arguments.pairs, good, {"classes": classes_of(good), "dropped": len(bad)})
     store.write_table(arguments.dropped, bad)
 
 

@@ -52,6 +52,8 @@ CONFIG: dict[str, Any] = {
     },
 }
 
+ABOUT = {"made": {"title": "Made pictures", "source": "made", "licence": "none"}}
+
 _DIMENSION = {"type": "integer", "default": 2, "grid": [2, 4, 8], "description": "latent dimension"}
 METHODS: dict[str, Any] = {
     "random": {"title": "Random", "hyperparameters": {}, "grid": {}, "fixed": {}},
@@ -88,7 +90,7 @@ def write_dataset(root: Path, labels: Sequence[Sequence[str]] | None = None) -> 
             "labels": labels or [[CLASSES[i % 3]] for i in range(count)],
         }
     )
-    facts = {"classes": list(CLASSES), "title": "Made pictures", "source": "made", "licence": "none", "dropped": 2}
+    facts = {"classes": list(CLASSES), "dropped": 2}
     folder = root / "data/datasets/made"
     store.write_table(folder / "pairs.parquet", pairs, facts)
     for k in range(3):
@@ -153,7 +155,7 @@ def made_study(
     if not (root / "data").exists():
         write_dataset(root)
     data = root / "data/datasets/made"
-    settings = {"study": config, "methods": {method: METHODS[method] for method in values}}
+    settings = {"study": config, "methods": {method: METHODS[method] for method in values}, "datasets": ABOUT}
     splits = sorted(data.glob("splits/*.parquet"), reverse=reverse)
     study = collect("made", settings, folders[:: -1 if reverse else 1], [data / "pairs.parquet"], splits)
     folder = root / "study"

@@ -74,7 +74,7 @@ def results(catalogue: Catalogue, root: Path) -> str:
         if (folder / "results.csv").exists():
             blocks.append(f"{headline(Study.read(folder)).to_text()}\nReport: {folder / 'report.html'}")
         else:
-            blocks.append(f"{study}: no results in {folder} yet; run `make all`")
+            blocks.append(f"{study}: no results in {folder}, the folder that config/config.yaml names; run `make all`")
     return "\n\n".join(blocks)
 
 

@@ -15,6 +15,18 @@ from cmr.errors import UserError
 Settings = dict[str, Any]
 
 
+class Named(dict[str, Settings]):
+    """Settings by name; an unknown name is a UserError that lists or suggests the known ones."""
+
+    def __init__(self, kind: str, known: Mapping[str, Settings]) -> None:
+        super().__init__(known)
+        self.kind = kind
+
+    def __missing__(self, name: str) -> Settings:
+        _known(name, self, "config", self.kind)
+        raise KeyError(name)
+
+
 @dataclass(frozen=True)
 class Catalogue:
     """The configuration folder of a checkout, by kind and name.
@@ -26,12 +38,12 @@ class Catalogue:
     """
 
     config: Settings
-    assets: dict[str, Settings]
-    datasets: dict[str, Settings]
-    image_views: dict[str, Settings]
-    text_views: dict[str, Settings]
-    methods: dict[str, Settings]
-    studies: dict[str, Settings]
+    assets: "Named"
+    datasets: "Named"
+    image_views: "Named"
+    text_views: "Named"
+    methods: "Named"
+    studies: "Named"
 
     @classmethod
     def read(cls, root: Path, config: Mapping[str, Any] | None = None) -> Self:
@@ -46,19 +58,20 @@ class Catalogue:
             _check(value, _read_yaml(schemas / f"{schema}.schema.yaml"), str(path.relative_to(root)))
             return value
 
-        def read_all(kind: str, schema: str) -> dict[str, Settings]:
-            return {path.stem: read_one(path, schema) for path in sorted((folder / kind).glob("*.yaml"))}
+        def read_all(kind: str, schema: str) -> Named:
+            known = {path.stem: read_one(path, schema) for path in sorted((folder / kind).glob("*.yaml"))}
+            return Named(kind.removesuffix("s"), known)
 
         config = dict(config) if config is not None else _read_yaml(folder / "config.yaml")
         _check(config, _read_yaml(schemas / "config.schema.yaml"), "configuration")
         catalogue = cls(
             config=config,
-            assets=read_one(folder / "assets.yaml", "assets"),
+            assets=Named("asset", read_one(folder / "assets.yaml", "assets")),
             datasets=read_all("datasets", "dataset"),
-            image_views=read_one(folder / "views/image.yaml", "image_views"),
-            text_views=read_one(folder / "views/text.yaml", "text_views"),
+            image_views=Named("image view", read_one(folder / "views/image.yaml", "image_views")),
+            text_views=Named("text view", read_one(folder / "views/text.yaml", "text_views")),
             methods=read_all("methods", "method"),
-            studies=read_all("studies", "study"),
+            studies=Named("study", read_all("studies", "study")),
         )
         catalogue._check_references()
         return catalogue
@@ -79,6 +92,7 @@ class Catalogue:
 
     def split(self, dataset: str, name: str) -> Settings:
         """How a named split is made: `folds` and `seed`."""
+        _known(name, self.splits(dataset), f"config/datasets/{dataset}.yaml", "split")
         kind, _, number = name.partition("-")
         return {"folds": self.datasets[dataset]["splits"][kind]["folds"], "seed": int(number)}
 
@@ -114,6 +128,14 @@ class Catalogue:
         }
         return sorted(seeds) or [0]
 
+    def _kinds(self) -> tuple[tuple[str, "Named"], ...]:
+        return (
+            ("dataset", self.datasets),
+            ("image_view", self.image_views),
+            ("text_view", self.text_views),
+            ("method", self.methods),
+        )
+
     def _check_references(self) -> None:
         for name in self.config["studies"]:
             _known(name, self.studies, "configuration: studies", "study")
@@ -135,18 +157,17 @@ class Catalogue:
             _known(settings["weights"], self.assets, f"config/views/image.yaml: {name}: weights", "asset")
         for name, study in self.studies.items():
             where = f"config/studies/{name}.yaml: runs"
+            for item in (*study["tables"].values(), *study["figures"].values()):
+                for key, known in self._kinds():
+                    if key in item:
+                        _known(item[key], known, f"config/studies/{name}.yaml", key.replace("_", " "))
             for block in study["runs"]:
                 for dataset in block["datasets"]:
-                    _known(dataset, self.datasets, where, "dataset")
                     for split in block["splits"]:
                         _known(split, self.splits(dataset), where, f"split of {dataset}")
-                for kind, known in (
-                    ("image_view", self.image_views),
-                    ("text_view", self.text_views),
-                    ("method", self.methods),
-                ):
-                    for item in block[f"{kind}s"]:
-                        _known(item, known, where, kind.replace("_", " "))
+                for key, known in self._kinds():
+                    for item in block[f"{key}s"]:
+                        _known(item, known, where, key.replace("_", " "))
             if gallery := study.get("gallery"):
                 runs = [run_name(run) for run in self.runs(name)]
                 _known(run_name(gallery), runs, f"config/studies/{name}.yaml: gallery", "run of the study")
@@ -185,6 +206,8 @@ def _explain(error: ValidationError) -> str:
         known = error.schema.get("properties", {})
         unknown = [key for key in error.instance if key not in known]
         return "; ".join(f'unknown key "{key}"{_suggest(key, known)}' for key in unknown)
+    if error.validator == "pattern" and "description" in error.schema:
+        return f'"{error.instance}" will not do: {error.schema["description"]}'
     return error.message
 
 

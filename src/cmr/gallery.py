@@ -87,13 +87,13 @@ def read_gallery(study: Study, pairs: Path, embeddings: Path, image_view: Path, 
     arrays, attributes = store.read_arrays(embeddings)
     views = {"img": store.read_view(image_view), "txt": store.read_view(text_view)}
     featureless = {side: ~view.rows(arrays["test/ids"]).any(axis=1) for side, view in views.items()}
-    return make_gallery(
-        spec, study.method_title(spec["method"]), store.read_table(pairs), arrays, attributes, featureless, raw
-    )
+    titles = study.facts["datasets"][spec["dataset"]]["title"], study.method_title(spec["method"])
+    return make_gallery(spec, *titles, store.read_table(pairs), arrays, attributes, featureless, raw)
 
 
 def make_gallery(
     spec: Mapping[str, Any],
+    dataset: str,
     method: str,
     pairs: pd.DataFrame,
     embeddings: Mapping[str, np.ndarray],
@@ -106,8 +106,8 @@ def make_gallery(
     Parameters
     ----------
     spec : the study's `gallery`: `split`, `tasks`, `classes` (how many), `results` (how many a query) and `seed`.
-    method : title of the method.
-    pairs : columns id, image, text, labels; attributes title and classes.
+    dataset, method : their titles.
+    pairs : columns id, image, text, labels; attribute classes.
     embeddings, attributes : contents of the run's embeddings.h5; its first seed is shown.
     featureless : "img" and "txt" -> (n,) bool, the items of the test part whose features are all zero.
     raw : folder that the image paths start from.
@@ -124,7 +124,7 @@ def make_gallery(
         TASK_TITLES[task]: _retrieve(task, sides, queries, shelf, attributes["similarity"], spec["results"])
         for task in spec["tasks"]
     }
-    return Gallery(method, pairs.attrs["title"], spec["split"], len(pairs.attrs["classes"]), tasks)
+    return Gallery(method, dataset, spec["split"], len(pairs.attrs["classes"]), tasks)
 
 
 def render(gallery: Gallery) -> str:

@@ -198,7 +198,8 @@ def collect(
     Parameters
     ----------
     name : the study's id.
-    config : `study` (the study's config) and `methods` (id -> config, in study order).
+    config : `study` (the study's config), `methods` (id -> config, in study order) and `datasets` (id -> its title,
+        source and licence).
     runs : folders with metrics.parquet, curves.parquet, history.parquet and selection.json.
     datasets : `<dataset>/pairs.parquet` of every data set.
     splits : `<dataset>/splits/<split>.parquet` of every split.
@@ -214,7 +215,7 @@ def collect(
         "study": name,
         "config": config["study"],
         "methods": config["methods"],
-        "datasets": _dataset_facts(datasets, splits),
+        "datasets": _dataset_facts(config["datasets"], datasets, splits),
         **_run_facts(ordered),
     }
     curves = _gather(name, ordered, "curves.parquet", CURVES, seeds)
@@ -283,12 +284,14 @@ def _run_facts(runs: Iterable[tuple[Run, Path]]) -> dict[str, Any]:
     return {"runs": facts, "versions": versions}
 
 
-def _dataset_facts(datasets: Iterable[Path], splits: Iterable[Path]) -> dict[str, Any]:
+def _dataset_facts(about: Mapping[str, Any], datasets: Iterable[Path], splits: Iterable[Path]) -> dict[str, Any]:
     facts = {}
     for path in sorted(datasets):
         pairs = store.read_table(path)
         labels = pairs["labels"].explode()
-        facts[path.parent.name] = pairs.attrs | {
+        facts[path.parent.name] = {
+            **about[path.parent.name],
+            "dropped": pairs.attrs["dropped"],
             "pairs": len(pairs),
             "classes": {str(label): int(count) for label, count in labels.value_counts().sort_index().items()},
             "multi_label": bool(len(labels) > len(pairs)),

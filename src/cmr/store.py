@@ -1,10 +1,12 @@
 """Files that hold results: whole or not at all, checked when read, and saying what made them.
 
-HDF5 for arrays (chunked, compressed with Zstandard, a Fletcher-32 checksum a chunk), Parquet for tables, JSON for
-small records. Every writer fills a temporary file beside the target and renames it, so that a killed job or a full disk
-leaves no half-written file under the final name.
+HDF5 for arrays (chunked, compressed with Zstandard, a digest an array), Parquet for tables, JSON for small records.
+Every writer fills a temporary file beside the target and renames it, so that a killed job or a full disk leaves no
+half-written file under the final name.
 """
 
+import hashlib
+import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,10 +29,11 @@ CHUNK_BYTES = 1 << 20
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that takes its name when the block ends well, and vanishes when it does not."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix, delete=False) as file:
-        temporary = Path(file.name)
+    temporary = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix, delete=False) as file:
+            temporary = Path(file.name)
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
@@ -39,7 +42,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise UserError(f"{path} could not be written: {error}. Free or change the disk, then run again") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -82,24 +86,33 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], attributes: Mappi
 
     `attributes` are JSON values that describe the whole file.
     """
-    with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
-        file.attrs["description"] = json.dumps(dict(attributes or {}), ensure_ascii=False)
+    # In memory first: on a full disk the HDF5 library itself crashes, and takes Python with it.
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        description = json.dumps(dict(attributes or {}), ensure_ascii=False)
+        file.attrs["description"] = description
+        file.attrs["sha256"] = hashlib.sha256(description.encode()).hexdigest()
         for name, array in arrays.items():
             _write_array(file, name, np.asarray(array))
+    with whole_file(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def read_arrays(path: Path, names: Iterable[str] | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The arrays of `write_arrays` (all, or those named) and the attributes.
 
-    Raises UserError naming the file when it is missing, cut short or a chunk fails its checksum.
+    Raises UserError naming the file when it is missing, cut short, or anything read differs from its digest.
     """
     with _open(path) as file:
+        description = file.attrs["description"]
+        if hashlib.sha256(description.encode()).hexdigest() != file.attrs["sha256"]:
+            raise ValueError("the description differs from its digest")
         present = _dataset_names(file)
         wanted = present if names is None else list(names)
         for name in wanted:
             if name not in present:
                 raise UserError(f'{path} holds no "{name}"; it holds {", ".join(present)}. Delete it and run again')
-        return {name: _read_array(file[name]) for name in wanted}, json.loads(file.attrs["description"])
+        return {name: _read_array(file[name]) for name in wanted}, json.loads(description)
 
 
 @dataclass(frozen=True)
@@ -142,22 +155,32 @@ def _write_array(file: h5py.File, name: str, array: np.ndarray) -> None:
         array = np.char.encode(array.astype(str), "utf-8")
         array = array.astype(h5py.string_dtype("utf-8", max(1, array.dtype.itemsize)))
     if array.ndim == 0 or array.size == 0:
-        file.create_dataset(name, data=array)  # HDF5 filters need at least one chunk
-        return
-    rows = int(np.clip(CHUNK_BYTES // max(1, array[:1].nbytes), 1, len(array)))
-    # Byte shuffling before Zstandard suits floats; the checksum is HDF5's own and verified at every read.
-    file.create_dataset(
-        name,
-        data=array,
-        chunks=(rows, *array.shape[1:]),
-        shuffle=True,
-        fletcher32=True,
-        **hdf5plugin.Zstd(clevel=3),
-    )
+        dataset = file.create_dataset(name, data=array)  # HDF5 filters need at least one chunk
+    else:
+        rows = int(np.clip(CHUNK_BYTES // max(1, array[:1].nbytes), 1, len(array)))
+        # Byte shuffling before Zstandard suits floats; Fletcher-32 finds damage chunk by chunk when only rows are read.
+        dataset = file.create_dataset(
+            name,
+            data=array,
+            chunks=(rows, *array.shape[1:]),
+            shuffle=True,
+            fletcher32=True,
+            **hdf5plugin.Zstd(clevel=3),
+        )
+    dataset.attrs["sha256"] = _digest(array)
 
 
 def _read_array(dataset: h5py.Dataset) -> np.ndarray:
-    return dataset.asstr()[...] if h5py.check_string_dtype(dataset.dtype) else dataset[...]
+    array = dataset[...]
+    if _digest(np.asarray(array)) != dataset.attrs["sha256"]:
+        raise ValueError(f"{dataset.name} differs from its digest")
+    return dataset.asstr()[...] if h5py.check_string_dtype(dataset.dtype) else array
+
+
+def _digest(array: np.ndarray) -> str:
+    """Of type, shape and bytes."""
+    kind = f"{array.dtype.str} {array.shape} ".encode()
+    return hashlib.sha256(kind + np.ascontiguousarray(array).tobytes()).hexdigest()
 
 
 def _dataset_names(file: h5py.File) -> list[str]:
@@ -171,7 +194,7 @@ def _open(path: Path) -> Iterator[h5py.File]:
     try:
         with h5py.File(path, "r") as file:
             yield file
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise _unreadable(path, error) from error
 
 

@@ -3,11 +3,13 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 from cmr.catalogue import Catalogue
 from cmr.errors import UserError
+from cmr.evaluation import evaluate
 
 ROOT = Path(__file__).parents[2]
 
@@ -95,7 +97,8 @@ def test_typo_names_file_key_and_remedy(root, file, change, message):
     [
         ({"studys": ["quickstart"]}, 'configuration: unknown key "studys"; did you mean "studies"'),
         ({"studies": ["quikstart"]}, 'studies: unknown study "quikstart"; did you mean "quickstart"'),
-        ({"device": "gpu"}, "device: 'gpu' does not match"),
+        ({"device": "gpu"}, """device: "gpu" will not do: where torch computes; auto, cpu, cuda or cuda:<number>"""),
+        ({"data": "my data"}, 'data: "my data" will not do: .*without blanks'),
         ({"methods": {"ccca": {}}}, 'unknown method "ccca"; did you mean "cca"'),
         ({"methods": {"cca": {"rigde": 1.0}}}, 'methods: cca: unknown hyper-parameter "rigde"; did you mean "ridge"'),
         ({"methods": {"cca": {"ridge": "big"}}}, "methods: cca: ridge: 'big' is not of type 'number'"),
@@ -138,3 +141,32 @@ def test_run_has_the_seeds_of_all_studies_that_share_it(root):
     runs = {run["method"]: run for run in catalogue.runs("quickstart")}
     assert catalogue.seeds(runs["sm"]) == [0, 1, 4]
     assert catalogue.seeds(runs["cca"]) == [0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "message"),
+    [
+        ("methods", "ccca", 'unknown method "ccca"; did you mean "cca"'),
+        ("datasets", "stamps", 'unknown dataset "stamps"'),
+        ("studies", "quick", 'unknown study "quick"; did you mean "quickstart"'),
+        ("image_views", "vgg", 'unknown image view "vgg"'),
+        ("text_views", "tf-idf", 'unknown text view "tf-idf"; did you mean "tfidf"'),
+        ("assets", "alexnet", 'unknown asset "alexnet"; did you mean "alexnet_weights"'),
+    ],
+)
+def test_unknown_name_is_refused_with_a_suggestion(kind, name, message):
+    with pytest.raises(UserError, match=message):
+        getattr(Catalogue.read(ROOT), kind)[name]
+
+
+@pytest.mark.parametrize("split", ["random-99", "random-x", "official"])
+def test_unknown_split_is_refused(split):
+    with pytest.raises(UserError, match=f'unknown split "{split}"'):
+        Catalogue.read(ROOT).split("tuxpaint_stamps", split)
+
+
+def test_studies_may_name_every_metric_that_is_computed_and_no_other():
+    rng = np.random.default_rng(0)
+    scores, _ = evaluate(rng.normal(size=(6, 2)), rng.normal(size=(6, 2)), np.ones((6, 1), dtype=bool), "cosine")
+    schema = yaml.safe_load((ROOT / "workflow/schemas/study.schema.yaml").read_text())
+    assert sorted(schema["$defs"]["metric"]["enum"]) == sorted(scores["metric"].unique())

@@ -66,6 +66,25 @@ def test_duplicate_ids_and_missing_labels_are_refused_by_name(tmp_path):
         pair_table([Pair("bare", tmp_path / "a.png", "text", ())], tmp_path)
 
 
+def test_image_outside_the_raw_folder_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"1 items lie outside .*: far"):
+        pair_table([Pair("far", tmp_path / "elsewhere/a.png", "text", ("x",))], tmp_path / "raw")
+
+
+def test_data_set_of_bad_items_alone_is_refused(tmp_path):
+    pairs = read_shapes(tmp_path, classes=1, pairs=2).assign(text=" ")
+    with pytest.raises(UserError, match="none of the 2 items can be used; the first: circle-000: the text is empty"):
+        separate_bad_items(pairs, tmp_path / "raw", "drop")
+
+
+def test_changed_picture_changes_the_table(tmp_path):
+    pairs = read_shapes(tmp_path, classes=1, pairs=3)
+    before, _ = separate_bad_items(pairs, tmp_path / "raw", "stop")
+    Image.new("RGB", (5, 5)).save(tmp_path / "raw" / pairs["image"][1])
+    after, _ = separate_bad_items(pairs, tmp_path / "raw", "stop")
+    assert (before["image_sha256"] != after["image_sha256"]).tolist() == [False, True, False]
+
+
 def test_csv_without_a_column_is_refused(tmp_path):
     (tmp_path / "pairs.csv").write_text("id,image,text\na,b,c\n")
     with pytest.raises(UserError, match="lacks the columns labels"):
@@ -88,6 +107,15 @@ def test_stamps_are_pairs_of_first_caption_line_and_png_in_large_classes(tmp_pat
         ("animals/a", "A cat.", ("animals",)),
         ("animals/birds/b", "A bird.", ("animals",)),
     ]
+
+
+def test_caption_that_is_not_utf8_is_named(tmp_path):
+    stamps = tmp_path / "raw" / "tuxpaint_stamps" / "stamps" / "animals"
+    stamps.mkdir(parents=True)
+    (stamps / "a.txt").write_bytes(b"caf\xe9")
+    Image.new("RGB", (2, 2)).save(stamps / "a.png")
+    with pytest.raises(UserError, match=r"a\.txt is not UTF-8"):
+        list(tuxpaint_stamps.read({"tuxpaint_stamps": stamps.parents[1]}, min_pairs=1))
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])

@@ -33,7 +33,7 @@ def made(tmp_path_factory):
 @pytest.fixture(scope="module")
 def gallery(made):
     pairs, embeddings, raw = made
-    return make_gallery(SPEC, "CCA", pairs, embeddings, ATTRIBUTES, ALL_SEEN, raw)
+    return make_gallery(SPEC, "Made pictures", "CCA", pairs, embeddings, ATTRIBUTES, ALL_SEEN, raw)
 
 
 def nearest(query, gallery):
@@ -53,7 +53,7 @@ def test_results_are_the_nearest_texts_of_each_query_image(made, gallery):
 def test_all_modal_results_leave_out_the_query_but_not_its_pair(made):
     pairs, embeddings, raw = made
     same = embeddings | {"0/test/texts": embeddings["0/test/images"]}
-    gallery = make_gallery(SPEC, "CCA", pairs, same, ATTRIBUTES, ALL_SEEN, raw)
+    gallery = make_gallery(SPEC, "Made pictures", "CCA", pairs, same, ATTRIBUTES, ALL_SEEN, raw)
     for retrieval in gallery.tasks[TASK_TITLES["img2all"]]:
         first = retrieval.results[0].item
         assert (first.id, first.source) == (retrieval.query.id, None)  # its text
@@ -76,14 +76,14 @@ def test_items_with_several_labels_need_share_only_one(tmp_path):
     labels = [["bird & co", "fish"] if i % 2 else ["fish", "tree"] for i in range(45)]
     pairs = write_dataset(tmp_path, labels)
     gallery = make_gallery(
-        SPEC, "CCA", pairs, made_embeddings(pairs["id"]), ATTRIBUTES, ALL_SEEN, tmp_path / "data/raw"
+        SPEC, "Made pictures", "CCA", pairs, made_embeddings(pairs["id"]), ATTRIBUTES, ALL_SEEN, tmp_path / "data/raw"
     )
     assert all(result.relevant for found in gallery.tasks.values() for r in found for result in r.results)
 
 
 def test_one_query_a_class_the_same_every_time(made, gallery):
     pairs, embeddings, raw = made
-    again = make_gallery(SPEC, "CCA", pairs, embeddings, ATTRIBUTES, ALL_SEEN, raw)
+    again = make_gallery(SPEC, "Made pictures", "CCA", pairs, embeddings, ATTRIBUTES, ALL_SEEN, raw)
     assert again == gallery
     queries = [retrieval.query for retrieval in gallery.tasks[TASK_TITLES["img2txt"]]]
     assert sorted(query.labels[0] for query in queries) == ["bird & co", "fish", "tree"]
@@ -91,7 +91,9 @@ def test_one_query_a_class_the_same_every_time(made, gallery):
 
 def test_queries_do_not_depend_on_how_well_they_do(made, gallery):
     pairs, _, raw = made
-    other = make_gallery(SPEC, "CCA", pairs, made_embeddings(pairs["id"], seed=1), ATTRIBUTES, ALL_SEEN, raw)
+    other = make_gallery(
+        SPEC, "Made pictures", "CCA", pairs, made_embeddings(pairs["id"], seed=1), ATTRIBUTES, ALL_SEEN, raw
+    )
     assert queries_of(other) == queries_of(gallery)
 
 
@@ -156,7 +158,7 @@ def test_items_without_features_are_marked(made, tmp_path):
 
 def test_page_tells_how_many_classes_gave_a_query(made, gallery):
     pairs, embeddings, raw = made
-    two = make_gallery(SPEC | {"classes": 2}, "CCA", pairs, embeddings, ATTRIBUTES, ALL_SEEN, raw)
+    two = make_gallery(SPEC | {"classes": 2}, "Made pictures", "CCA", pairs, embeddings, ATTRIBUTES, ALL_SEEN, raw)
     assert "one in each of 2 of the 3 classes" in " ".join(Page(render(two)).text.split())
     assert "no features" not in render(gallery)
 
@@ -170,7 +172,14 @@ def test_captions_are_text_and_never_markup(made):
     images = np.tile(texts[row], (len(pairs), 1))
     html = render(
         make_gallery(
-            SPEC, "CCA", pairs, embeddings | {"0/test/images": images, "0/test/texts": texts}, ATTRIBUTES, ALL_SEEN, raw
+            SPEC,
+            "Made pictures",
+            "CCA",
+            pairs,
+            embeddings | {"0/test/images": images, "0/test/texts": texts},
+            ATTRIBUTES,
+            ALL_SEEN,
+            raw,
         )
     )
     page = Page(html)
@@ -183,7 +192,14 @@ def test_thumbnails_are_small_and_white_behind_transparency(made):
     first = pairs.iloc[[0]].copy()
     first.attrs = pairs.attrs
     gallery = make_gallery(
-        SPEC | {"tasks": ["img2txt"]}, "CCA", first, made_embeddings(first["id"]), ATTRIBUTES, ALL_SEEN, raw
+        SPEC | {"tasks": ["img2txt"]},
+        "Made pictures",
+        "CCA",
+        first,
+        made_embeddings(first["id"]),
+        ATTRIBUTES,
+        ALL_SEEN,
+        raw,
     )
     (retrieval,) = gallery.tasks[TASK_TITLES["img2txt"]]
     image = Image.open(io.BytesIO(base64.b64decode(retrieval.query.source.partition(",")[2])))
@@ -194,4 +210,4 @@ def test_thumbnails_are_small_and_white_behind_transparency(made):
 def test_embeddings_of_other_data_are_refused(made):
     pairs, _, raw = made
     with pytest.raises(UserError, match="'stranger' is not in the data set"):
-        make_gallery(SPEC, "CCA", pairs, made_embeddings(["stranger"]), ATTRIBUTES, ALL_SEEN, raw)
+        make_gallery(SPEC, "Made pictures", "CCA", pairs, made_embeddings(["stranger"]), ATTRIBUTES, ALL_SEEN, raw)

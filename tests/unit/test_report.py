@@ -53,7 +53,9 @@ def html(tmp_path_factory):
     study = made_study(root)
     pairs = store.read_table(root / "data/datasets/made/pairs.parquet")
     embeddings = made_embeddings(pairs["id"])
-    gallery = make_gallery(CONFIG["gallery"], "CCA", pairs, embeddings, ATTRIBUTES, ALL_SEEN, root / "data/raw")
+    gallery = make_gallery(
+        CONFIG["gallery"], "Made pictures", "CCA", pairs, embeddings, ATTRIBUTES, ALL_SEEN, root / "data/raw"
+    )
     return make_report(study, gallery, "make everything")
 
 

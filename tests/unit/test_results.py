@@ -133,7 +133,7 @@ def test_an_unknown_table_is_refused_with_those_that_exist(study):
 def test_a_metrics_file_of_other_columns_is_refused(tmp_path):
     folder = write_runs(tmp_path)[0]
     store.write_table(folder / "metrics.parquet", store.read_table(folder / "metrics.parquet").drop(columns="part"))
-    methods = {"study": CONFIG, "methods": {}}
+    methods = {"study": CONFIG, "methods": {}, "datasets": {}}
     with pytest.raises(
         UserError, match=r"metrics\.parquet has the columns seed, task, metric, value; expected seed, part"
     ):

@@ -1,5 +1,8 @@
 """Cached files: whole or not at all, verified when read."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -34,13 +37,26 @@ def test_absent_item_is_named(view_path):
         store.read_view(view_path).rows(["b", "zebra"])
 
 
-def test_flipped_byte_in_a_chunk_is_noticed_and_the_file_named(view_path):
-    content = bytearray(view_path.read_bytes())
-    middle = len(content) // 2
-    content[middle : middle + 64] = bytes(byte ^ 0xFF for byte in content[middle : middle + 64])
-    view_path.write_bytes(content)
-    with pytest.raises(UserError, match=r"view\.h5 is damaged.*Delete it"):
-        store.read_view(view_path)
+def test_flipped_bits_are_never_read_as_good(view_path):
+    """Anywhere in the file: either the damage is noticed and the file named, or what is read is what was written."""
+    good, content = store.read_view(view_path), view_path.read_bytes()
+    rng = np.random.default_rng(0)
+    noticed = 0
+    for position in rng.integers(len(content), size=400):
+        damaged = bytearray(content)
+        damaged[position] ^= 1 << rng.integers(8)
+        view_path.write_bytes(damaged)
+        try:
+            view = store.read_view(view_path)
+        except UserError as error:
+            assert "view.h5 is damaged" in str(error) or "holds no" in str(error)
+            assert "Delete it" in str(error)
+            noticed += 1
+        else:
+            np.testing.assert_array_equal(view.values, good.values)
+            assert list(view.ids) == list(good.ids)
+            assert view.attributes == good.attributes
+    assert noticed > 50
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
@@ -74,11 +90,27 @@ def test_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_full_disk_is_reported_with_the_path(tmp_path):
-    path = tmp_path / "view.h5"
-    with pytest.raises(UserError, match=r"view\.h5 could not be written: .*No space left"), store.whole_file(path):
-        raise OSError(28, "No space left on device")
+def test_full_disk_gives_one_message_and_leaves_nothing(tmp_path):
+    """The system's limit on file sizes stands in for the disk: writing fails midway as it does on a full one."""
+    code = (
+        "import sys, resource, numpy as np; from pathlib import Path; from cmr import errors, store;"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000));"
+        "arrays = {f'layer{i}': np.random.rand(10_000) for i in range(40)};"
+        "errors.run_main(lambda: store.write_arrays(Path(sys.argv[1]), arrays))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "model.h5")], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 1
+    assert run.stderr.startswith(f"error: {tmp_path / 'model.h5'} could not be written: ")
+    assert run.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_that_cannot_be_made_is_reported_with_the_path(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(UserError, match=r"view\.h5 could not be written"):
+        store.write_arrays(tmp_path / "file/view.h5", {"a": np.ones(3)})
 
 
 def test_arrays_of_every_kind_come_back(tmp_path):

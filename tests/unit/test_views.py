@@ -1,5 +1,7 @@
 """Text models learn from train texts only; networks give the published shapes; extraction resumes."""
 
+import hashlib
+
 import numpy as np
 import pytest
 import torch
@@ -91,32 +93,83 @@ class Counting(torch.nn.Module):
         return torch.cat([x.mean(dim=(2, 3)), x.amax(dim=(2, 3))], dim=1)
 
 
+def digests_of(images):
+    return [hashlib.sha256(path.read_bytes()).hexdigest() for path in images]
+
+
 def network_of(module):
     return Network(module, 6, lambda image: torch.from_numpy(np.array(image)).permute(2, 0, 1).float())
 
 
 def test_features_follow_the_order_of_the_images(images, tmp_path):
-    features = extract(images, network_of(Counting()), batch_size=2, parts=tmp_path / "parts", identity={})
+    features = extract(
+        images, digests_of(images), network_of(Counting()), batch_size=2, parts=tmp_path / "parts", identity={}
+    )
     expected = [np.array(Image.open(path)).mean(axis=(0, 1)) for path in images]
     np.testing.assert_allclose(features[:, :3], expected, rtol=1e-5)
 
 
 def test_interrupted_extraction_goes_on_at_the_last_whole_part(images, tmp_path):
-    whole = extract(images, network_of(Counting()), batch_size=2, parts=tmp_path / "whole", identity={})
+    whole = extract(
+        images, digests_of(images), network_of(Counting()), batch_size=2, parts=tmp_path / "whole", identity={}
+    )
     with pytest.raises(KeyboardInterrupt):
-        extract(images, network_of(Counting(fail_at=7)), batch_size=2, parts=tmp_path / "parts", identity={})
+        extract(
+            images,
+            digests_of(images),
+            network_of(Counting(fail_at=7)),
+            batch_size=2,
+            parts=tmp_path / "parts",
+            identity={},
+        )
     rest = Counting()
-    features = extract(images, network_of(rest), batch_size=2, parts=tmp_path / "parts", identity={})
+    features = extract(
+        images, digests_of(images), network_of(rest), batch_size=2, parts=tmp_path / "parts", identity={}
+    )
     assert rest.calls == 10 - BATCHES_PER_PART  # ten batches, the first part was done
     np.testing.assert_array_equal(features, whole)
+
+
+def test_picture_replaced_after_an_interruption_is_computed_anew(images, tmp_path):
+    settings = {"batch_size": 2, "identity": {}, "parts": tmp_path / "parts"}
+    with pytest.raises(KeyboardInterrupt):
+        extract(images, digests_of(images), network_of(Counting(fail_at=7)), **settings)
+    Image.new("RGB", (30, 20), "white").save(images[0])
+    features = extract(images, digests_of(images), network_of(Counting()), **settings)
+    assert features[0, 0] == 255
+
+
+def test_damaged_part_is_discarded_and_computed_anew(images, tmp_path):
+    settings = {"batch_size": 2, "identity": {}, "parts": tmp_path / "parts"}
+    whole = extract(images, digests_of(images), network_of(Counting()), **settings)
+    part = sorted((tmp_path / "parts").rglob("*.h5"))[0]
+    part.write_bytes(part.read_bytes()[:-500])
+    again = Counting()
+    np.testing.assert_array_equal(extract(images, digests_of(images), network_of(again), **settings), whole)
+    assert again.calls == BATCHES_PER_PART
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_features_do_not_depend_on_the_number_of_workers(images, tmp_path, workers):
+    alone = extract(images, digests_of(images), network_of(Counting()), batch_size=2, parts=tmp_path / "1", identity={})
+    several = extract(
+        images,
+        digests_of(images),
+        network_of(Counting()),
+        batch_size=2,
+        workers=workers,
+        parts=tmp_path / "n",
+        identity={},
+    )
+    np.testing.assert_array_equal(several, alone)
 
 
 @pytest.mark.parametrize("change", [{"identity": {"weights": "other"}}, {"batch_size": 3}])
 def test_parts_of_another_extraction_are_not_taken(images, tmp_path, change):
     settings = {"batch_size": 2, "identity": {"weights": "some"}, "parts": tmp_path / "parts"}
-    extract(images, network_of(Counting()), **settings)
+    extract(images, digests_of(images), network_of(Counting()), **settings)
     again = Counting()
-    extract(images, network_of(again), **(settings | change))
+    extract(images, digests_of(images), network_of(again), **(settings | change))
     assert again.calls == -(-len(images) // (settings | change)["batch_size"])
     assert len(list((tmp_path / "parts").iterdir())) == 1
 

@@ -1,5 +1,6 @@
 """Bad input: one clear message, a non-zero exit, nothing half-written."""
 
+import subprocess
 import tarfile
 
 import pytest
@@ -31,6 +32,54 @@ def test_misspelt_configuration(unfinished, arguments, messages):
     assert run.returncode != 0
     for message in messages:
         assert message in run.stdout, run.stdout
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (f"{RUN}/ccca/metrics.parquet", 'unknown method "ccca"; did you mean "cca"'),
+        ("data/datasets/shapes/splits/random-99.parquet", 'unknown split "random-99"'),
+        ("data/datasets/shape/pairs.parquet", 'unknown dataset "shape"; did you mean "shapes"'),
+        ("data/views/shapes/image/vgg.h5", 'unknown image view "vgg"'),
+        ("data/views/shapes/random-0/text/tfdf.h5", 'unknown text view "tfdf"; did you mean "tfidf"'),
+    ],
+)
+def test_unknown_name_in_a_target(fresh, target, message):
+    run = fresh.snakemake("-n", target)
+    assert run.returncode != 0
+    assert message in run.stdout, run.stdout
+
+
+def test_folder_with_a_blank_in_its_name_is_refused(fresh):
+    run = fresh.snakemake("-n", "all", "--config", "data=my data")
+    assert run.returncode != 0
+    assert "without blanks or quotes" in run.stdout, run.stdout
+
+
+def test_failed_run_fails_again_and_is_never_taken_for_done(finished):
+    def too_many_folds(dataset):
+        dataset["splits"]["random"]["folds"]["train"] = 60
+
+    finished.edit("config/datasets/shapes.yaml", too_many_folds)
+    for _ in range(2):
+        assert_fails(finished.snakemake("all"), "a class needs at least 64 items")
+
+
+def test_make_shows_the_message_of_a_failed_job(unfinished):
+    write_shapes(unfinished.root / "mirror/shapes.tar", faults=True)
+    stamp = unfinished.root / ".venv/.ready"  # the tests' own environment stands in for the installed one
+    stamp.parent.mkdir()
+    stamp.touch()
+    run = subprocess.run(
+        ["make", "all", "CORES=2"],
+        cwd=unfinished.root,
+        env=unfinished.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert_fails(run, "2 of 62 items cannot be used", "empty-image", "on_bad_item: drop")
 
 
 def test_bad_items_stop_the_run_with_their_list(unfinished):

@@ -30,19 +30,31 @@ def kill_when(project, pattern, target, timeout=180):
 
 
 @pytest.mark.parametrize(
-    ("stage", "pattern", "target"),
+    ("pattern", "target", "log", "message"),
     [
-        ("extraction", "data/views/shapes/image/.*.parts/*/0*.npy", "data/views/shapes/image/efficientnet_lite0.h5"),
-        ("training", "results/runs/**/corr_ae/checkpoints/*.h5", f"{STUDY}/results.csv"),
+        (
+            "data/views/shapes/image/.*.parts/*/0*.h5",
+            "data/views/shapes/image/efficientnet_lite0.h5",
+            "views/shapes/image/efficientnet_lite0.log",
+            "going on after",
+        ),
+        (
+            "results/runs/**/corr_ae/checkpoints/*.h5",
+            f"{STUDY}/results.csv",
+            "runs/shapes/random-0/efficientnet_lite0+tfidf/corr_ae/train.log",
+            "going on from checkpoint",
+        ),
     ],
+    ids=["extraction", "training"],
 )
-def test_killed_run_resumes_to_identical_results(unfinished, undisturbed, stage, pattern, target):
+def test_killed_run_resumes_to_identical_results(unfinished, undisturbed, pattern, target, log, message):
     kill_when(unfinished, pattern, target)
-    assert list(unfinished.root.glob(pattern)), f"the kill came after the end of the {stage}"
+    assert list(unfinished.root.glob(pattern)), "the kill came after the end of the job"
     assert not (unfinished.root / STUDY / "results.csv").exists()
     assert unfinished.snakemake("--unlock").returncode == 0
     run = unfinished.snakemake("all")
     assert run.returncode == 0, run.stdout
+    assert message in (unfinished.root / "results/logs" / log).read_text()
     assert unfinished.results() == undisturbed.results()
     assert not list(unfinished.root.glob(pattern)), "what was kept for resuming is removed at the end"
 

@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from .conftest import METHODS, STUDY
 
@@ -45,6 +46,31 @@ def test_comment_in_a_shared_module_reruns_every_user_of_it(finished):
     planned = finished.planned("all")
     assert {method for rule, method in planned if rule == "train"} == set(METHODS)
     assert not any(rule in ("read_dataset", "extract_image_view", "extract_text_view") for rule, _ in planned)
+
+
+def test_code_that_comes_with_an_older_time_is_noticed(finished):
+    module = finished.root / "src/cmr/methods/linear/cca.py"
+    append_comment(finished, "src/cmr/methods/linear/cca.py")
+    os.utime(module, (0, 0))
+    assert finished.planned("all")["train", "cca"] == 1
+
+
+def test_mirrors_and_words_about_an_asset_fetch_nothing_again(finished):
+    finished.edit("config/config.yaml", lambda config: config.update(mirrors=[]))
+    finished.edit("config/assets.yaml", lambda assets: assets["shapes"].update(description="other words"))
+    assert finished.planned("all") == Counter()
+
+
+def test_licence_of_a_data_set_retrains_nothing(finished):
+    finished.edit("config/datasets/shapes.yaml", lambda dataset: dataset.update(licence="another"))
+    assert finished.planned("all") == reporting(finished)
+
+
+def test_changed_picture_under_the_same_name_recomputes_its_features(finished):
+    picture = next((finished.root / "data/raw/shapes/images").glob("circle-*.png"))
+    Image.new("RGB", (8, 8), "red").save(picture)
+    assert finished.snakemake("data/datasets/shapes/pairs.parquet", "--force").returncode == 0
+    assert finished.planned("all")["extract_image_view", ""] == 1
 
 
 def test_comment_in_the_figures_module_redraws_figures_only(finished):

@@ -46,9 +46,11 @@ def test_every_output_of_the_study_stands(undisturbed):
         assert (study / file).stat().st_size > 0, file
     config = json.loads((study / "study.json").read_text())
     assert config
-    for table in study.glob("tables/*.csv"):
+    tables, figures = list(study.glob("tables/*.csv")), list(study.glob("figures/*.svg"))
+    assert tables and figures
+    for table in tables:
         assert table.with_suffix(".md").exists() and table.with_suffix(".tex").exists()
-    for figure in study.glob("figures/*.svg"):
+    for figure in figures:
         assert figure.with_suffix(".png").exists()
 
 

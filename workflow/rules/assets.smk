@@ -6,9 +6,11 @@ localrules:
 
 
 rule obtain_asset:
-    """Find or fetch one outside file, verify it and unpack it."""
-    input:
-        code=code_of("scripts/obtain_asset.py"),
+    """Find or fetch one outside file, verify it and unpack it.
+
+    Only where the file comes from is a reason to fetch it again: its digest says what it is, whatever the code, the
+    mirrors or the words about it.
+    """
     output:
         manifest="<data>/raw/{asset}/asset.json",
     log:
@@ -16,8 +18,8 @@ rule obtain_asset:
     conda:
         "../../environment.yml"
     params:
-        spec=lambda wildcards: as_json(catalogue.assets[wildcards.asset]),
-        mirrors=config["mirrors"],
+        assets=ASSETS,
+        sources=sources_of_asset,
     shell:
-        "python scripts/obtain_asset.py {wildcards.asset} --spec {params.spec:q} --mirrors {params.mirrors:q}"
+        "python scripts/obtain_asset.py {wildcards.asset} --assets {params.assets:q}"
         " --manifest {output.manifest} > {log} 2>&1"

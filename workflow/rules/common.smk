@@ -1,6 +1,7 @@
 """What rules ask of the configuration, and which library code they depend on."""
 
 import ast
+import hashlib
 import json
 import os
 import shutil
@@ -60,6 +61,21 @@ def code_of(script, *modules):
             reached |= graph.find_upstream_modules(module)
     packages = {name.rsplit(".", depth)[0] for name in reached for depth in range(1, name.count(".") + 1)}
     return [script, *sorted(map(_file_of, reached | packages))]
+
+
+def digest_of(code):
+    """A rule's parameter: the content of its code, given as `code_of` gives it or as a function of wildcards.
+
+    It notices what times of files do not tell: code that changed while the job ran, or came with an older time.
+    """
+    if callable(code):
+        return lambda wildcards: _digest_of_files(tuple(code(wildcards)))
+    return _digest_of_files(tuple(code))
+
+
+@cache
+def _digest_of_files(files):
+    return hashlib.sha256(b"".join(hashlib.sha256(Path(file).read_bytes()).digest() for file in files)).hexdigest()
 
 
 @cache

@@ -16,11 +16,12 @@ rule read_dataset:
     conda:
         "../../environment.yml"
     params:
+        code=digest_of(code_of_reader),
         reader=lambda wildcards: reader_arguments(wildcards),
         raw=f"{config['data']}/raw",
     shell:
         "python scripts/read_dataset.py --reader {params.reader[reader]} --options {params.reader[options]:q}"
-        " --about {params.reader[about]:q} --assets {params.reader[assets]} --raw {params.raw}"
+        " --assets {params.reader[assets]} --raw {params.raw}"
         " --on-bad-item {params.reader[on_bad_item]}"
         " --pairs {output.pairs} --dropped {output.dropped} > {log} 2>&1"
 
@@ -37,6 +38,7 @@ rule make_split:
     conda:
         "../../environment.yml"
     params:
+        code=digest_of(code_of("scripts/make_split.py")),
         folds=lambda wildcards: as_json(split_settings(wildcards)["folds"]),
         seed=lambda wildcards: split_settings(wildcards)["seed"],
     shell:

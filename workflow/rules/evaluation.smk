@@ -16,6 +16,8 @@ rule evaluate:
         "<benchmarks>/runs/{dataset}/{split}/{image_view}+{text_view}/{method}/evaluate.tsv"
     conda:
         "../../environment.yml"
+    params:
+        code=digest_of(code_of("scripts/evaluate.py")),
     shell:
         "python scripts/evaluate.py --embeddings {input.embeddings} --pairs {input.pairs}"
         " --metrics {output.metrics} --curves {output.curves} > {log} 2>&1"

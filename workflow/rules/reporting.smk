@@ -23,11 +23,14 @@ rule collect_results:
     conda:
         "../../environment.yml"
     params:
+        code=digest_of(code_of("scripts/collect_results.py")),
         # Not sorted: tables, figures and methods are shown in the order of the study's file.
         config=lambda wildcards: json.dumps(study_config(wildcards.study)),
         methods=lambda wildcards: json.dumps(methods_of_study(wildcards)),
+        datasets=lambda wildcards: json.dumps(datasets_of_study(wildcards)),
     shell:
         "python scripts/collect_results.py {wildcards.study} --config {params.config:q} --methods {params.methods:q}"
+        " --datasets {params.datasets:q}"
         " --metrics {input.metrics} --pairs {input.pairs} --splits {input.splits}"
         " --results {output.results} --curves {output.curves} --history {output.history} --facts {output.facts}"
         " > {log} 2>&1"
@@ -55,6 +58,7 @@ rule make_table:
     conda:
         "../../environment.yml"
     params:
+        code=digest_of(code_of("scripts/make_table.py")),
         caption=lambda wildcards: table_settings(wildcards)["caption"],
     shell:
         "python scripts/make_table.py $(dirname {input.study[0]}) {wildcards.table}"
@@ -82,6 +86,7 @@ rule make_figure:
     conda:
         "../../environment.yml"
     params:
+        code=digest_of(code_of("scripts/make_figure.py")),
         caption=lambda wildcards: figure_settings(wildcards)["caption"],
     shell:
         "python scripts/make_figure.py $(dirname {input.study[0]}) {wildcards.figure} --output {output} > {log} 2>&1"
@@ -108,6 +113,7 @@ rule make_gallery:
     conda:
         "../../environment.yml"
     params:
+        code=digest_of(code_of("scripts/make_gallery.py")),
         gallery=gallery_arguments,
     shell:
         "python scripts/make_gallery.py $(dirname {input.study[0]}) {params.gallery:q} --output {output} > {log} 2>&1"
@@ -135,6 +141,7 @@ rule make_report:
     conda:
         "../../environment.yml"
     params:
+        code=digest_of(code_of("scripts/make_report.py")),
         gallery=gallery_arguments,
         command=command_of_study,
     shell:

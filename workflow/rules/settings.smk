@@ -2,6 +2,18 @@
 
 import shlex
 
+# assets.smk
+
+ASSETS = os.path.relpath(Path(workflow.basedir) / "config/assets.yaml")
+# By the environment: that mirrors came or went is no reason to fetch anything again.
+os.environ.update(CMR_MIRRORS=os.pathsep.join([*config["mirrors"], os.environ.get("CMR_MIRRORS", "")]))
+
+
+def sources_of_asset(wildcards):
+    spec = catalogue.assets[wildcards.asset]
+    return as_json({key: spec[key] for key in ("mirror", "debian", "wheel", "url", "unpack") if key in spec})
+
+
 # datasets.smk
 
 
@@ -18,7 +30,6 @@ def reader_arguments(wildcards):
     return {
         "reader": settings["reader"],
         "options": as_json(settings.get("options", {})),
-        "about": as_json({key: settings[key] for key in ("title", "source", "licence")}),
         "assets": settings["assets"],
         "on_bad_item": settings.get("on_bad_item", "stop"),
     }
@@ -68,6 +79,26 @@ def device_of_method(wildcards):
 TEMPLATES = [os.path.relpath(path) for path in sorted((SOURCE / "cmr/templates").iterdir())]
 
 
+def files_of_study(study):
+    """All that a study is made of, not its last files alone: Snakemake deletes what a failed job was to make, and would
+    find nothing missing at the next call as long as the last files of an earlier run stand."""
+    runs = runs_of_study(study)
+    datasets = {run["dataset"] for run in runs}
+    views = [(f"{config['data']}/views/{run['dataset']}", run) for run in runs]
+    assets = {asset for dataset in datasets for asset in catalogue.datasets[dataset]["assets"]}
+    assets |= {catalogue.image_views[run["image_view"]]["weights"] for run in runs}
+    files = {
+        *[f"{config['data']}/raw/{asset}/asset.json" for asset in assets],
+        *[f"{config['data']}/datasets/{dataset}/pairs.parquet" for dataset in datasets],
+        *[f"{config['data']}/datasets/{run['dataset']}/splits/{run['split']}.parquet" for run in runs],
+        *[f"{folder}/image/{run['image_view']}.h5" for folder, run in views],
+        *[f"{folder}/{run['split']}/text/{run['text_view']}.h5" for folder, run in views],
+        *[f"{run_folder(run)}/{file}" for run in runs for file in ("embeddings.h5", "metrics.parquet")],
+        f"{config['results']}/studies/{study}/results.csv",
+    }
+    return [*sorted(files), *outputs_of_study(study)]
+
+
 def outputs_of_study(study):
     """Everything that a study is made for."""
     folder, settings = f"{config['results']}/studies/{study}", study_config(study)
@@ -92,6 +123,13 @@ def pairs_of_study(wildcards):
 def splits_of_study(wildcards):
     splits = dict.fromkeys((run["dataset"], run["split"]) for run in runs_of_study(wildcards.study))
     return [f"{config['data']}/datasets/{dataset}/splits/{split}.parquet" for dataset, split in splits]
+
+
+def datasets_of_study(wildcards):
+    """What is told of a study's data sets."""
+    datasets = dict.fromkeys(run["dataset"] for run in runs_of_study(wildcards.study))
+    keys = ("title", "source", "licence")
+    return {dataset: {key: catalogue.datasets[dataset][key] for key in keys} for dataset in datasets}
 
 
 def methods_of_study(wildcards):

@@ -25,6 +25,7 @@ rule train:
     resources:
         gpu=gpus_of_method,
     params:
+        code=digest_of(code_of_method),
         implementation=lambda wildcards: method_config(wildcards.method)["implementation"],
         hyperparameters=lambda wildcards: as_json(method_config(wildcards.method)["fixed"]),
         grid=lambda wildcards: as_json(method_config(wildcards.method)["grid"]),

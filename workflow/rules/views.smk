@@ -19,6 +19,7 @@ rule extract_image_view:
     resources:
         gpu=gpus_of(uses_torch=True),
     params:
+        code=digest_of(code_of("scripts/extract_image_view.py")),
         network=lambda wildcards: network_of(wildcards)["network"],
         batch_size=lambda wildcards: network_of(wildcards)["batch_size"],
         raw=f"{config['data']}/raw",
@@ -44,6 +45,7 @@ rule extract_text_view:
     conda:
         "../../environment.yml"
     params:
+        code=digest_of(code_of_text_view),
         implementation=lambda wildcards: text_view_of(wildcards)["implementation"],
         options=lambda wildcards: as_json(text_view_of(wildcards)["options"]),
     shell:

@@ -105,11 +105,13 @@ def mirror_folders(configured: Iterable[str | Path]) -> list[Path]:
     Raises UserError naming a mirror that does not exist.
     """
     from_environment = os.environ.get(MIRRORS_VARIABLE, "").split(os.pathsep)
-    named = {Path(mirror).expanduser(): "configuration key `mirrors`" for mirror in configured}
-    named |= {Path(m).expanduser(): f"environment variable {MIRRORS_VARIABLE}" for m in from_environment if m}
-    for mirror, origin in named.items():
+    named = dict.fromkeys(Path(mirror).expanduser() for mirror in [*configured, *filter(None, from_environment)])
+    for mirror in named:
         if not mirror.is_dir():
-            raise UserError(f"the mirror {mirror} is no folder ({origin}). Create it or take it out")
+            raise UserError(
+                f"the mirror {mirror} is no folder. Create it, or take it out of the configuration key `mirrors` "
+                f"or the environment variable {MIRRORS_VARIABLE}"
+            )
     return list(named)
 
 

@@ -1,5 +1,6 @@
 """The normalised form of a data set: one table of image-text pairs."""
 
+import hashlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -36,11 +37,13 @@ class Pair:
 def pair_table(pairs: Iterable[Pair], raw: Path) -> pd.DataFrame:
     """Columns id, image (POSIX path relative to the folder `raw`), text, labels (list of str), sorted by id.
 
-    Raises UserError when there is no pair, an id occurs twice, or an item has no label.
+    Raises UserError when there is no pair, an id occurs twice, an item has no label, or an image lies outside `raw`.
     """
     rows = sorted(pairs, key=lambda pair: pair.id)
     if not rows:
         raise UserError("the data set holds no image-text pair")
+    if outside := [pair.id for pair in rows if not pair.image.is_relative_to(raw)]:
+        raise UserError(f"the images of {len(outside)} items lie outside {raw}: {_some(outside)}")
     ids = pd.Index([pair.id for pair in rows])
     if ids.has_duplicates:
         raise UserError(f"ids occur more than once: {_some(ids[ids.duplicated()].unique())}")
@@ -61,16 +64,13 @@ def separate_bad_items(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Check that every image decodes and every text says something.
 
-    Returns the good rows and the bad ones (columns id, reason). With on_bad_item="stop" any bad item raises UserError
-    with the list of all of them.
+    Returns the good rows, with a column image_sha256 by which a changed picture is told, and the bad ones (columns id,
+    reason). With on_bad_item="stop" any bad item raises UserError with the list of all of them.
     """
     with ThreadPoolExecutor() as pool:
-        checks = pool.map(lambda row: _fault(raw / row.image, row.text), table.itertuples())
-        reasons = pd.Series(
-            list(progress.track(checks, "checking items", total=len(table), unit="item")),
-            index=table.index,
-            dtype=object,
-        )
+        checks = pool.map(lambda row: _check(raw / row.image, row.text), table.itertuples())
+        checked = list(progress.track(checks, "checking items", total=len(table), unit="item"))
+    digests, reasons = (pd.Series(column, index=table.index, dtype=object) for column in zip(*checked, strict=True))
     bad = pd.DataFrame({"id": table["id"], "reason": reasons})[reasons.notna()]
     if len(bad) and on_bad_item == "stop":
         lines = "\n".join(f"  {row.id}: {row.reason}" for row in bad.itertuples())
@@ -78,7 +78,9 @@ def separate_bad_items(
             f"{len(bad)} of {len(table)} items cannot be used:\n{lines}\n"
             'Mend them, or set "on_bad_item: drop" in the data set\'s config to leave these pairs out'
         )
-    return table[reasons.isna()], bad
+    if len(bad) == len(table):
+        raise UserError(f"none of the {len(table)} items can be used; the first: {bad['id'][0]}: {bad['reason'][0]}")
+    return table.assign(image_sha256=digests)[reasons.isna()], bad
 
 
 def classes_of(table: pd.DataFrame) -> list[str]:
@@ -97,14 +99,15 @@ def label_matrix(pairs: pd.DataFrame, ids: Iterable[str]) -> NDArray[np.bool_]:
     return matrix
 
 
-def _fault(image: Path, text: str) -> str | None:
+def _check(image: Path, text: str) -> tuple[str | None, str | None]:
+    """Digest of the image, or what is wrong with the item."""
     if not text.strip():
-        return "the text is empty"
+        return None, "the text is empty"
     try:
         load_rgb(image)
     except UserError as error:
-        return str(error)
-    return None
+        return None, str(error)
+    return hashlib.sha256(image.read_bytes()).hexdigest(), None
 
 
 def _some(items: Iterable[str]) -> str:

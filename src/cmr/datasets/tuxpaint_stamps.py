@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cmr.datasets.pairs import Pair
+from cmr.errors import UserError
 
 
 def read(folders: dict[str, Path], min_pairs: int = 12) -> Iterator[Pair]:
@@ -19,7 +20,10 @@ def read(folders: dict[str, Path], min_pairs: int = 12) -> Iterator[Pair]:
     for path in captions:
         name = path.relative_to(stamps)
         if sizes[name.parts[0]] >= min_pairs:
-            lines = path.read_text("utf-8").splitlines()
+            try:
+                lines = path.read_text("utf-8").splitlines()
+            except UnicodeDecodeError as error:
+                raise UserError(f"caption {path} is not UTF-8: {error}") from error
             yield Pair(
                 id=name.with_suffix("").as_posix(),
                 image=path.with_suffix(".png"),

@@ -45,11 +45,13 @@ class Checkpoint:
         if self.path is None or not self.path.exists():
             return None
         try:
-            return store.read_arrays(self.path)
+            kept = store.read_arrays(self.path)
         except UserError as error:
             log.warning("%s. It is discarded; the work starts anew", error)
             self.path.unlink()
             return None
+        log.info("going on from checkpoint %s", self.path.name)
+        return kept
 
     def write(self, arrays: State, attributes: dict[str, Any]) -> None:
         """Replace what is kept."""

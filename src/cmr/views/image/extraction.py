@@ -4,6 +4,7 @@ Each batch is decoded and computed by one worker with one thread. The features t
 there are, and no core waits for another.
 """
 
+import logging
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,17 +15,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from cmr import store
 from cmr.datasets.images import load_rgb
+from cmr.errors import UserError
 from cmr.progress import SILENT, Progress
 from cmr.provenance import fingerprint
-from cmr.store import whole_file
 from cmr.views.image.networks import Network
 
 BATCHES_PER_PART = 4
 
+log = logging.getLogger(__name__)
+
 
 def extract(
     images: Sequence[Path],
+    digests: Sequence[str],
     network: Network,
     *,
     batch_size: int,
@@ -39,17 +44,20 @@ def extract(
     Parameters
     ----------
     workers : batches in the making at once; the features are the same for any number.
-    parts : folder for finished parts of BATCHES_PER_PART batches. A later call with the same `images`, `batch_size` and
-        `identity` (whatever else determines the features, as JSON values) takes them as they are; other parts are
-        removed. The caller deletes the folder once the features are stored.
+    digests : of the images' contents, in their order.
+    parts : folder for finished parts of BATCHES_PER_PART batches. A later call with the same `digests`, `batch_size`
+        and `identity` (whatever else determines the features, as JSON values) takes them as they are; other and
+        damaged parts are removed. The caller deletes the folder once the features are stored.
     """
-    key = fingerprint(images=[str(path) for path in images], batch_size=batch_size, identity=identity)[:16]
+    key = fingerprint(digests=list(digests), batch_size=batch_size, identity=identity)[:16]
     _remove_parts_of_others(parts, key)
     folder = parts / key
     rows = batch_size * BATCHES_PER_PART
     starts = range(0, len(images), rows)
-    done = [start for start in starts if (folder / f"{start:08d}.npy").exists()]
-    todo = [start for start in starts if start not in set(done)]
+    done = {start: features for start in starts if (features := _read_part(folder / _name(start))) is not None}
+    todo = [start for start in starts if start not in done]
+    if done:
+        log.info("going on after %d of %d parts", len(done), len(starts))
     module = network.module.to(device, memory_format=torch.channels_last)
     batches = [
         images[i : i + batch_size] for start in todo for i in range(start, min(start + rows, len(images)), batch_size)
@@ -66,9 +74,11 @@ def extract(
         for count, result in enumerate(results, start=1):
             features.append(result)
             if len(features) == BATCHES_PER_PART or count == len(batches):
-                _write_part(folder / f"{todo.pop(0):08d}.npy", np.concatenate(features))
+                start = todo.pop(0)
+                done[start] = np.concatenate(features)
+                store.write_arrays(folder / _name(start), {"features": done[start]})
                 features.clear()
-    return np.concatenate([np.load(folder / f"{start:08d}.npy") for start in starts])
+    return np.concatenate([done[start] for start in starts])
 
 
 @contextmanager
@@ -81,9 +91,20 @@ def _one_thread_an_operation() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _write_part(path: Path, values: NDArray[np.float32]) -> None:
-    with whole_file(path) as temporary:
-        np.save(temporary, values)
+def _name(start: int) -> str:
+    return f"{start:08d}.h5"
+
+
+def _read_part(path: Path) -> NDArray[np.float32] | None:
+    """A finished part; None if there is none, or a damaged one, which is discarded."""
+    if not path.exists():
+        return None
+    try:
+        return store.read_arrays(path)[0]["features"]
+    except UserError as error:
+        log.warning("%s. It is discarded", error)
+        path.unlink()
+        return None
 
 
 def _remove_parts_of_others(parts: Path, key: str) -> None:
