@@ -23,8 +23,7 @@ class Named(dict[str, Settings]):
         self.kind = kind
 
     def __missing__(self, name: str) -> Settings:
-        _known(name, self, "config", self.kind)
-        raise KeyError(name)
+        raise _unknown(name, self, "config", self.kind)
 
 
 @dataclass(frozen=True)
@@ -213,7 +212,11 @@ def _explain(error: ValidationError) -> str:
 
 def _known(name: str, known: Iterable[str], where: str, kind: str) -> None:
     if name not in (known := list(known)):
-        raise UserError(f'{where}: unknown {kind} "{name}"{_suggest(name, known)}')
+        raise _unknown(name, known, where, kind)
+
+
+def _unknown(name: str, known: Iterable[str], where: str, kind: str) -> UserError:
+    return UserError(f'{where}: unknown {kind} "{name}"{_suggest(name, known)}')
 
 
 def _suggest(name: str, known: Iterable[str]) -> str:
