@@ -37,12 +37,12 @@ class Catalogue:
     """
 
     config: Settings
-    assets: "Named"
-    datasets: "Named"
-    image_views: "Named"
-    text_views: "Named"
-    methods: "Named"
-    studies: "Named"
+    assets: Named
+    datasets: Named
+    image_views: Named
+    text_views: Named
+    methods: Named
+    studies: Named
 
     @classmethod
     def read(cls, root: Path, config: Mapping[str, Any] | None = None) -> Self:
@@ -57,9 +57,10 @@ class Catalogue:
             _check(value, _read_yaml(schemas / f"{schema}.schema.yaml"), str(path.relative_to(root)))
             return value
 
-        def read_all(kind: str, schema: str) -> Named:
-            known = {path.stem: read_one(path, schema) for path in sorted((folder / kind).glob("*.yaml"))}
-            return Named(kind.removesuffix("s"), known)
+        def read_all(subfolder: str, kind: str) -> Named:
+            return Named(
+                kind, {path.stem: read_one(path, kind) for path in sorted((folder / subfolder).glob("*.yaml"))}
+            )
 
         config = dict(config) if config is not None else _read_yaml(folder / "config.yaml")
         _check(config, _read_yaml(schemas / "config.schema.yaml"), "configuration")
@@ -70,7 +71,7 @@ class Catalogue:
             image_views=Named("image view", read_one(folder / "views/image.yaml", "image_views")),
             text_views=Named("text view", read_one(folder / "views/text.yaml", "text_views")),
             methods=read_all("methods", "method"),
-            studies=Named("study", read_all("studies", "study")),
+            studies=read_all("studies", "study"),
         )
         catalogue._check_references()
         return catalogue
@@ -127,7 +128,7 @@ class Catalogue:
         }
         return sorted(seeds) or [0]
 
-    def _kinds(self) -> tuple[tuple[str, "Named"], ...]:
+    def _kinds(self) -> tuple[tuple[str, Named], ...]:
         return (
             ("dataset", self.datasets),
             ("image_view", self.image_views),

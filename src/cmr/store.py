@@ -158,7 +158,7 @@ def _write_array(file: h5py.File, name: str, array: np.ndarray) -> None:
         dataset = file.create_dataset(name, data=array)  # HDF5 filters need at least one chunk
     else:
         rows = int(np.clip(CHUNK_BYTES // max(1, array[:1].nbytes), 1, len(array)))
-        # Byte shuffling before Zstandard suits floats; Fletcher-32 finds damage chunk by chunk when only rows are read.
+        # Byte shuffling before Zstandard suits floats; by Fletcher-32 other readers of HDF5 notice damage too.
         dataset = file.create_dataset(
             name,
             data=array,

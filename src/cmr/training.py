@@ -43,6 +43,7 @@ class Trained:
 
 def read_run(pairs: Path, split: Path, image_view: Path, text_view: Path) -> Run:
     """Join labels, split and two views by item id."""
+    files = {"pairs": pairs, "split": split, "image_view": image_view, "text_view": text_view}
     table, parts = store.read_table(pairs), store.read_table(split)
     views = {"images": store.read_view(image_view), "texts": store.read_view(text_view)}
     ids = {part: rows["id"].to_numpy() for part, rows in parts.groupby("part")}
@@ -57,7 +58,7 @@ def read_run(pairs: Path, split: Path, image_view: Path, text_view: Path) -> Run
             for part, items in ids.items()
         },
         ids=ids,
-        provenance={path.name: file_sha256(path) for path in (pairs, split, image_view, text_view)},
+        provenance={name: file_sha256(path) for name, path in files.items()},
     )
 
 

@@ -17,7 +17,7 @@ rule read_dataset:
         "../../environment.yml"
     params:
         code=digest_of(code_of_reader),
-        reader=lambda wildcards: reader_arguments(wildcards),
+        reader=reader_arguments,
         raw=f"{config['data']}/raw",
     shell:
         "python scripts/read_dataset.py --reader {params.reader[reader]} --options {params.reader[options]:q}"

@@ -8,8 +8,8 @@ rule collect_results:
         curves=run_files("curves.parquet"),
         history=run_files("history.parquet"),
         selection=run_files("selection.json"),
-        pairs=pairs_of_study,
-        splits=splits_of_study,
+        pairs=data_files("pairs"),
+        splits=data_files("split"),
         code=code_of("scripts/collect_results.py"),
     output:
         results="<results>/studies/{study}/results.csv",

@@ -79,20 +79,29 @@ def device_of_method(wildcards):
 TEMPLATES = [os.path.relpath(path) for path in sorted((SOURCE / "cmr/templates").iterdir())]
 
 
+def data_of_run(run):
+    """The files that a run learns from."""
+    data, dataset, split = config["data"], run["dataset"], run["split"]
+    return {
+        "pairs": f"{data}/datasets/{dataset}/pairs.parquet",
+        "split": f"{data}/datasets/{dataset}/splits/{split}.parquet",
+        "image_view": f"{data}/views/{dataset}/image/{run['image_view']}.h5",
+        "text_view": f"{data}/views/{dataset}/{split}/text/{run['text_view']}.h5",
+    }
+
+
 def files_of_study(study):
-    """All that a study is made of, not its last files alone: Snakemake deletes what a failed job was to make, and would
-    find nothing missing at the next call as long as the last files of an earlier run stand."""
+    """All that a study is made of, not its last files alone.
+
+    Snakemake deletes what a failed job was to make, and would find nothing missing at the next call as long as the last
+    files of an earlier run stand.
+    """
     runs = runs_of_study(study)
-    datasets = {run["dataset"] for run in runs}
-    views = [(f"{config['data']}/views/{run['dataset']}", run) for run in runs]
-    assets = {asset for dataset in datasets for asset in catalogue.datasets[dataset]["assets"]}
+    assets = {asset for run in runs for asset in catalogue.datasets[run["dataset"]]["assets"]}
     assets |= {catalogue.image_views[run["image_view"]]["weights"] for run in runs}
     files = {
         *[f"{config['data']}/raw/{asset}/asset.json" for asset in assets],
-        *[f"{config['data']}/datasets/{dataset}/pairs.parquet" for dataset in datasets],
-        *[f"{config['data']}/datasets/{run['dataset']}/splits/{run['split']}.parquet" for run in runs],
-        *[f"{folder}/image/{run['image_view']}.h5" for folder, run in views],
-        *[f"{folder}/{run['split']}/text/{run['text_view']}.h5" for folder, run in views],
+        *[file for run in runs for file in data_of_run(run).values()],
         *[f"{run_folder(run)}/{file}" for run in runs for file in ("embeddings.h5", "metrics.parquet")],
         f"{config['results']}/studies/{study}/results.csv",
     }
@@ -115,14 +124,9 @@ def run_files(file):
     return lambda wildcards: [f"{run_folder(run)}/{file}" for run in runs_of_study(wildcards.study)]
 
 
-def pairs_of_study(wildcards):
-    datasets = dict.fromkeys(run["dataset"] for run in runs_of_study(wildcards.study))
-    return [f"{config['data']}/datasets/{dataset}/pairs.parquet" for dataset in datasets]
-
-
-def splits_of_study(wildcards):
-    splits = dict.fromkeys((run["dataset"], run["split"]) for run in runs_of_study(wildcards.study))
-    return [f"{config['data']}/datasets/{dataset}/splits/{split}.parquet" for dataset, split in splits]
+def data_files(name):
+    """An input function: the files of this name that the runs of a study learn from, each once."""
+    return lambda wildcards: list(dict.fromkeys(data_of_run(run)[name] for run in runs_of_study(wildcards.study)))
 
 
 def datasets_of_study(wildcards):
@@ -151,22 +155,15 @@ def gallery_inputs(wildcards):
     settings = study_config(wildcards.study).get("gallery")
     if settings is None:
         return {}
-    dataset, views = settings["dataset"], f"{config['data']}/views/{settings['dataset']}"
-    return {
-        "pairs": f"{config['data']}/datasets/{dataset}/pairs.parquet",
-        "image_view": f"{views}/image/{settings['image_view']}.h5",
-        "text_view": f"{views}/{settings['split']}/text/{settings['text_view']}.h5",
-        "embeddings": f"{run_folder(settings)}/embeddings.h5",
-    }
+    files = {name: file for name, file in data_of_run(settings).items() if name != "split"}
+    return files | {"embeddings": f"{run_folder(settings)}/embeddings.h5"}
 
 
-def gallery_arguments(wildcards, input):
+def gallery_arguments(wildcards):
     """How scripts are told of `gallery_inputs`."""
-    if "gallery" not in study_config(wildcards.study):
-        return []
-    names = ("pairs", "image_view", "text_view", "embeddings")
-    files = [part for name in names for part in (f"--{name.replace('_', '-')}", getattr(input, name))]
-    return [*files, "--raw", f"{config['data']}/raw"]
+    files = gallery_inputs(wildcards)
+    arguments = [part for name, file in files.items() for part in (f"--{name.replace('_', '-')}", file)]
+    return [*arguments, "--raw", f"{config['data']}/raw"] if files else []
 
 
 def command_of_study(wildcards):
