@@ -23,6 +23,8 @@ pathvars:
 wildcard_constraints:
     asset=NAME,
     dataset=NAME,
+    modality="image|text",
+    view=NAME,
     split=NAME,
     image_view=NAME,
     text_view=NAME,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cmr import store
 from cmr.construct import build
-from cmr.errors import run_main
+from cmr.errors import UserError, run_main
 from cmr.provenance import file_sha256, versions
 
 
@@ -23,6 +23,11 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
 
     pairs, split = store.read_table(arguments.pairs), store.read_table(arguments.split)
+    if pairs["text"].isna().any():
+        raise UserError(
+            "this copy of the data set has no texts: choose text features that come with it, or get its texts "
+            "(`python -m cmr datasets` says how)"
+        )
     train_ids = split.loc[split["part"] == "train", "id"]
     train_texts = pairs.loc[pairs["id"].isin(train_ids), "text"].tolist()
     view = build(arguments.implementation, arguments.options).fit(train_texts)

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from cmr import store
-from cmr.datasets.splits import random_split
+from cmr.datasets.splits import make_split, overlaps
 from cmr.errors import run_main
 
 
@@ -14,14 +14,27 @@ def main() -> None:
     """Arguments in, one table of ids and parts out."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=Path, required=True, help="pairs.parquet of the data set")
-    parser.add_argument("--folds", type=json.loads, required=True, help='e.g. \'{"train": 6, "valid": 1, "test": 3}\'')
+    parser.add_argument("--images", type=Path, help="images.parquet of the data set, to keep equal images together")
+    parser.add_argument(
+        "--protocol",
+        type=json.loads,
+        required=True,
+        metavar="JSON",
+        help='e.g. \'{"sizes": {"train": 0.6, "valid": 0.1, "test": 0.3}}\', see config/datasets',
+    )
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--split", type=Path, required=True, help="output, Parquet")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
 
-    split = random_split(store.read_table(arguments.pairs), arguments.folds, arguments.seed)
+    pairs, digests = store.read_table(arguments.pairs), None
+    if arguments.images:
+        digests = pairs["id"].map(store.read_table(arguments.images).set_index("id")["sha256"])
+    split = make_split(pairs, arguments.protocol, arguments.seed, digests)
     logging.info("%s", split["part"].value_counts().to_dict())
+    for what, count in overlaps(pairs, split).items():
+        if count:
+            logging.warning("%d values of %s occur in more than one part", count, what)
     store.write_table(arguments.split, split)
 
 

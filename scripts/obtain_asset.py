@@ -3,16 +3,15 @@
 import argparse
 from pathlib import Path
 
-import yaml
-
 from cmr import assets
+from cmr.catalogue import Catalogue
 from cmr.errors import run_main
 from cmr.progress import Progress
 
 
 def main() -> None:
     arguments = parse_arguments()
-    spec = yaml.safe_load(arguments.assets.read_text("utf-8"))[arguments.name]
+    spec = Catalogue.read(arguments.root).assets[arguments.name]
     folder = arguments.manifest.parent
     mirrors = assets.mirror_folders(arguments.mirrors)
     assets.obtain(arguments.name, spec, mirrors=mirrors, folder=folder, progress=Progress())
@@ -20,8 +19,8 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", help="the asset, a key of --assets")
-    parser.add_argument("--assets", type=Path, required=True, help="config/assets.yaml")
+    parser.add_argument("name", help="the asset, as in config/assets")
+    parser.add_argument("--root", type=Path, default=Path(), help="the checkout, by default the current folder")
     parser.add_argument("--mirrors", type=Path, nargs="*", default=[], help="folders that are searched first")
     parser.add_argument("--manifest", type=Path, required=True, help="the file to make, data/raw/NAME/asset.json")
     return parser.parse_args()

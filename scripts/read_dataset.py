@@ -1,13 +1,12 @@
-"""Read a data set from its assets into one table of image-text pairs, leaving out or refusing what cannot be used."""
+"""Read a data set from its assets into one table of image-text pairs, leaving out or refusing unusable ones."""
 
 import argparse
-import inspect
 import json
 import logging
 from pathlib import Path
 
 from cmr import store
-from cmr.construct import load
+from cmr.construct import call
 from cmr.datasets.pairs import classes_of, pair_table, separate_bad_items
 from cmr.errors import UserError, run_main
 from cmr.progress import Progress
@@ -16,29 +15,42 @@ from cmr.progress import Progress
 def main() -> None:
     """Arguments in, pairs.parquet and dropped.parquet out."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", help="of the data set, for messages")
     parser.add_argument("--reader", required=True, help="dotted function name, e.g. cmr.datasets.table.read")
     parser.add_argument(
         "--options", type=json.loads, default={}, metavar="JSON", help="keyword arguments of the reader"
     )
     parser.add_argument("--assets", nargs="+", required=True, help="names of folders below --raw")
     parser.add_argument("--raw", type=Path, required=True, help="folder of all assets, e.g. data/raw")
+    parser.add_argument(
+        "--expected",
+        type=json.loads,
+        default={},
+        metavar="JSON",
+        help="what a whole copy holds, e.g. '{\"pairs\": 2866}'",
+    )
     parser.add_argument("--on-bad-item", choices=["stop", "drop"], default="stop")
     parser.add_argument("--pairs", type=Path, required=True, help="output, Parquet")
     parser.add_argument("--dropped", type=Path, required=True, help="output, Parquet: id and reason")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
 
-    read = load(arguments.reader)
     folders = {name: arguments.raw / name for name in arguments.assets}
-    try:
-        inspect.signature(read).bind(folders, **arguments.options)
-    except TypeError as error:
-        raise UserError(f"options of reader {arguments.reader}: {error}") from error
-    table = pair_table(read(folders, **arguments.options), arguments.raw)
-    good, bad = separate_bad_items(table, arguments.raw, arguments.on_bad_item, Progress())
-    for item in bad.itertuples():
-        logging.info("dropped %s: %s", item.id, item.reason)
+    table = pair_table(call(arguments.reader, folders, **arguments.options), arguments.raw, Progress())
+    found = {"pairs": len(table), "classes": len(classes_of(table))}
+    if wrong := [key for key, number in arguments.expected.items() if found[key] != number]:
+        raise UserError(
+            f"{arguments.name} should have {arguments.expected[wrong[0]]} {wrong[0]}, but this copy has "
+            f"{found[wrong[0]]}: it is incomplete or another edition. `python -m cmr datasets {arguments.name}` says "
+            f"where to get it; delete {' and '.join(str(folder) for folder in folders.values())} before the next run"
+        )
+    good, bad = separate_bad_items(table, arguments.on_bad_item)
+    for reason, count in bad["reason"].value_counts().items():
+        logging.info("dropped %d items: %s", count, reason)
     logging.info("%d pairs of %d classes", len(good), len(classes_of(good)))
+    for side in ("image", "text"):
+        if good[side].isna().all():
+            logging.info("no item has %s: this copy has none, or none is published", side)
     store.write_table(arguments.pairs, good, {"classes": classes_of(good), "dropped": len(bad)})
     store.write_table(arguments.dropped, bad)
 

@@ -62,7 +62,7 @@ def main() -> None:
     }
     store.write_arrays(arguments.model, states, description)
     store.write_arrays(arguments.embeddings, training.embeddings(trained, run), description)
-    store.write_json(arguments.selection, trained.selection)
+    store.write_json(arguments.selection, trained.selection | {"left_out": run.left_out})
     store.write_table(arguments.history, training.histories(trained))
     if arguments.checkpoints and arguments.checkpoints.exists():
         shutil.rmtree(arguments.checkpoints)

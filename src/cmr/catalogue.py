@@ -64,10 +64,13 @@ class Catalogue:
 
         config = dict(config) if config is not None else _read_yaml(folder / "config.yaml")
         _check(config, _read_yaml(schemas / "config.schema.yaml"), "configuration")
+        assets = {path: read_one(path, "assets") for path in sorted((folder / "assets").glob("*.yaml"))}
+        datasets = read_all("datasets", "dataset")
+        own = {name: _own_folder(settings) for name, settings in datasets.items() if "folder" in settings}
         catalogue = cls(
             config=config,
-            assets=Named("asset", read_one(folder / "assets.yaml", "assets")),
-            datasets=read_all("datasets", "dataset"),
+            assets=Named("asset", _merged({**assets, folder / "datasets": own})),
+            datasets=datasets,
             image_views=Named("image view", read_one(folder / "views/image.yaml", "image_views")),
             text_views=Named("text view", read_one(folder / "views/text.yaml", "text_views")),
             methods=read_all("methods", "method"),
@@ -90,18 +93,41 @@ class Catalogue:
             (grid if _are_candidates(value, schema) else fixed)[key] = value
         return settings | {"fixed": fixed, "grid": grid}
 
+    def dataset(self, name: str) -> Settings:
+        """Settings of a data set, everything that they may leave out filled in."""
+        settings = self.datasets[name]
+        reads = settings.get("reads", [name])
+        views = {
+            modality: {
+                view: {"reads": reads, "options": {}, "counts": False, **ready}
+                for view, ready in settings.get("views", {}).get(modality, {}).items()
+            }
+            for modality in ("image", "text")
+        }
+        defaults = {"options": {}, "images": reads, "expected": {}, "on_bad_item": "stop", "tokenizer": "english"}
+        return {**defaults, **settings, "reads": reads, "views": views}
+
+    def ready_view(self, dataset: str, modality: str, view: str) -> Settings:
+        """Settings of features that a data set comes with; an unknown name is a UserError."""
+        return Named(f"ready {modality} view of {dataset}", self.dataset(dataset)["views"][modality])[view]
+
+    def is_ready(self, dataset: str, modality: str, view: str) -> bool:
+        """Whether the data set comes with this view; any other is computed."""
+        return view in self.dataset(dataset)["views"][modality]
+
     def split(self, dataset: str, name: str) -> Settings:
-        """How a named split is made: `folds` and `seed`."""
+        """How a named split is made: `protocol`, as in the data set's config, and `seed`."""
         _known(name, self.splits(dataset), f"config/datasets/{dataset}.yaml", "split")
         kind, _, number = name.partition("-")
-        return {"folds": self.datasets[dataset]["splits"][kind]["folds"], "seed": int(number)}
+        protocol = self.datasets[dataset]["splits"][kind]
+        return {"protocol": {key: protocol[key] for key in protocol if key != "repeats"}, "seed": int(number or 0)}
 
     def splits(self, dataset: str) -> list[str]:
         """Names of all splits of a data set."""
         return [
-            f"{kind}-{k}"
+            name
             for kind, settings in self.datasets[dataset]["splits"].items()
-            for k in range(settings["repeats"])
+            for name in ([f"{kind}-{k}" for k in range(settings["repeats"])] if "repeats" in settings else [kind])
         ]
 
     def runs(self, study: str) -> list[dict[str, str]]:
@@ -128,13 +154,30 @@ class Catalogue:
         }
         return sorted(seeds) or [0]
 
-    def _kinds(self) -> tuple[tuple[str, Named], ...]:
-        return (
-            ("dataset", self.datasets),
-            ("image_view", self.image_views),
-            ("text_view", self.text_views),
-            ("method", self.methods),
-        )
+    def _computed_views(self) -> tuple[tuple[str, Named], ...]:
+        return ("image", self.image_views), ("text", self.text_views)
+
+    def _check_dataset(self, name: str) -> None:
+        where, settings = f"config/datasets/{name}.yaml", self.dataset(name)
+        ready = [view for views in settings["views"].values() for view in views.values()]
+        for key, assets in [("reads", settings["reads"]), ("images", settings["images"])] + [
+            ("views: reads", view["reads"]) for view in ready
+        ]:
+            for asset in assets:
+                _known(asset, self.assets, f"{where}: {key}", "asset")
+        for modality, computed in self._computed_views():
+            for view in settings["views"][modality]:
+                if view in computed:
+                    raise UserError(
+                        f'{where}: views: {modality}: "{view}" is also a computed view; choose another name'
+                    )
+        for kind, split in settings["splits"].items():
+            sizes = split.get("sizes", split.get("per_class"))
+            given = ["valid_from_train" in split, "valid_from_test" in split, sizes is not None and "valid" in sizes]
+            if sum(given) > 1 or (sizes is not None and not any(given)):
+                raise UserError(
+                    f"{where}: splits: {kind}: give one of a size of valid, valid_from_train, valid_from_test"
+                )
 
     def _check_references(self) -> None:
         for name in self.config["studies"]:
@@ -150,27 +193,46 @@ class Catalogue:
             for key, schema in settings["hyperparameters"].items():
                 for value in (schema["default"], *schema.get("grid", [])):
                     _check(value, schema, f"config/methods/{name}.yaml: hyperparameters: {key}")
-        for name, settings in self.datasets.items():
-            for asset in settings["assets"]:
-                _known(asset, self.assets, f"config/datasets/{name}.yaml: assets", "asset")
+        for name in self.datasets:
+            self._check_dataset(name)
         for name, settings in self.image_views.items():
             _known(settings["weights"], self.assets, f"config/views/image.yaml: {name}: weights", "asset")
         for name, study in self.studies.items():
             where = f"config/studies/{name}.yaml: runs"
             for item in (*study["tables"].values(), *study["figures"].values()):
-                for key, known in self._kinds():
+                for key in ("dataset", "image_view", "text_view", "method"):
                     if key in item:
-                        _known(item[key], known, f"config/studies/{name}.yaml", key.replace("_", " "))
+                        used = sorted({run[key] for run in self.runs(name)})
+                        _known(item[key], used, f"config/studies/{name}.yaml", f"{key.replace('_', ' ')} of the study")
             for block in study["runs"]:
+                for key, known in (("dataset", self.datasets), ("method", self.methods)):
+                    for item in block[f"{key}s"]:
+                        _known(item, known, where, key)
                 for dataset in block["datasets"]:
                     for split in block["splits"]:
                         _known(split, self.splits(dataset), where, f"split of {dataset}")
-                for key, known in self._kinds():
-                    for item in block[f"{key}s"]:
-                        _known(item, known, where, key.replace("_", " "))
+                    for modality, known in self._computed_views():
+                        ready = self.dataset(dataset)["views"][modality]
+                        for view in block[f"{modality}_views"]:
+                            _known(view, [*known, *ready], where, f"{modality} view of {dataset}")
             if gallery := study.get("gallery"):
                 runs = [run_name(run) for run in self.runs(name)]
                 _known(run_name(gallery), runs, f"config/studies/{name}.yaml: gallery", "run of the study")
+
+
+def _merged(files: Mapping[Path, Mapping[str, Settings]]) -> Settings:
+    """The entries of several files; a name that two of them use is refused."""
+    merged: Settings = {}
+    for path, entries in files.items():
+        if twice := sorted(merged.keys() & entries.keys()):
+            raise UserError(f'{path}: the asset "{twice[0]}" has the name of another; choose another name')
+        merged |= entries
+    return merged
+
+
+def _own_folder(dataset: Settings) -> Settings:
+    """The asset that a user's own folder is."""
+    return {"description": dataset["title"], "licence": dataset["licence"], "local": dataset["folder"]}
 
 
 def run_name(run: Mapping[str, Any]) -> str:

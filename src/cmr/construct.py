@@ -1,5 +1,6 @@
 """Objects named in configuration files: a dotted name, and the options of what it names."""
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import fields
 from importlib import import_module
@@ -25,3 +26,13 @@ def build(name: str, options: Mapping[str, Any]) -> Any:
         if option not in known:
             raise UserError(f'{cls.__name__} has no option "{option}"; it has {", ".join(known) or "none"}')
     return cls(**options)
+
+
+def call(name: str, *arguments: Any, **options: Any) -> Any:
+    """What the function behind a dotted name returns; an option that it does not take, or misses, is a UserError."""
+    function = load(name)
+    try:
+        inspect.signature(function).bind(*arguments, **options)
+    except TypeError as error:
+        raise UserError(f"options of {name}: {error}") from error
+    return function(*arguments, **options)

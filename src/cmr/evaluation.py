@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from cmr.datasets.pairs import label_matrix
+from cmr.datasets.pairs import group_numbers, label_matrix
 from cmr.errors import UserError
 from cmr.metrics import (
     RECALL_LEVELS,
@@ -18,6 +18,7 @@ from cmr.metrics import (
     precision_at,
     precision_at_recall,
     recall_at,
+    relevance_labels,
 )
 from cmr.retrieval import Similarity
 
@@ -64,7 +65,7 @@ def evaluate_run(
     ----------
     embeddings : for each part `<part>/ids` (n,), and for each seed `<seed>/<part>/images` and `.../texts` (n, k).
     attributes : `similarity` and `seeds`.
-    pairs : the data set's table, with the labels of every id.
+    pairs : the data set's table, with labels and group of every id; without classes, a group is what is relevant.
 
     Returns
     -------
@@ -80,7 +81,7 @@ def evaluate_run(
                 f"{len(unknown)} items of the {part} part, the first is {unknown[0]!r}, are not in the data set: "
                 "the embeddings were made from other data"
             )
-        labels = label_matrix(pairs, ids)
+        labels = relevance_labels(label_matrix(pairs, ids), group_numbers(pairs, ids))
         for seed in attributes["seeds"]:
             images, texts = (embeddings[f"{seed}/{part}/{side}"] for side in ("images", "texts"))
             part_scores, part_curves = evaluate(images, texts, labels, attributes["similarity"])

@@ -165,6 +165,19 @@ def place_blocks(
         yield place(scores, relevance)
 
 
+def relevance_labels(labels: ArrayLike, groups: ArrayLike) -> NDArray[np.bool_]:
+    """(n, r) bool, multi-hot: items that share a column are relevant to each other.
+
+    Those are the classes (n, c). In a data set without classes (c = 0) they are the groups (n,), such as the captions
+    of one image: a query is to find its own other side.
+    """
+    labels = np.asarray(labels, dtype=bool)
+    if labels.shape[1]:
+        return labels
+    groups = np.asarray(groups)
+    return groups[:, None] == np.unique(groups)
+
+
 def bimodal_map(images: ArrayLike, texts: ArrayLike, labels: ArrayLike, similarity: Similarity) -> float:
     """Mean of image-to-text and text-to-image mAP over all, of n pairs: the score by which methods select and stop.
 

@@ -123,6 +123,11 @@ class View:
     values: np.ndarray  # (n, d) float32
     attributes: dict[str, Any]
 
+    @property
+    def left_out(self) -> frozenset[str]:
+        """Items that have no row because they cannot be used, such as those whose image is damaged."""
+        return frozenset(self.attributes["left_out"])
+
     def rows(self, ids: Iterable[str]) -> np.ndarray:
         """Values of the items `ids`, in their order; raises UserError naming the first item that is absent."""
         position = {item: i for i, item in enumerate(self.ids)}
@@ -132,15 +137,26 @@ class View:
             raise UserError(f"item {error.args[0]!r} has no row in this view: it was made from other data") from error
 
 
-def write_view(path: Path, ids: Iterable[str], values: np.ndarray, attributes: Mapping[str, Any]) -> None:
-    """Cache a view: float32 rows beside their ids, `attributes` saying what made it from what."""
+def write_view(
+    path: Path,
+    ids: Iterable[str],
+    values: np.ndarray,
+    attributes: Mapping[str, Any],
+    left_out: Iterable[str] = (),
+) -> None:
+    """Cache a view: float32 rows beside their ids, `attributes` saying what made it from what.
+
+    left_out : items without a row, which runs leave out, too.
+    """
     ids = np.asarray(list(ids), dtype=object)
     if len(ids) != len(values):
         raise ValueError(f"{len(ids)} ids for {len(values)} rows")
     if not np.isfinite(values).all():
         bad = ids[np.flatnonzero(~np.isfinite(values).all(axis=1))]
         raise UserError(f"{path}: {len(bad)} items have NaN or infinite features, the first is {bad[0]!r}")
-    write_arrays(path, {"ids": ids, "values": np.asarray(values, dtype=np.float32)}, attributes)
+    write_arrays(
+        path, {"ids": ids, "values": np.asarray(values, dtype=np.float32)}, {**attributes, "left_out": [*left_out]}
+    )
 
 
 def read_view(path: Path) -> View:

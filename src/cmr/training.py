@@ -13,7 +13,7 @@ import pandas as pd
 
 from cmr import store
 from cmr.construct import build
-from cmr.datasets.pairs import label_matrix
+from cmr.datasets.pairs import group_numbers, label_matrix
 from cmr.errors import UserError
 from cmr.methods.base import InfeasibleError, Method, Model, Pairs
 from cmr.metrics import bimodal_map
@@ -25,10 +25,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Run:
-    """The data of one run: pairs and ids of each part."""
+    """The data of one run: pairs and ids of each part, and how many items of it a view has left out."""
 
     parts: dict[str, Pairs]
     ids: dict[str, np.ndarray]
+    left_out: dict[str, int]
     provenance: dict[str, Any]
 
 
@@ -42,11 +43,14 @@ class Trained:
 
 
 def read_run(pairs: Path, split: Path, image_view: Path, text_view: Path) -> Run:
-    """Join labels, split and two views by item id."""
+    """Join labels, split and two views by item id, without the items that a view leaves out."""
     files = {"pairs": pairs, "split": split, "image_view": image_view, "text_view": text_view}
     table, parts = store.read_table(pairs), store.read_table(split)
     views = {"images": store.read_view(image_view), "texts": store.read_view(text_view)}
-    ids = {part: rows["id"].to_numpy() for part, rows in parts.groupby("part")}
+    unusable = parts["id"].isin(views["images"].left_out | views["texts"].left_out)
+    ids = {part: rows["id"].to_numpy() for part, rows in parts[~unusable].groupby("part")}
+    if gone := set(parts["part"]) - set(ids):
+        raise UserError(f"no item of the {gone.pop()} part is left after those whose image or text cannot be used")
     return Run(
         parts={
             part: Pairs(
@@ -54,10 +58,12 @@ def read_run(pairs: Path, split: Path, image_view: Path, text_view: Path) -> Run
                 texts=views["texts"].rows(items),
                 labels=label_matrix(table, items),
                 texts_are_counts=views["texts"].attributes["counts"],
+                groups=group_numbers(table, items),
             )
             for part, items in ids.items()
         },
         ids=ids,
+        left_out=parts[unusable]["part"].value_counts().to_dict(),
         provenance={name: file_sha256(path) for name, path in files.items()},
     )
 
@@ -103,7 +109,8 @@ def train(
         if best is None or score > best[0]:  # the earlier of equals
             best = score, candidate, method, model
     if best is None:
-        raise UserError("no candidate can be fitted:\n" + "\n".join(f"  {record['infeasible']}" for record in records))
+        reasons = dict.fromkeys(f"  {record['infeasible']}" for record in records)
+        raise UserError("\n".join(["no candidate can be fitted:", *reasons]))
 
     _, chosen, method, model = best
     log.info("chosen: %s", chosen)
@@ -160,5 +167,5 @@ def _valid_map(method: Method, model: Model, valid: Pairs | None) -> float:
     if valid is None:
         return float("nan")
     return bimodal_map(
-        model.embed_images(valid.images), model.embed_texts(valid.texts), valid.labels, method.similarity
+        model.embed_images(valid.images), model.embed_texts(valid.texts), valid.relevance, method.similarity
     )

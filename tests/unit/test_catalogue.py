@@ -51,8 +51,8 @@ def config(**changes):
         ),
         (
             "datasets/tuxpaint_stamps.yaml",
-            lambda s: s.update(assets=["tuxpaint_stamp"]),
-            r'datasets/tuxpaint_stamps\.yaml: assets: unknown asset "tuxpaint_stamp"; did you mean "tuxpaint_stamps"',
+            lambda s: s.update(reads=["tuxpaint_stamp"]),
+            r'datasets/tuxpaint_stamps\.yaml: reads: unknown asset "tuxpaint_stamp"; did you mean "tuxpaint_stamps"',
         ),
         (
             "datasets/tuxpaint_stamps.yaml",

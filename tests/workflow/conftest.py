@@ -34,25 +34,21 @@ def fresh(tmp_path_factory) -> Project:
         config.update(studies=["shapes"], mirrors=["mirror"], device="cpu", methods=OVERRIDES)
 
     project.edit("config/config.yaml", use_shapes)
-    project.edit(
-        "config/assets.yaml",
-        lambda assets: assets.update(
-            shapes={
-                "description": "drawn shapes",
-                "licence": "CC0-1.0",
-                "by_hand": "made by the tests",
-                "mirror": [{"file": "shapes.tar"}],
-                "unpack": {"limit": 10_000_000},
-            }
-        ),
-    )
+    asset = {
+        "description": "drawn shapes",
+        "licence": "CC0-1.0",
+        "by_hand": "made by the tests",
+        "mirror": [{"file": "shapes.tar"}],
+        "unpack": {"limit": 10_000_000},
+    }
+    (project.root / "config/assets/shapes.yaml").write_text(yaml.safe_dump({"shapes": asset}))
     dataset = {
         "title": "Shapes",
         "source": "made by the tests",
         "licence": "CC0-1.0",
-        "assets": ["shapes"],
+        "reads": ["shapes"],
         "reader": "cmr.datasets.table.read",
-        "splits": {"random": {"folds": {"train": 6, "valid": 1, "test": 3}, "repeats": 2}},
+        "splits": {"random": {"sizes": {"train": 0.6, "valid": 0.1, "test": 0.3}, "repeats": 2}},
     }
     (project.root / "config/datasets/shapes.yaml").write_text(yaml.safe_dump(dataset))
     study = yaml.safe_load((project.root / "config/studies/quickstart.yaml").read_text())

@@ -1,5 +1,6 @@
 """Bad input: one clear message, a non-zero exit, nothing half-written."""
 
+import json
 import subprocess
 import tarfile
 
@@ -9,6 +10,7 @@ from tests.shapes import write_shapes
 
 PAIRS = "data/datasets/shapes/pairs.parquet"
 VIEW = "data/views/shapes/image/efficientnet_lite0.h5"
+IMAGES = "data/datasets/shapes/images.parquet"
 RUN = "results/runs/shapes/random-0/efficientnet_lite0+tfidf"
 
 
@@ -42,6 +44,7 @@ def test_misspelt_configuration(unfinished, arguments, messages):
         ("data/datasets/shape/pairs.parquet", 'unknown dataset "shape"; did you mean "shapes"'),
         ("data/views/shapes/image/vgg.h5", 'unknown image view "vgg"'),
         ("data/views/shapes/random-0/text/tfdf.h5", 'unknown text view "tfdf"; did you mean "tfidf"'),
+        ("data/datasets/wikipedia/views/image/sift.h5", 'unknown ready image view of wikipedia "sift"; did you mean'),
     ],
 )
 def test_unknown_name_in_a_target(fresh, target, message):
@@ -57,12 +60,12 @@ def test_folder_with_a_blank_in_its_name_is_refused(fresh):
 
 
 def test_failed_run_fails_again_and_is_never_taken_for_done(finished):
-    def too_many_folds(dataset):
-        dataset["splits"]["random"]["folds"]["train"] = 60
+    def too_many(dataset):
+        dataset["splits"]["random"]["sizes"] = {"train": 60, "valid": 1, "test": 1}
 
-    finished.edit("config/datasets/shapes.yaml", too_many_folds)
+    finished.edit("config/datasets/shapes.yaml", too_many)
     for _ in range(2):
-        assert_fails(finished.snakemake("all"), "a class needs at least 64 items")
+        assert_fails(finished.snakemake("all"), "needs 62 items, but the data set has 60")
 
 
 def test_make_shows_the_message_of_a_failed_job(unfinished):
@@ -79,23 +82,41 @@ def test_make_shows_the_message_of_a_failed_job(unfinished):
         text=True,
         check=False,
     )
-    assert_fails(run, "2 of 62 items cannot be used", "empty-image", "on_bad_item: drop")
+    assert_fails(run, "1 of 62 items cannot be used", "empty-caption", "on_bad_item: drop")
 
 
 def test_bad_items_stop_the_run_with_their_list(unfinished):
     write_shapes(unfinished.root / "mirror/shapes.tar", faults=True)
     run = unfinished.snakemake(PAIRS)
-    assert_fails(run, "2 of 62 items cannot be used", "empty-image", "empty-caption", "on_bad_item: drop")
+    assert_fails(run, "1 of 62 items cannot be used", "empty-caption: its text is empty", "on_bad_item: drop")
     assert not (unfinished.root / PAIRS).exists()
 
 
-def test_bad_items_are_dropped_when_the_data_set_says_so(unfinished):
+def test_bad_images_stop_the_run_with_their_list(unfinished):
+    write_shapes(unfinished.root / "mirror/shapes.tar", faults=True)
+    archive = unfinished.root / "mirror/shapes.tar"
+    with tarfile.open(archive) as tar:
+        tar.extractall(unfinished.root / "mirror/unpacked", filter="data")
+    table = unfinished.root / "mirror/unpacked/pairs.csv"
+    table.write_text(table.read_text().replace('" "', "spoken").replace(", ,", ",spoken,"))
+    with tarfile.open(archive, "w") as tar:
+        tar.add(table.parent, arcname=".")
+    run = unfinished.snakemake(VIEW)
+    assert_fails(run, "1 of 62 items cannot be used", "empty-image", "the file is empty", "on_bad_item: drop")
+    assert not (unfinished.root / IMAGES).exists()
+
+
+def test_bad_items_are_left_out_when_the_data_set_says_so(unfinished):
     write_shapes(unfinished.root / "mirror/shapes.tar", faults=True)
     unfinished.edit("config/datasets/shapes.yaml", lambda dataset: dataset.update(on_bad_item="drop"))
-    run = unfinished.snakemake(PAIRS)
+    run = unfinished.snakemake(f"{RUN}/cca/metrics.parquet")
     assert run.returncode == 0, run.stdout
-    log = (unfinished.root / "results/logs/datasets/shapes.log").read_text()
-    assert "dropped empty-image" in log and "60 pairs of 3 classes" in log
+    logs = unfinished.root / "results/logs/datasets"
+    assert "dropped 1 items: its text is empty" in (logs / "shapes.log").read_text()
+    assert "left out empty-image" in (logs / "shapes/images.log").read_text()
+    selection = json.loads((unfinished.root / RUN / "cca/selection.json").read_text())
+    assert sum(selection["left_out"].values()) == 1
+    assert sum(selection["sizes"].values()) == 60
 
 
 def test_archive_that_is_cut_short_is_refused_and_leaves_nothing(unfinished):

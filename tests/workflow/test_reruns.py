@@ -57,7 +57,7 @@ def test_code_that_comes_with_an_older_time_is_noticed(finished):
 
 def test_mirrors_and_words_about_an_asset_fetch_nothing_again(finished):
     finished.edit("config/config.yaml", lambda config: config.update(mirrors=[]))
-    finished.edit("config/assets.yaml", lambda assets: assets["shapes"].update(description="other words"))
+    finished.edit("config/assets/shapes.yaml", lambda assets: assets["shapes"].update(description="other words"))
     assert finished.planned("all") == Counter()
 
 
@@ -69,8 +69,10 @@ def test_licence_of_a_data_set_retrains_nothing(finished):
 def test_changed_picture_under_the_same_name_recomputes_its_features(finished):
     picture = next((finished.root / "data/raw/shapes/images").glob("circle-*.png"))
     Image.new("RGB", (8, 8), "red").save(picture)
-    assert finished.snakemake("data/datasets/shapes/pairs.parquet", "--force").returncode == 0
-    assert finished.planned("all")["extract_image_view", ""] == 1
+    assert finished.snakemake("data/datasets/shapes/images.parquet", "--force").returncode == 0
+    planned = finished.planned("all")
+    assert planned["extract_image_view", ""] == 1
+    assert planned["make_split", ""] == planned["extract_text_view", ""] == 0
 
 
 def test_comment_in_the_figures_module_redraws_figures_only(finished):

@@ -94,10 +94,6 @@ def test_every_text_view_is_made(undisturbed, view):
 def test_items_with_several_labels_run_through(unfinished):
     write_shapes(unfinished.root / "mirror/shapes.tar", classes=2, pairs=60, multi_label=True)
 
-    def few_folds(dataset):
-        dataset["splits"]["random"]["folds"] = {"train": 3, "valid": 1, "test": 1}
-
-    unfinished.edit("config/datasets/shapes.yaml", few_folds)
     unfinished.edit("config/studies/shapes.yaml", lambda study: study["gallery"].update(classes=2))
     run = unfinished.snakemake(f"{STUDY}/results.csv", f"{STUDY}/gallery.html")
     assert run.returncode == 0, run.stdout

@@ -6,7 +6,7 @@ localrules:
 
 
 rule obtain_asset:
-    """Find or fetch one outside file, verify it and unpack it.
+    """Find or fetch one outside file, verify it and unpack it; or copy a folder of the user's.
 
     Only where the file comes from is a reason to fetch it again: its digest says what it is, whatever the code, the
     mirrors or the words about it.
@@ -18,8 +18,8 @@ rule obtain_asset:
     conda:
         "../../environment.yml"
     params:
-        assets=ASSETS,
+        root=ROOT,
         sources=sources_of_asset,
     shell:
-        "python scripts/obtain_asset.py {wildcards.asset} --assets {params.assets:q}"
+        "python scripts/obtain_asset.py {wildcards.asset} --root {params.root:q}"
         " --manifest {output.manifest} > {log} 2>&1"

@@ -1,8 +1,8 @@
-"""Data sets in their normalised form, and their splits."""
+"""Data sets in their normalised form, their splits, and the features that they come with."""
 
 
 rule read_dataset:
-    """Image-text pairs with labels, every image and text checked."""
+    """Image-text pairs with labels; the pictures themselves are not looked at."""
     input:
         assets=assets_of_dataset,
         code=code_of_reader,
@@ -20,27 +20,76 @@ rule read_dataset:
         reader=reader_arguments,
         raw=f"{config['data']}/raw",
     shell:
-        "python scripts/read_dataset.py --reader {params.reader[reader]} --options {params.reader[options]:q}"
-        " --assets {params.reader[assets]} --raw {params.raw}"
-        " --on-bad-item {params.reader[on_bad_item]}"
+        "python scripts/read_dataset.py {wildcards.dataset} --reader {params.reader[reader]}"
+        " --options {params.reader[options]:q} --assets {params.reader[assets]} --raw {params.raw}"
+        " --expected {params.reader[expected]:q} --on-bad-item {params.reader[on_bad_item]}"
         " --pairs {output.pairs} --dropped {output.dropped} > {log} 2>&1"
+
+
+rule check_images:
+    """Every picture decoded once: its digest, its size, or why it cannot be used."""
+    input:
+        pairs="<data>/datasets/{dataset}/pairs.parquet",
+        assets=image_assets_of_dataset,
+        code=code_of("scripts/check_images.py"),
+    output:
+        images="<data>/datasets/{dataset}/images.parquet",
+    log:
+        "<logs>/datasets/{dataset}/images.log",
+    benchmark:
+        "<benchmarks>/datasets/{dataset}/images.tsv"
+    conda:
+        "../../environment.yml"
+    params:
+        code=digest_of(code_of("scripts/check_images.py")),
+        raw=f"{config['data']}/raw",
+        on_bad_item=lambda wildcards: catalogue.dataset(wildcards.dataset)["on_bad_item"],
+    shell:
+        "python scripts/check_images.py --pairs {input.pairs} --raw {params.raw}"
+        " --on-bad-item {params.on_bad_item} --images {output.images} > {log} 2>&1"
 
 
 rule make_split:
     """Partition a data set into train, valid and test parts."""
     input:
+        unpack(images_of_split),
         pairs="<data>/datasets/{dataset}/pairs.parquet",
         code=code_of("scripts/make_split.py"),
     output:
         split="<data>/datasets/{dataset}/splits/{split}.parquet",
     log:
-        "<logs>/datasets/{dataset}/{split}.log",
+        "<logs>/datasets/{dataset}/splits/{split}.log",
     conda:
         "../../environment.yml"
     params:
         code=digest_of(code_of("scripts/make_split.py")),
-        folds=lambda wildcards: as_json(split_settings(wildcards)["folds"]),
-        seed=lambda wildcards: split_settings(wildcards)["seed"],
+        protocol=lambda wildcards: as_json(catalogue.split(wildcards.dataset, wildcards.split)["protocol"]),
+        seed=lambda wildcards: catalogue.split(wildcards.dataset, wildcards.split)["seed"],
+        images=images_argument,
     shell:
-        "python scripts/make_split.py --pairs {input.pairs} --folds {params.folds:q} --seed {params.seed}"
-        " --split {output.split} > {log} 2>&1"
+        "python scripts/make_split.py --pairs {input.pairs} {params.images} --protocol {params.protocol:q}"
+        " --seed {params.seed} --split {output.split} > {log} 2>&1"
+
+
+rule read_view:
+    """Features that a data set comes with."""
+    input:
+        pairs="<data>/datasets/{dataset}/pairs.parquet",
+        assets=assets_of_ready_view,
+        code=code_of_ready_view,
+    output:
+        view="<data>/datasets/{dataset}/views/{modality}/{view}.h5",
+    log:
+        "<logs>/datasets/{dataset}/views/{modality}/{view}.log",
+    benchmark:
+        "<benchmarks>/datasets/{dataset}/views/{modality}/{view}.tsv"
+    conda:
+        "../../environment.yml"
+    params:
+        code=digest_of(code_of_ready_view),
+        reader=ready_view_arguments,
+        raw=f"{config['data']}/raw",
+    shell:
+        "python scripts/read_view.py {wildcards.view} --pairs {input.pairs} --reader {params.reader[reader]}"
+        " --options {params.reader[options]:q} --assets {params.reader[assets]} --raw {params.raw} {params.reader[counts]}"
+        " --view {output.view} > {log} 2>&1"

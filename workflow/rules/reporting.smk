@@ -10,6 +10,7 @@ rule collect_results:
         selection=run_files("selection.json"),
         pairs=data_files("pairs"),
         splits=data_files("split"),
+        images=image_files,
         code=code_of("scripts/collect_results.py"),
     output:
         results="<results>/studies/{study}/results.csv",
@@ -31,7 +32,7 @@ rule collect_results:
     shell:
         "python scripts/collect_results.py {wildcards.study} --config {params.config:q} --methods {params.methods:q}"
         " --datasets {params.datasets:q}"
-        " --metrics {input.metrics} --pairs {input.pairs} --splits {input.splits}"
+        " --metrics {input.metrics} --pairs {input.pairs} --splits {input.splits} --images {input.images}"
         " --results {output.results} --curves {output.curves} --history {output.history} --facts {output.facts}"
         " > {log} 2>&1"
 

@@ -4,21 +4,39 @@ import shlex
 
 # assets.smk
 
-ASSETS = os.path.relpath(Path(workflow.basedir) / "config/assets.yaml")
+ROOT = os.path.relpath(workflow.basedir)
 # By the environment: that mirrors came or went is no reason to fetch anything again.
 os.environ.update(CMR_MIRRORS=os.pathsep.join([*config["mirrors"], os.environ.get("CMR_MIRRORS", "")]))
 
 
 def sources_of_asset(wildcards):
     spec = catalogue.assets[wildcards.asset]
-    return as_json({key: spec[key] for key in ("mirror", "debian", "wheel", "url", "unpack") if key in spec})
+    sources = {key: spec[key] for key in ("mirror", "debian", "wheel", "url", "unpack", "local") if key in spec}
+    if "local" in sources:
+        sources["files"] = files_in(sources["local"])
+    return as_json(sources)
+
+
+def files_in(folder):
+    """A digest that changes with any file of a user's folder: names, sizes and times."""
+    files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+    facts = [f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files]
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()
+
+
+def manifests(assets):
+    return [f"{config['data']}/raw/{asset}/asset.json" for asset in assets]
 
 
 # datasets.smk
 
 
 def assets_of_dataset(wildcards):
-    return [f"{config['data']}/raw/{asset}/asset.json" for asset in catalogue.datasets[wildcards.dataset]["assets"]]
+    return manifests(catalogue.dataset(wildcards.dataset)["reads"])
+
+
+def image_assets_of_dataset(wildcards):
+    return manifests(catalogue.dataset(wildcards.dataset)["images"])
 
 
 def code_of_reader(wildcards):
@@ -26,17 +44,51 @@ def code_of_reader(wildcards):
 
 
 def reader_arguments(wildcards):
-    settings = catalogue.datasets[wildcards.dataset]
+    settings = catalogue.dataset(wildcards.dataset)
     return {
         "reader": settings["reader"],
-        "options": as_json(settings.get("options", {})),
-        "assets": settings["assets"],
-        "on_bad_item": settings.get("on_bad_item", "stop"),
+        "options": as_json(settings["options"]),
+        "assets": list(dict.fromkeys([*settings["reads"], *settings["images"]])),
+        "expected": as_json(settings["expected"]),
+        "on_bad_item": settings["on_bad_item"],
     }
 
 
-def split_settings(wildcards):
-    return catalogue.split(wildcards.dataset, wildcards.split)
+def images_of_split(wildcards):
+    """The checked images, for a split that keeps equal ones together."""
+    protocol = catalogue.split(wildcards.dataset, wildcards.split)["protocol"]
+    grouped = "image" in protocol.get("grouped_by", [])
+    return {"images": images_file(wildcards.dataset)} if grouped else {}
+
+
+def images_argument(wildcards):
+    return [part for file in images_of_split(wildcards).values() for part in ("--images", file)]
+
+
+def ready_view_of(wildcards):
+    return catalogue.ready_view(wildcards.dataset, wildcards.modality, wildcards.view)
+
+
+def assets_of_ready_view(wildcards):
+    return manifests(ready_view_of(wildcards)["reads"])
+
+
+def code_of_ready_view(wildcards):
+    return code_of("scripts/read_view.py", module_of(ready_view_of(wildcards)["reader"]))
+
+
+def ready_view_arguments(wildcards):
+    settings = ready_view_of(wildcards)
+    return {
+        "reader": settings["reader"],
+        "options": as_json(settings["options"]),
+        "assets": settings["reads"],
+        "counts": "--counts" if settings["counts"] else "",
+    }
+
+
+def images_file(dataset):
+    return f"{config['data']}/datasets/{dataset}/images.parquet"
 
 
 # views.smk
@@ -47,11 +99,16 @@ def network_of(wildcards):
 
 
 def weights_of(wildcards):
-    return f"{config['data']}/raw/{network_of(wildcards)['weights']}/asset.json"
+    return manifests([network_of(wildcards)["weights"]])
 
 
 def text_view_of(wildcards):
     return catalogue.text_views[wildcards.text_view]
+
+
+def text_view_options(wildcards):
+    tokenizer = catalogue.dataset(wildcards.dataset)["tokenizer"]
+    return as_json({"tokenizer": tokenizer, **text_view_of(wildcards)["options"]})
 
 
 def code_of_text_view(wildcards):
@@ -79,15 +136,39 @@ def device_of_method(wildcards):
 TEMPLATES = [os.path.relpath(path) for path in sorted((SOURCE / "cmr/templates").iterdir())]
 
 
+def view_of_run(run, modality):
+    """The file of a run's view: one that the data set comes with, or a computed one."""
+    data, dataset, view = config["data"], run["dataset"], run[f"{modality}_view"]
+    if catalogue.is_ready(dataset, modality, view):
+        return f"{data}/datasets/{dataset}/views/{modality}/{view}.h5"
+    learnt_from = f"{run['split']}/" if modality == "text" else ""
+    return f"{data}/views/{dataset}/{learnt_from}{modality}/{view}.h5"
+
+
 def data_of_run(run):
     """The files that a run learns from."""
-    data, dataset, split = config["data"], run["dataset"], run["split"]
+    folder = f"{config['data']}/datasets/{run['dataset']}"
     return {
-        "pairs": f"{data}/datasets/{dataset}/pairs.parquet",
-        "split": f"{data}/datasets/{dataset}/splits/{split}.parquet",
-        "image_view": f"{data}/views/{dataset}/image/{run['image_view']}.h5",
-        "text_view": f"{data}/views/{dataset}/{split}/text/{run['text_view']}.h5",
+        "pairs": f"{folder}/pairs.parquet",
+        "split": f"{folder}/splits/{run['split']}.parquet",
+        "image_view": view_of_run(run, "image"),
+        "text_view": view_of_run(run, "text"),
     }
+
+
+def assets_of_run(run):
+    dataset = catalogue.dataset(run["dataset"])
+    assets = set(dataset["reads"])
+    for modality in ("image", "text"):
+        if run[f"{modality}_view"] in dataset["views"][modality]:
+            assets |= set(dataset["views"][modality][run[f"{modality}_view"]]["reads"])
+    if looks_at_pictures(run):
+        assets |= {*dataset["images"], catalogue.image_views[run["image_view"]]["weights"]}
+    return assets
+
+
+def looks_at_pictures(run):
+    return not catalogue.is_ready(run["dataset"], "image", run["image_view"])
 
 
 def files_of_study(study):
@@ -97,10 +178,9 @@ def files_of_study(study):
     files of an earlier run stand.
     """
     runs = runs_of_study(study)
-    assets = {asset for run in runs for asset in catalogue.datasets[run["dataset"]]["assets"]}
-    assets |= {catalogue.image_views[run["image_view"]]["weights"] for run in runs}
     files = {
-        *[f"{config['data']}/raw/{asset}/asset.json" for asset in assets],
+        *manifests({asset for run in runs for asset in assets_of_run(run)}),
+        *[images_file(run["dataset"]) for run in runs if looks_at_pictures(run)],
         *[file for run in runs for file in data_of_run(run).values()],
         *[f"{run_folder(run)}/{file}" for run in runs for file in ("embeddings.h5", "metrics.parquet")],
         f"{config['results']}/studies/{study}/results.csv",
@@ -129,11 +209,24 @@ def data_files(name):
     return lambda wildcards: list(dict.fromkeys(data_of_run(run)[name] for run in runs_of_study(wildcards.study)))
 
 
+def image_files(wildcards):
+    """The checked images of the data sets whose pictures a study looks at."""
+    return sorted({images_file(run["dataset"]) for run in runs_of_study(wildcards.study) if looks_at_pictures(run)})
+
+
 def datasets_of_study(wildcards):
     """What is told of a study's data sets."""
-    datasets = dict.fromkeys(run["dataset"] for run in runs_of_study(wildcards.study))
-    keys = ("title", "source", "licence")
-    return {dataset: {key: catalogue.datasets[dataset][key] for key in keys} for dataset in datasets}
+    runs = runs_of_study(wildcards.study)
+    return {dataset: about_dataset(dataset, runs) for dataset in dict.fromkeys(run["dataset"] for run in runs)}
+
+
+def about_dataset(dataset, runs):
+    settings = catalogue.dataset(dataset)
+    about = {key: settings[key] for key in ("title", "source", "citation", "licence", "notes") if key in settings}
+    used = {run[f"{modality}_view"] for run in runs for modality in ("image", "text") if run["dataset"] == dataset}
+    ready = [item for views in settings["views"].values() for item in views.items() if item[0] in used]
+    about["cautions"] = {view: about_view["caution"] for view, about_view in ready if "caution" in about_view}
+    return about
 
 
 def methods_of_study(wildcards):
@@ -156,13 +249,15 @@ def gallery_inputs(wildcards):
     if settings is None:
         return {}
     files = {name: file for name, file in data_of_run(settings).items() if name != "split"}
-    return files | {"embeddings": f"{run_folder(settings)}/embeddings.h5"}
+    return files | {"images": images_file(settings["dataset"]), "embeddings": f"{run_folder(settings)}/embeddings.h5"}
 
 
 def gallery_arguments(wildcards):
     """How scripts are told of `gallery_inputs`."""
     files = gallery_inputs(wildcards)
-    arguments = [part for name, file in files.items() for part in (f"--{name.replace('_', '-')}", file)]
+    arguments = [
+        part for name, file in files.items() if name != "images" for part in (f"--{name.replace('_', '-')}", file)
+    ]
     return [*arguments, "--raw", f"{config['data']}/raw"] if files else []
 
 

@@ -4,10 +4,7 @@
 rule train:
     """Choose hyper-parameters on the valid part, train every seed, embed the valid and test items."""
     input:
-        pairs="<data>/datasets/{dataset}/pairs.parquet",
-        split="<data>/datasets/{dataset}/splits/{split}.parquet",
-        image_view="<data>/views/{dataset}/image/{image_view}.h5",
-        text_view="<data>/views/{dataset}/{split}/text/{text_view}.h5",
+        unpack(data_of_run),
         code=code_of_method,
     output:
         model="<results>/runs/{dataset}/{split}/{image_view}+{text_view}/{method}/model.h5",

@@ -5,6 +5,7 @@ rule extract_image_view:
     """Features of a fixed network, for all images of a data set and so for every split."""
     input:
         pairs="<data>/datasets/{dataset}/pairs.parquet",
+        images="<data>/datasets/{dataset}/images.parquet",
         weights=weights_of,
         code=code_of("scripts/extract_image_view.py"),
     output:
@@ -25,7 +26,7 @@ rule extract_image_view:
         raw=f"{config['data']}/raw",
         device=config["device"],
     shell:
-        "python scripts/extract_image_view.py --pairs {input.pairs} --raw {params.raw}"
+        "python scripts/extract_image_view.py --pairs {input.pairs} --images {input.images} --raw {params.raw}"
         " --network {params.network} --weights $(dirname {input.weights:q})"
         " --batch-size {params.batch_size} --workers {threads} --device {params.device} --view {output.view} > {log} 2>&1"
 
@@ -47,7 +48,7 @@ rule extract_text_view:
     params:
         code=digest_of(code_of_text_view),
         implementation=lambda wildcards: text_view_of(wildcards)["implementation"],
-        options=lambda wildcards: as_json(text_view_of(wildcards)["options"]),
+        options=text_view_options,
     shell:
         "python scripts/extract_text_view.py --pairs {input.pairs} --split {input.split}"
         " --implementation {params.implementation} --options {params.options:q}"

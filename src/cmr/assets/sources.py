@@ -27,12 +27,13 @@ class Source(ABC):
 
     sha256: str | None = None
     sha256_prefix: str | None = None
+    md5: str | None = None
     size: int | None = None
     subfolder: str = ""
 
     @property
     def expected(self) -> Expected:
-        return Expected(self.sha256, self.sha256_prefix, self.size)
+        return Expected(self.sha256, self.sha256_prefix, self.md5, self.size)
 
     @property
     @abstractmethod
@@ -49,6 +50,17 @@ class MirrorFile(Source):
     @property
     def mirror_name(self) -> str:
         return self.file
+
+
+@dataclass(frozen=True, kw_only=True)
+class MirrorFolder(Source):
+    """A folder below a mirror directory that holds the asset unpacked, whole or in part."""
+
+    folder: str
+
+    @property
+    def mirror_name(self) -> str:
+        return self.folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,9 +155,10 @@ class WheelFile(Source):
 
 @dataclass(frozen=True, kw_only=True)
 class Address(Source):
-    """A file at an HTTPS address."""
+    """A file at a web address; `unverified` ones may come without encryption though no digest is known."""
 
     address: str
+    unverified: bool = False
 
     kind = "url"
 
@@ -161,15 +174,22 @@ class Address(Source):
 
     def fetch(self, folder: Path, partials: Path, progress: Progress) -> Path:
         """Download into `folder`; an unfinished download waits in `partials` for the next attempt."""
-        return download(self.address, folder / self.mirror_name, partials=partials, size=self.size, progress=progress)
+        trusted = self.unverified or self.sha256 is not None or self.md5 is not None
+        target = folder / self.mirror_name
+        return download(self.address, target, partials=partials, size=self.size, trusted=trusted, progress=progress)
 
 
 FetchableSource = DebianPackage | WheelFile | Address
 
 
 def mirror_files(spec: Mapping[str, Any]) -> list[Source]:
-    """Every form of an asset that a mirror may hold, in the order in which they are looked for."""
-    return [*(MirrorFile(**file) for file in spec.get("mirror", [])), *fetchable_sources(spec)]
+    """Every form of an asset that a mirror may hold, in the order in which they are looked for.
+
+    Folders come last: they may be copies in part, where archives are whole.
+    """
+    files = [MirrorFile(**form) for form in spec.get("mirror", []) if "file" in form]
+    folders = [MirrorFolder(**form) for form in spec.get("mirror", []) if "folder" in form]
+    return [*files, *fetchable_sources(spec), *folders]
 
 
 def fetchable_sources(spec: Mapping[str, Any]) -> list[FetchableSource]:

@@ -1,4 +1,4 @@
-"""Unpack archives from strangers: tar (plain, gz, bz2, xz, zst), zip and Debian packages, all by one strict writer.
+"""Unpack archives from strangers: tar (gz, bz2, xz, zst), zip, RAR, 7z and Debian packages, by one strict writer.
 
 The writer makes regular files, folders and links that stay inside, and never writes through a link. Python's own `data`
 filter for tar is not used: it knows tar only, and its earlier versions can be led outside by long chains of links
@@ -28,6 +28,7 @@ from cmr.progress import SILENT, Progress
 
 BLOCK_BYTES = 1 << 20
 TAR_BLOCK = 512
+CONVERTERS = {"dpkg-deb": "package dpkg", "bsdtar": "package libarchive-tools or libarchive"}
 DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
 
 
@@ -197,7 +198,12 @@ def _members(archive: Path) -> Iterator[Iterator[Member]]:
 @contextmanager
 def _tar_stream(archive: Path, start: bytes) -> Iterator[IO[bytes]]:
     if start == b"!<arch>\n":
-        with _debian_data(archive) as stream:
+        with _converted(archive, "Debian package", "dpkg-deb", "--fsys-tarfile", str(archive)) as stream:
+            yield stream
+        return
+    if start.startswith((b"Rar!\x1a\x07", b"7z\xbc\xaf\x27\x1c")):
+        arguments = ("--create", "--file=-", "--format=pax", f"@{archive}")
+        with _converted(archive, "RAR or 7z archive", "bsdtar", *arguments) as stream:
             yield stream
         return
     openers = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open, b"\x28\xb5\x2f\xfd": _open_zstd}
@@ -221,12 +227,13 @@ def _open_plain(archive: Path, mode: str) -> IO[bytes]:
 
 
 @contextmanager
-def _debian_data(archive: Path) -> Iterator[IO[bytes]]:
-    if shutil.which("dpkg-deb") is None:
-        raise UserError(f"{archive} is a Debian package, and this machine lacks dpkg-deb to unpack it: install dpkg")
-    with subprocess.Popen(
-        ["dpkg-deb", "--fsys-tarfile", archive], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+def _converted(archive: Path, kind: str, program: str, *arguments: str) -> Iterator[IO[bytes]]:
+    """The tar stream that another program makes of an archive."""
+    if shutil.which(program) is None:
+        raise UserError(
+            f"{archive} is a {kind}, and this machine lacks {program} to unpack it: install it ({CONVERTERS[program]})"
+        )
+    with subprocess.Popen([program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
             yield process.stdout
         except BaseException:

@@ -1,10 +1,16 @@
 """Reading image files as every part of the project sees them."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Literal
 
+import pandas as pd
 from PIL import Image, UnidentifiedImageError
 
+from cmr.datasets.pairs import describe_bad_items
 from cmr.errors import UserError
+from cmr.progress import SILENT, Progress
+from cmr.provenance import file_sha256
 
 
 def load_rgb(path: Path) -> Image.Image:
@@ -27,3 +33,49 @@ def load_rgb(path: Path) -> Image.Image:
         raise UserError(f"image {path} cannot be read: {reason}") from error
     white = Image.new("RGBA", rgba.size, "white")
     return Image.alpha_composite(white, rgba).convert("RGB")
+
+
+def check_images(
+    pairs: pd.DataFrame, raw: Path, on_bad_item: Literal["stop", "drop"], progress: Progress = SILENT
+) -> pd.DataFrame:
+    """Decode the image of every pair once.
+
+    Parameters
+    ----------
+    pairs : columns id, image (relative to `raw`).
+
+    Returns
+    -------
+    Columns id, sha256 (by which a changed picture is told), width, height, problem; the row of an image that cannot be
+    used has a problem and nothing else, the others have none.
+
+    Raises UserError when the data set publishes no images, none can be read, or, with on_bad_item="stop", listing all
+    that cannot.
+    """
+    if pairs["image"].isna().all():
+        raise UserError(
+            "the data set has no images: choose image features that come with it (`python -m cmr datasets`)"
+        )
+    paths = pairs["image"].unique()
+    with ThreadPoolExecutor() as pool:
+        checks = pool.map(lambda path: _check(raw / path), paths)
+        found = list(progress.track(checks, "checking images", total=len(paths), unit=" images"))
+    checked = pd.DataFrame(found, columns=["sha256", "width", "height", "problem"]).astype(
+        {"sha256": object, "width": "Int64", "height": "Int64", "problem": object}
+    )
+    checked["image"] = paths
+    images = pairs[["id", "image"]].merge(checked, on="image", how="left").drop(columns="image")
+    bad = images.loc[images["problem"].notna(), ["id", "problem"]].rename(columns={"problem": "reason"})
+    if len(bad) == len(pairs):
+        raise UserError(f"none of the {len(pairs)} images can be used; the first: {bad['reason'].iloc[0]}")
+    if len(bad) and on_bad_item == "stop":
+        raise UserError(describe_bad_items(bad, len(pairs)))
+    return images
+
+
+def _check(path: Path) -> tuple[str | None, int | None, int | None, str | None]:
+    try:
+        width, height = load_rgb(path).size
+        return file_sha256(path), width, height, None
+    except UserError as error:
+        return None, None, None, str(error)

@@ -1,8 +1,6 @@
 """The normalised form of a data set: one table of image-text pairs."""
 
-import hashlib
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,9 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cmr.datasets.images import load_rgb
 from cmr.errors import UserError
 from cmr.progress import SILENT, Progress
+
+PARTS = ("train", "valid", "test")
 
 
 @dataclass(frozen=True)
@@ -23,68 +22,100 @@ class Pair:
     Attributes
     ----------
     id : unique in the data set and stable between machines.
-    image : the image file.
-    text : the caption or document.
-    labels : names of its classes, one or more.
+    image : where the image file lies or would lie; what looks at pictures checks that it does. None: none is published.
+    text : the caption or document. None: this copy of the data set has no text of the item.
+    labels : names of its classes; none where the data set has no classes.
+    part : of the source's own split: train, valid or test. None where it has none.
+    group : items of one group never lie on two sides of a split that is drawn here, for instance the captions of one
+        image. None: the item is a group of its own.
     """
 
     id: str
-    image: Path
-    text: str
+    image: Path | None
+    text: str | None
     labels: tuple[str, ...]
+    part: str | None = None
+    group: str | None = None
 
 
-def pair_table(pairs: Iterable[Pair], raw: Path) -> pd.DataFrame:
-    """Columns id, image (POSIX path relative to the folder `raw`), text, labels (list of str), sorted by id.
+def pair_table(pairs: Iterable[Pair], raw: Path, progress: Progress = SILENT) -> pd.DataFrame:
+    """One row a pair, sorted by id.
 
-    Raises UserError when there is no pair, an id occurs twice, an item has no label, or an image lies outside `raw`.
+    Columns id, image (POSIX path relative to the folder `raw`), text, labels (list of str), part, group; image, text
+    and part are None where the pair has none.
+
+    Raises UserError when there is no pair, an id occurs twice, a part is none of PARTS, or an image lies outside `raw`.
     """
-    rows = sorted(pairs, key=lambda pair: pair.id)
-    if not rows:
+    columns: dict[str, list] = {name: [] for name in ("id", "image", "text", "labels", "part", "group")}
+    outside, prefix = [], f"{raw.as_posix()}/"
+    for pair in progress.track(pairs, "reading pairs", unit=" pairs"):
+        image = None if pair.image is None else pair.image.as_posix()
+        if image is not None and (not image.startswith(prefix) or "/../" in image):
+            outside.append(pair.id)
+        columns["id"].append(pair.id)
+        columns["image"].append(image and image.removeprefix(prefix))
+        columns["text"].append(pair.text)
+        columns["labels"].append(sorted(set(pair.labels)))
+        columns["part"].append(pair.part)
+        columns["group"].append(pair.id if pair.group is None else pair.group)
+    if not columns["id"]:
         raise UserError("the data set holds no image-text pair")
-    if outside := [pair.id for pair in rows if not pair.image.is_relative_to(raw)]:
+    if outside:
         raise UserError(f"the images of {len(outside)} items lie outside {raw}: {_some(outside)}")
-    ids = pd.Index([pair.id for pair in rows])
+    ids = pd.Index(columns["id"])
     if ids.has_duplicates:
         raise UserError(f"ids occur more than once: {_some(ids[ids.duplicated()].unique())}")
-    if unlabelled := [pair.id for pair in rows if not pair.labels]:
-        raise UserError(f"{len(unlabelled)} items have no label: {_some(unlabelled)}")
-    return pd.DataFrame(
-        {
-            "id": ids,
-            "image": [pair.image.relative_to(raw).as_posix() for pair in rows],
-            "text": [pair.text for pair in rows],
-            "labels": [sorted(set(pair.labels)) for pair in rows],
-        }
+    if strange := {str(part) for part in columns["part"] if part not in (None, *PARTS)}:
+        raise UserError(f"a part is one of {', '.join(PARTS)}, but the data set names {_some(sorted(strange))}")
+    labels = columns.pop("labels")
+    table = pd.DataFrame(columns, dtype="string").astype(object)
+    table = table.where(table.notna(), None)
+    table.insert(3, "labels", labels)
+    return table.sort_values("id", ignore_index=True)
+
+
+def separate_bad_items(table: pd.DataFrame, on_bad_item: Literal["stop", "drop"]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Check that every item has what the data set has: an image, a text that says something, a label.
+
+    What no item has is not a fault of any: a copy without texts, a data set without classes. Whether images can be read
+    is checked where they are needed, see `cmr.datasets.images.check_images`.
+
+    Returns the good rows and the bad ones (columns id, reason). With on_bad_item="stop" any bad item raises UserError
+    with the list of all of them.
+    """
+    has_label = table["labels"].str.len() > 0
+    says_something = table["text"].fillna("").str.strip() != ""
+    faults = {
+        "it has no image": table["image"].isna() & table["image"].notna().any(),
+        "its text is missing": table["text"].isna() & table["text"].notna().any(),
+        "its text is empty": table["text"].notna() & ~says_something,
+        "it has no label": ~has_label & has_label.any(),
+    }
+    reasons = pd.Series([""] * len(table), index=table.index, dtype=object)
+    for reason, bad in faults.items():
+        reasons[bad] += np.where(reasons[bad] == "", reason, ", " + reason)
+    bad = pd.DataFrame({"id": table["id"], "reason": reasons})[reasons != ""]
+    if len(bad) and on_bad_item == "stop":
+        raise UserError(describe_bad_items(bad, len(table)))
+    if len(bad) == len(table):
+        first = bad.iloc[0]
+        raise UserError(f"none of the {len(table)} items can be used; the first, {first['id']}: {first['reason']}")
+    return table[reasons == ""].reset_index(drop=True), bad.reset_index(drop=True)
+
+
+def describe_bad_items(bad: pd.DataFrame, total: int) -> str:
+    """An error message that lists them; columns id, reason."""
+    shown = 100
+    lines = [f"  {row.id}: {row.reason}" for row in bad.head(shown).itertuples()]
+    lines += [f"  and {len(bad) - shown} more"] if len(bad) > shown else []
+    return (
+        f"{len(bad)} of {total} items cannot be used:\n" + "\n".join(lines) + "\n"
+        'Mend them, or set "on_bad_item: drop" in the data set\'s config to leave these pairs out'
     )
 
 
-def separate_bad_items(
-    table: pd.DataFrame, raw: Path, on_bad_item: Literal["stop", "drop"], progress: Progress = SILENT
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Check that every image decodes and every text says something.
-
-    Returns the good rows, with a column image_sha256 by which a changed picture is told, and the bad ones (columns id,
-    reason). With on_bad_item="stop" any bad item raises UserError with the list of all of them.
-    """
-    with ThreadPoolExecutor() as pool:
-        checks = pool.map(lambda row: _check(raw / row.image, row.text), table.itertuples())
-        checked = list(progress.track(checks, "checking items", total=len(table), unit="item"))
-    digests, reasons = (pd.Series(column, index=table.index, dtype=object) for column in zip(*checked, strict=True))
-    bad = pd.DataFrame({"id": table["id"], "reason": reasons})[reasons.notna()]
-    if len(bad) and on_bad_item == "stop":
-        lines = "\n".join(f"  {row.id}: {row.reason}" for row in bad.itertuples())
-        raise UserError(
-            f"{len(bad)} of {len(table)} items cannot be used:\n{lines}\n"
-            'Mend them, or set "on_bad_item: drop" in the data set\'s config to leave these pairs out'
-        )
-    if len(bad) == len(table):
-        raise UserError(f"none of the {len(table)} items can be used; the first: {bad['id'][0]}: {bad['reason'][0]}")
-    return table.assign(image_sha256=digests)[reasons.isna()], bad
-
-
 def classes_of(table: pd.DataFrame) -> list[str]:
-    """Names of all classes, sorted."""
+    """Names of all classes, sorted; none for a data set without classes."""
     return sorted({label for labels in table["labels"] for label in labels})
 
 
@@ -99,15 +130,10 @@ def label_matrix(pairs: pd.DataFrame, ids: Iterable[str]) -> NDArray[np.bool_]:
     return matrix
 
 
-def _check(image: Path, text: str) -> tuple[str | None, str | None]:
-    """Digest of the image, or what is wrong with the item."""
-    if not text.strip():
-        return None, "the text is empty"
-    try:
-        load_rgb(image)
-    except UserError as error:
-        return None, str(error)
-    return hashlib.sha256(image.read_bytes()).hexdigest(), None
+def group_numbers(pairs: pd.DataFrame, ids: Iterable[str]) -> NDArray[np.intp]:
+    """(n,) number of the group of each item of `ids`, in their order."""
+    group_of = dict(zip(pairs["id"], pairs["group"], strict=True))
+    return pd.factorize(np.array([group_of[item] for item in ids], dtype=object))[0]
 
 
 def _some(items: Iterable[str]) -> str:

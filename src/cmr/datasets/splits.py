@@ -1,42 +1,175 @@
 """Named partitions of a data set into train, valid and test."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import StratifiedGroupKFold
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
+from cmr.datasets.pairs import PARTS
 from cmr.errors import UserError
 
-PARTS = ("train", "valid", "test")
+REST = ""  # the part of items that a split leaves out
 
 
-def random_split(pairs: pd.DataFrame, folds: Mapping[str, int], seed: int) -> pd.DataFrame:
-    """Partition by stratified folds in which equal texts stay together.
+def make_split(
+    pairs: pd.DataFrame, protocol: Mapping[str, Any], seed: int, digests: pd.Series | None = None
+) -> pd.DataFrame:
+    """Partition a data set by a protocol of its config.
 
     Parameters
     ----------
-    pairs : columns id, text, labels.
-    folds : how many folds each part gets, e.g. train 6, valid 1, test 3 for 60/10/30 %.
+    pairs : columns id, text, labels, part, group.
+    protocol : one of
+        `from: source`, the parts that the data set comes with;
+        `sizes: {train, valid, test}`, numbers of items, or shares of the data set; what is over is left out;
+        `per_class: {train, valid, test}`, numbers of items of every class, each item having one;
+        and with any of them
+        `valid_from_train` or `valid_from_test`, how much of that part (a number, or a share) becomes the valid part;
+        `stratified` (default true), each class (of several the item's rarest) spread over the parts in proportion;
+        `grouped_by` (default group and text), what may not occur in two parts: group, text (upper case and blanks
+        aside), image (the bytes of the file, by `digests`).
     seed : another seed, another split; the same seed gives the same split on every machine.
+    digests : of the images, row by row; needed to group by image.
 
     Returns
     -------
-    Columns id, part, in the order of `pairs`. Items with several labels are stratified by their rarest one.
+    Columns id, part; items that are left out are absent.
+
+    Raises UserError when the data set is too small, lacks what the protocol asks for, or a group fits into no part.
     """
-    n_folds = sum(folds.values())
+    generator = np.random.default_rng(seed)
+    from_source = protocol.get("from") == "source"
+    part = _parts_of_source(pairs) if from_source else _draw(pairs, protocol, digests, generator)
+    for donor in ("train", "test"):
+        if share := protocol.get(f"valid_from_{donor}"):
+            if "valid" in part:
+                raise UserError(f"valid_from_{donor} is for splits without a valid part, but this one has it")
+            rows = np.flatnonzero(part == donor)
+            valid = share if isinstance(share, int) else round(share * len(rows))
+            rules = {key: protocol[key] for key in ("stratified", "grouped_by") if key in protocol}
+            rules["sizes"] = {donor: len(rows) - valid, "valid": valid}
+            items = pairs.iloc[rows].reset_index(drop=True)
+            part[rows] = _draw(items, rules, None if digests is None else digests.iloc[rows], generator)
+    if absent := [name for name in PARTS if name not in part]:
+        raise UserError(f"the split has no {' and no '.join(absent)} part: give it a size, or valid_from_train")
+    return pd.DataFrame({"id": pairs["id"], "part": part})[part != REST].reset_index(drop=True)
+
+
+def overlaps(pairs: pd.DataFrame, split: pd.DataFrame, digests: Mapping[str, str] | None = None) -> dict[str, int]:
+    """How many groups, texts and, where `digests` (id -> digest) are known, images occur in more than one part."""
+    items = pairs.merge(split, on="id", suffixes=("_of_source", ""))
+    values = {"group": items["group"], "text": _text_keys(items)}
+    if digests is not None:
+        values["image"] = items["id"].map(digests)
+    parts = {name: items["part"].groupby(value).nunique() for name, value in values.items()}
+    return {name: int((count > 1).sum()) for name, count in parts.items()}
+
+
+def _parts_of_source(pairs: pd.DataFrame) -> NDArray:
+    if pairs["part"].isna().all():
+        raise UserError("the data set comes without parts of its own: give the split sizes")
+    return pairs["part"].fillna(REST).to_numpy(dtype=object)
+
+
+def _quotas(strata: pd.Series, protocol: Mapping[str, Any]) -> pd.DataFrame:
+    """Items of each stratum (columns) that go into each part (rows); what is left out is a part, too."""
+    count = strata.value_counts().sort_index()
+    if per_class := protocol.get("per_class"):
+        needed = sum(per_class.values())
+        if (small := count[count < needed]).size:
+            names = ", ".join(f"{name} ({size})" for name, size in small.items())
+            raise UserError(f"{dict(per_class)} needs {needed} items of every class, but these have fewer: {names}")
+        quotas = pd.DataFrame({part: count * 0 + per_class[part] for part in PARTS if part in per_class})
+    else:
+        sizes = _whole_numbers(protocol["sizes"], len(strata))
+        quotas = pd.DataFrame({name: count * size / len(strata) for name, size in sizes.items()})
+    quotas[REST] = count - quotas.sum(axis=1)
+    return quotas.T
+
+
+def _whole_numbers(sizes: Mapping[str, float], n: int) -> dict[str, int]:
+    """Numbers of items; shares are rounded so that together they miss no item that they ask for."""
+    sizes = {part: sizes[part] for part in PARTS if part in sizes}  # whatever the order in the config
+    if any(isinstance(size, float) for size in sizes.values()):
+        if (total := sum(sizes.values())) > 1 + 1e-9:
+            raise UserError(f"the shares {dict(sizes)} sum to {total:g}, more than the whole data set")
+        ends = [round(end * n) for end in np.cumsum(list(sizes.values()))]
+        sizes = dict(zip(sizes, map(int, np.diff([0, *ends])), strict=True))
+    if sum(sizes.values()) > n:
+        raise UserError(f"the split {dict(sizes)} needs {sum(sizes.values())} items, but the data set has {n}")
+    return sizes
+
+
+def _strata(pairs: pd.DataFrame, protocol: Mapping[str, Any]) -> pd.Series:
+    """The class of each item, of several the rarest; everything is one stratum where nothing is to be stratified."""
+    if "per_class" in protocol and (pairs["labels"].str.len() != 1).any():
+        raise UserError("per_class needs exactly one label an item, but the data set has others")
+    if not protocol.get("stratified", True) and "per_class" not in protocol:
+        return pd.Series("", index=pairs.index)
     frequency = pairs["labels"].explode().value_counts()
     # Ties between equally rare labels go to the first by name, so that the order of a file does not matter.
-    stratum = pairs["labels"].map(lambda labels: min(labels, key=lambda name: (frequency[name], name)))
-    if (rare := stratum.value_counts()).min() < n_folds:
-        names = ", ".join(f"{name} ({count})" for name, count in rare[rare < n_folds].items())
-        raise UserError(
-            f"a class needs at least {n_folds} items to be split {dict(folds)}, but these are smaller: {names}"
-        )
-    group = pairs["text"].str.casefold().str.split().str.join(" ")
-    part_of_fold = np.repeat(list(folds), list(folds.values()))
+    return pairs["labels"].map(lambda labels: min(labels, key=lambda name: (frequency[name], name), default=""))
+
+
+def _groups(pairs: pd.DataFrame, protocol: Mapping[str, Any], digests: pd.Series | None) -> NDArray[np.intp]:
+    """(n,) number of each item's group: items are in one that share a value, or are linked by items that do."""
+    keys = {"group": pairs["group"], "text": _text_keys(pairs), "image": digests}
+    numbers = [pd.factorize(keys[name])[0] for name in protocol.get("grouped_by", ("group", "text"))]
+    if not numbers:
+        return np.arange(len(pairs))
+    items, values, first = [], [], len(pairs)
+    for number in numbers:
+        known = np.flatnonzero(number >= 0)
+        items.append(known)
+        values.append(first + number[known])
+        first += number.max(initial=-1) + 1
+    rows, columns = np.concatenate(items), np.concatenate(values)
+    graph = coo_array((np.ones(len(rows), dtype=bool), (rows, columns)), shape=(first, first))
+    return connected_components(graph, directed=False)[1][: len(pairs)]
+
+
+def _text_keys(pairs: pd.DataFrame) -> pd.Series:
+    """What equal texts have in common; None for items without."""
+    keys = pairs["text"].fillna("").str.casefold().str.split().str.join(" ")
+    return keys.where(keys != "", None)
+
+
+def _draw(
+    pairs: pd.DataFrame, protocol: Mapping[str, Any], digests: pd.Series | None, generator: np.random.Generator
+) -> NDArray:
+    """(n,) part of each item: sizes exactly as asked, strata as near to their quotas as groups allow.
+
+    Groups are dealt out in random order, large ones first, each to the part that lacks most of its strata.
+    """
+    strata = _strata(pairs, protocol)
+    quotas = _quotas(strata, protocol)
+    stratum = strata.map({name: number for number, name in enumerate(quotas.columns)}).to_numpy()
+    members: dict[int, list[int]] = {}
+    for item, group in enumerate(_groups(pairs, protocol, digests).tolist()):
+        members.setdefault(group, []).append(item)
+    dealt = list(members.values())
+    dealt = [dealt[number] for number in generator.permutation(len(dealt))]
+    dealt.sort(key=len, reverse=True)
+
+    lacking = quotas.to_numpy(dtype=float).tolist()
+    room = quotas.sum(axis=1).round().astype(int).tolist()
     part = np.empty(len(pairs), dtype=object)
-    splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
-    for fold, (_, rows) in enumerate(splitter.split(pairs, stratum, group)):
-        part[rows] = part_of_fold[fold]
-    return pd.DataFrame({"id": pairs["id"], "part": part})
+    for items in dealt:
+        fitting = [number for number, free in enumerate(room) if free >= len(items)]
+        if not fitting:
+            sizes = {name: round(total) for name, total in quotas.sum(axis=1).items() if name}
+            raise UserError(
+                f"{len(items)} items belong together by group, text or image, but fit into no part of {sizes}; one of "
+                f"them is {pairs['id'].iloc[items[0]]}. Choose other sizes, or set grouped_by"
+            )
+        strata_of_items = [stratum[item] for item in items]
+        chosen = max(fitting, key=lambda number: sum(lacking[number][s] for s in strata_of_items))
+        for s in strata_of_items:
+            lacking[chosen][s] -= 1
+        room[chosen] -= len(items)
+        part[items] = quotas.index[chosen]
+    return part

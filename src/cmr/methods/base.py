@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmr.errors import UserError
+from cmr.metrics import relevance_labels
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity
 
@@ -31,14 +32,17 @@ class Pairs:
     ----------
     images : (n, d_x) float32.
     texts : (n, d_y) float32.
-    labels : (n, c) bool, multi-hot; one True a row unless the data set is multi-label.
+    labels : (n, c) bool, multi-hot; one True a row unless the data set is multi-label. No column (c = 0) where the data
+        set has no classes.
     texts_are_counts : the text view holds word counts, for methods that model them as such.
+    groups : (n,) int, equal for items that belong together, such as the captions of one image; by default none do.
     """
 
     images: Array
     texts: Array
     labels: NDArray[np.bool_]
     texts_are_counts: bool = False
+    groups: NDArray[np.intp] | None = None
 
     def __post_init__(self) -> None:
         if not len(self.images) == len(self.texts) == len(self.labels):
@@ -55,11 +59,21 @@ class Pairs:
         return len(self.images)
 
     @property
+    def relevance(self) -> NDArray[np.bool_]:
+        """(n, r) bool: items that share a column are relevant to each other, see `cmr.metrics.relevance_labels`."""
+        return relevance_labels(self.labels, np.arange(len(self)) if self.groups is None else self.groups)
+
+    @property
     def classes(self) -> NDArray[np.intp]:
         """(n,) class index of each pair; refused where a pair has several labels or none."""
         if not (self.labels.sum(axis=1) == 1).all():
             raise UserError("this method needs exactly one label a pair, but the data set is multi-label")
         return self.labels.argmax(axis=1)
+
+    def require_classes(self, method: str) -> None:
+        """Refuse a data set without classes; `method` is the name to be told."""
+        if self.labels.shape[1] == 0:
+            raise UserError(f"{method}: it learns from classes, but the data set has none: take it out of these runs")
 
 
 class Model(Protocol):

@@ -67,7 +67,11 @@ class ACMR:
         device: str = "cpu",
         progress: Progress = SILENT,
     ) -> DeepModel:
-        """Train projectors, label classifier and modality classifier in one descent, by gradient reversal."""
+        """Train projectors, label classifier and modality classifier in one descent, by gradient reversal.
+
+        Raises UserError where there are no classes.
+        """
+        train.require_classes("acmr")
         target = resolve_device(device)
         generator = seeded(seed, "acmr", target)
         network = ACMRNetwork(self, train.images.shape[1], train.texts.shape[1], train.labels.shape[1], generator)

@@ -166,7 +166,7 @@ def _score(network: TrainableSpace, valid: Pairs, similarity: str, schedule: Sch
             f"training diverged in epoch {epoch + 1} of {schedule.epochs}: valid embeddings are not finite. "
             "Lower learning_rate, or look for features of extreme scale"
         )
-    return bimodal_map(images, texts, valid.labels, similarity)
+    return bimodal_map(images, texts, valid.relevance, similarity)
 
 
 class _Run:

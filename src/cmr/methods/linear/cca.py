@@ -20,7 +20,7 @@ class CCA:
 
     Parameters
     ----------
-    n_components : latent dimension k; at most the smaller rank of the two views.
+    n_components : latent dimension k, at most the smaller rank of the two views; 0 is as many as that.
     ridge : r, added to each covariance C as r * tr(C)/d * I.
     power : p, each canonical direction is weighted by correlation ** p (0: all alike).
     """
@@ -46,7 +46,7 @@ class CCA:
         # Projecting before multiplying keeps the cross product at (rank, rank) where d exceeds n.
         cross = (x @ whiten_x).T @ (y @ whiten_y) / len(train)
         u, correlations, vt = np.linalg.svd(cross, full_matrices=False)
-        k = self.n_components
+        k = self.n_components or len(correlations)
         if k > len(correlations):
             raise InfeasibleError(f"cca: n_components is {k}, but these views allow at most {len(correlations)}")
         w_x, w_y = fix_signs(whiten_x @ u[:, :k], whiten_y @ vt[:k].T)

@@ -52,8 +52,9 @@ class SM:
     ) -> "Posteriors":
         """Convex; `valid`, `seed` and `device` play no part. The two views are fitted each alone.
 
-        Raises UserError where a class has no pair in `train`, or where all pairs have the same classes.
+        Raises UserError where there are no classes, one has no pair in `train`, or all pairs have the same.
         """
+        train.require_classes("sm")
         if train.labels.shape[1] < 2:
             raise UserError("sm: the data set has a single class, but posteriors need at least two")
         if absent := np.flatnonzero(~train.labels.any(axis=0)).tolist():

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 
 from cmr.errors import UserError
-from cmr.views.text.tokens import tokenize
+from cmr.views.text.tokens import tokenizer
 
 
 @dataclass
@@ -19,14 +19,18 @@ class BagOfWords:
     Parameters
     ----------
     vocabulary_size : the number of words kept, by frequency in the train texts.
+    tokenizer : a name of `cmr.views.text.tokens`.
     """
 
     vocabulary_size: int = 1000
+    tokenizer: str = "english"
     counts: ClassVar[bool] = True
 
     def fit(self, texts: Sequence[str]) -> Self:
         """Learn the vocabulary from the train texts."""
-        self._vectorizer = CountVectorizer(tokenizer=tokenize, token_pattern=None, max_features=self.vocabulary_size)
+        self._vectorizer = CountVectorizer(
+            tokenizer=tokenizer(self.tokenizer), lowercase=False, token_pattern=None, max_features=self.vocabulary_size
+        )
         try:
             self._vectorizer.fit(texts)
         except ValueError as error:

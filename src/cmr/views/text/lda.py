@@ -11,7 +11,7 @@ from gensim.models import LdaModel
 from numpy.typing import NDArray
 
 from cmr.errors import UserError
-from cmr.views.text.tokens import tokenize
+from cmr.views.text.tokens import tokenizer
 
 
 @dataclass
@@ -23,16 +23,18 @@ class LDA:
     topics : number of topics d.
     passes : sweeps over the train texts.
     seed : of gensim's variational inference.
+    tokenizer : a name of `cmr.views.text.tokens`.
     """
 
     topics: int = 10
     passes: int = 20
     seed: int = 0
+    tokenizer: str = "english"
     counts: ClassVar[bool] = False
 
     def fit(self, texts: Sequence[str]) -> Self:
         """Learn vocabulary and topics from the train texts."""
-        documents = [tokenize(text) for text in texts]
+        documents = list(map(tokenizer(self.tokenizer), texts))
         self._dictionary = Dictionary(documents)
         if not self._dictionary:
             raise UserError(f"no word is left in {len(texts)} train texts after removing stop words")
@@ -59,4 +61,5 @@ class LDA:
     def _proportions(self, text: str) -> list[tuple[int, float]]:
         # Inference starts at random: the same start for every text keeps its topics independent of the others'.
         self._model.random_state = np.random.RandomState(self.seed)
-        return self._model.get_document_topics(self._dictionary.doc2bow(tokenize(text)), minimum_probability=0.0)
+        words = self._dictionary.doc2bow(tokenizer(self.tokenizer)(text))
+        return self._model.get_document_topics(words, minimum_probability=0.0)

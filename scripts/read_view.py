@@ -1,0 +1,49 @@
+"""Read features that a data set comes with into the form of all views."""
+
+import argparse
+import json
+import logging
+from pathlib import Path
+
+from cmr import store
+from cmr.construct import call
+from cmr.datasets.ready import collect_rows
+from cmr.errors import run_main
+from cmr.progress import Progress
+from cmr.provenance import file_sha256, versions
+
+
+def main() -> None:
+    """Arguments in, one view file out."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", help="of the view, for messages")
+    parser.add_argument("--pairs", type=Path, required=True, help="pairs.parquet of the data set")
+    parser.add_argument("--reader", required=True, help="dotted function name, e.g. cmr.datasets.arrays.features")
+    parser.add_argument(
+        "--options", type=json.loads, default={}, metavar="JSON", help="keyword arguments of the reader"
+    )
+    parser.add_argument("--assets", nargs="+", required=True, help="names of folders below --raw")
+    parser.add_argument("--raw", type=Path, required=True, help="folder of all assets, e.g. data/raw")
+    parser.add_argument("--counts", action="store_true", help="the features are word counts")
+    parser.add_argument("--view", type=Path, required=True, help="output, HDF5")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+
+    folders = {name: arguments.raw / name for name in arguments.assets}
+    pairs = store.read_table(arguments.pairs)
+    blocks = call(arguments.reader, folders, **arguments.options)
+    values = collect_rows(arguments.name, blocks, pairs["id"], Progress())
+    logging.info("%d items, %d dimensions", *values.shape)
+    provenance = {
+        "reader": arguments.reader,
+        "options": arguments.options,
+        "assets": {name: file_sha256(folder / "asset.json") for name, folder in folders.items()},
+        "pairs": file_sha256(arguments.pairs),
+        "versions": versions(),
+        "counts": arguments.counts,
+    }
+    store.write_view(arguments.view, pairs["id"], values, provenance)
+
+
+if __name__ == "__main__":
+    run_main(main)
