@@ -17,7 +17,11 @@ def main() -> None:
         "--methods", type=json.loads, required=True, metavar="JSON", help="method -> its config, in order"
     )
     parser.add_argument(
-        "--datasets", type=json.loads, required=True, metavar="JSON", help="data set -> its title, source and licence"
+        "--datasets",
+        type=json.loads,
+        required=True,
+        metavar="JSON",
+        help="data set -> its title, source, licence, cautions",
     )
     parser.add_argument(
         "--metrics",
@@ -31,6 +35,9 @@ def main() -> None:
         "--pairs", type=Path, nargs="+", required=True, help="<dataset>/pairs.parquet of every data set"
     )
     parser.add_argument("--splits", type=Path, nargs="+", required=True, help="<dataset>/splits/<split>.parquet of all")
+    parser.add_argument(
+        "--images", type=Path, nargs="*", default=[], help="<dataset>/images.parquet where pictures are looked at"
+    )
     parser.add_argument("--results", type=Path, required=True, help="output, CSV")
     parser.add_argument("--curves", type=Path, required=True, help="output, Parquet")
     parser.add_argument("--history", type=Path, required=True, help="output, Parquet")
@@ -39,7 +46,7 @@ def main() -> None:
 
     config = {"study": arguments.config, "methods": arguments.methods, "datasets": arguments.datasets}
     runs = [path.parent for path in arguments.metrics]
-    study = collect(arguments.study, config, runs, arguments.pairs, arguments.splits)
+    study = collect(arguments.study, config, runs, arguments.pairs, arguments.splits, arguments.images)
     study.write(arguments.results, arguments.curves, arguments.history, arguments.facts)
 
 

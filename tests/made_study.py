@@ -38,6 +38,7 @@ CONFIG: dict[str, Any] = {
         "map_bars": {"kind": "map_bars", "metric": "map_all", "tasks": list(TASKS), "caption": "Bars."},
         "precision_recall_img2txt": {"kind": "precision_recall", "task": "img2txt", "caption": "Curves."},
         "training_history": {"kind": "training_history", "caption": "Histories."},
+        "data": {"kind": "dataset_statistics", "caption": "Counts."},
     },
     "gallery": {
         "dataset": "made",
@@ -52,7 +53,43 @@ CONFIG: dict[str, Any] = {
     },
 }
 
-ABOUT = {"made": {"title": "Made pictures", "source": "made", "licence": "none"}}
+# The same study on a second data set, without classes, texts and pictures, seen through features of its own.
+CONFIG_OF_TWO: dict[str, Any] = CONFIG | {
+    "runs": [
+        *CONFIG["runs"],
+        {
+            "datasets": ["bare"],
+            "splits": ["official-0", "official-1", "official-2"],
+            "image_views": ["ready"],
+            "text_views": ["tags"],
+            "methods": list(VALUES),
+            "seeds": [0],
+        },
+    ],
+    "tables": {
+        f"map_{name}": CONFIG["tables"]["map_all"] | {"dataset": name, "caption": f"On {name}."}
+        for name in ("made", "bare")
+    },
+    "figures": {
+        f"{figure}_{name}": spec | {"dataset": name}
+        for name in ("made", "bare")
+        for figure, spec in CONFIG["figures"].items()
+        if figure != "data"
+    }
+    | {"data": CONFIG["figures"]["data"]},
+}
+
+ABOUT: dict[str, dict[str, Any]] = {
+    "made": {"title": "Made pictures", "source": "made", "licence": "none", "cautions": {}},
+    "bare": {
+        "title": "Bare numbers",
+        "source": "made",
+        "citation": f"{HOSTILE}. 2010",
+        "licence": "none",
+        "notes": "Only numbers.",
+        "cautions": {"ready": f"learnt on test items, {HOSTILE}"},
+    },
+}
 
 _DIMENSION = {"type": "integer", "default": 2, "grid": [2, 4, 8], "description": "latent dimension"}
 METHODS: dict[str, Any] = {
@@ -72,7 +109,8 @@ for _settings in METHODS.values():
 def write_dataset(root: Path, labels: Sequence[Sequence[str]] | None = None) -> pd.DataFrame:
     """45 pairs of three classes with pictures under root/data/raw, and three splits; returns the pairs.
 
-    The first picture is transparent, one caption is hostile. `labels` replaces the labels.
+    The first picture is transparent, the last one is said to be damaged. One caption is hostile, the last one is an
+    earlier one in other letters. `labels` replaces the labels.
     """
     rng = np.random.default_rng(0)
     count = 45
@@ -86,28 +124,56 @@ def write_dataset(root: Path, labels: Sequence[Sequence[str]] | None = None) -> 
         {
             "id": [f"item-{i:02d}" for i in range(count)],
             "image": [f"made/images/{i:02d}.png" for i in range(count)],
-            "text": [HOSTILE if i == 3 else f"caption {i}" for i in range(count)],
+            "text": [{3: HOSTILE, 44: " Caption  41"}.get(i, f"caption {i}") for i in range(count)],
             "labels": labels or [[CLASSES[i % 3]] for i in range(count)],
+            "part": [None] * count,
+            "group": [f"item-{i:02d}" for i in range(count)],
+        }
+    )
+    checked = pd.DataFrame(
+        {
+            "id": pairs["id"],
+            "sha256": [str(i) for i in range(count - 1)] + [None],
+            "width": pd.array([200] * (count - 1) + [None], dtype="Int64"),
+            "height": pd.array([30] * (count - 1) + [None], dtype="Int64"),
+            "problem": [None] * (count - 1) + ["cut short"],
         }
     )
     facts = {"classes": list(CLASSES), "dropped": 2}
     folder = root / "data/datasets/made"
     store.write_table(folder / "pairs.parquet", pairs, facts)
+    store.write_table(folder / "images.parquet", checked)
     for k in range(3):
         part = np.array(["train", "valid", "test", "test", "test"])[(np.arange(count) // 3 + k) % 5]
         store.write_table(folder / f"splits/random-{k}.parquet", pairs[["id"]].assign(part=part))
     return store.read_table(folder / "pairs.parquet")
 
 
-def write_runs(root: Path, values: Mapping[str, Sequence[float]] = VALUES) -> list[Path]:
+def write_bare_dataset(root: Path) -> None:
+    """20 pairs of 10 groups with an official test part of 8, whose first group reaches into its train part."""
+    groups = [f"group-{i // 2}" for i in range(20)]
+    part = ["test"] * 7 + ["train"] * 12 + ["test"]
+    names = [f"item-{i:02d}" for i in range(20)]
+    nothing = {"image": None, "text": None, "labels": [[] for _ in names]}
+    pairs = pd.DataFrame({"id": names, **nothing, "part": part, "group": groups}).astype({"image": object})
+    folder = root / "data/datasets/bare"
+    store.write_table(folder / "pairs.parquet", pairs, {"classes": [], "dropped": 0})
+    for k in range(3):
+        drawn = [name if name == "test" or i % 6 != k else "valid" for i, name in enumerate(part)]
+        store.write_table(folder / f"splits/official-{k}.parquet", pairs[["id"]].assign(part=drawn))
+
+
+def write_runs(
+    root: Path, values: Mapping[str, Sequence[float]] = VALUES, where: str = "made/random-{}/pixels+bow"
+) -> list[Path]:
     """Folders of all runs, without embeddings; each run also has seed 7, which the study does not ask for.
 
-    Of the 27 test texts 9 k are without features in the split random-k.
+    Of the 27 test texts 9 k are without features in the split of number k, and k train items are left out.
     """
     folders = []
     for method, of_splits in values.items():
         for k, value in enumerate(of_splits):
-            folder = root / f"results/runs/made/random-{k}/pixels+bow/{method}"
+            folder = root / "results/runs" / where.format(k) / method
             rows = [
                 (seed, part, task, metric, seed + (part == "valid") + value + 0.1 * (task == "txt2img"))
                 for seed in (0, 7)
@@ -131,6 +197,7 @@ def write_runs(root: Path, values: Mapping[str, Sequence[float]] = VALUES) -> li
                         {"hyperparameters": {}, "infeasible": "no"},
                     ],
                     "chosen": chosen,
+                    "left_out": {"train": k} if k else {},
                     "sizes": {"train": 9, "valid": 9, "test": 27},
                     "featureless": {
                         part: {"images": 0, "texts": 9 * k * (part == "test")} for part in ("train", "valid", "test")
@@ -151,13 +218,16 @@ def made_study(
     reverse: bool = False,
 ) -> Study:
     """Collect the made runs into root/study and read them back."""
-    folders = write_runs(root, values)
+    folders, names = write_runs(root, values), {name for block in config["runs"] for name in block["datasets"]}
     if not (root / "data").exists():
         write_dataset(root)
-    data = root / "data/datasets/made"
+    if "bare" in names:
+        write_bare_dataset(root)
+        folders += write_runs(root, values, "bare/official-{}/ready+tags")
     settings = {"study": config, "methods": {method: METHODS[method] for method in values}, "datasets": ABOUT}
-    splits = sorted(data.glob("splits/*.parquet"), reverse=reverse)
-    study = collect("made", settings, folders[:: -1 if reverse else 1], [data / "pairs.parquet"], splits)
+    data = root / "data/datasets"
+    files = [sorted(data.glob(f"*/{name}.parquet"), reverse=reverse) for name in ("pairs", "splits/*", "images")]
+    study = collect("made", settings, folders[:: -1 if reverse else 1], *files)
     folder = root / "study"
     study.write(*(folder / name for name in ("results.csv", "curves.parquet", "history.parquet", "study.json")))
     return Study.read(folder)

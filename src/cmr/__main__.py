@@ -1,29 +1,34 @@
 """`python -m cmr`: what exists, and what came out."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
-from cmr.catalogue import Catalogue
+from cmr.assets import Status, mirror_folders, status
+from cmr.catalogue import Catalogue, Settings
 from cmr.errors import UserError, run_main
+
+MISSING = "missing in this copy"
 
 
 def main() -> None:
     """List methods, views, data sets or assets of this checkout, or print the results of its studies."""
     parser = argparse.ArgumentParser(prog="python -m cmr", description=__doc__)
     parser.add_argument("what", choices=sorted(LISTINGS), help="what to list")
+    parser.add_argument("names", nargs="*", help="only these, in full")
     parser.add_argument("--root", type=Path, default=Path(), help="the checkout, by default the current folder")
     arguments = parser.parse_args()
     if not (arguments.root / "config/config.yaml").exists():
         raise UserError(
             f"{arguments.root.resolve()} is no checkout: it has no config/config.yaml; go there or give --root"
         )
-    print(LISTINGS[arguments.what](Catalogue.read(arguments.root), arguments.root))
+    print(LISTINGS[arguments.what](Catalogue.read(arguments.root), arguments.root, arguments.names))
 
 
-def methods(catalogue: Catalogue, root: Path) -> str:
+def methods(catalogue: Catalogue, root: Path, names: Sequence[str]) -> str:
     """Every method with its hyper-parameters: the default, and the candidates tried on the valid part."""
     blocks = []
-    for name in catalogue.methods:
+    for name in names or catalogue.methods:
         settings = catalogue.method(name)
         lines = [f"{name}: {settings['description']}", f"    {settings['implementation']}; {settings['source']}"]
         for key, schema in settings["hyperparameters"].items():
@@ -33,43 +38,114 @@ def methods(catalogue: Catalogue, root: Path) -> str:
     return "\n".join(blocks)
 
 
-def views(catalogue: Catalogue, root: Path) -> str:
-    """Every image and text view."""
+def views(catalogue: Catalogue, root: Path, names: Sequence[str]) -> str:
+    """Every image and text view that is computed; `datasets` lists those that data sets come with."""
     return "\n".join(
         f"{kind} {name}: {settings['description']}"
         for kind, known in (("image", catalogue.image_views), ("text", catalogue.text_views))
         for name, settings in known.items()
+        if not names or name in names
     )
 
 
-def datasets(catalogue: Catalogue, root: Path) -> str:
-    """Every data set with its splits and assets."""
-    return "\n".join(
-        f"{name}: {settings['title']}\n    {settings['source']}; {settings['licence']}\n"
-        f"    splits {', '.join(catalogue.splits(name))}; assets {', '.join(settings['assets'])}"
-        for name, settings in catalogue.datasets.items()
-    )
+def datasets(catalogue: Catalogue, root: Path, names: Sequence[str]) -> str:
+    """Every data set: what of it is present, what can be obtained, what must be fetched by hand."""
+    describe = _dataset_in_full if names else _dataset_in_brief
+    blocks = [describe(catalogue, root, name) for name in names or catalogue.datasets]
+    return "\n".join(blocks if names else [*blocks, "`python -m cmr datasets NAME` tells more."])
 
 
-def assets(catalogue: Catalogue, root: Path) -> str:
+def assets(catalogue: Catalogue, root: Path, names: Sequence[str]) -> str:
     """Every asset: present, or how it can be had."""
-    from cmr.assets import mirror_folders, status
-
-    mirrors = mirror_folders(catalogue.config["mirrors"])
-    raw = root / catalogue.config["data"] / "raw"
     return "\n".join(
-        f"{name}: {spec['description']}\n    {status(name, spec, mirrors, raw)}"
-        for name, spec in catalogue.assets.items()
+        f"{name}: {catalogue.assets[name]['description']}\n    {_status(catalogue, root, name).words}"
+        for name in names or catalogue.assets
     )
 
 
-def results(catalogue: Catalogue, root: Path) -> str:
+def _dataset_in_brief(catalogue: Catalogue, root: Path, name: str) -> str:
+    settings = catalogue.dataset(name)
+    parts = [f"{what} {state}" for what, state in _sides(catalogue, root, name).items()]
+    views: dict[str, list[str]] = {}
+    for ready in settings["views"].values():
+        for view, about in ready.items():
+            views.setdefault(_state_of_view(catalogue, root, about), []).append(view)
+    parts += [f"features {', '.join(names)} {state}" for state, names in views.items()]
+    return f"{name}: {settings['title']}\n    {'; '.join(parts)}"
+
+
+def _sides(catalogue: Catalogue, root: Path, name: str) -> dict[str, str]:
+    """The state of pairs, texts and images of a data set; a copy in part may lack texts or images."""
+    settings = catalogue.dataset(name)
+    sides = {"pairs": _least_ready(catalogue, root, settings["reads"]), "texts": "", "images": ""}
+    if settings["images"]:
+        sides["images"] = _least_ready(catalogue, root, settings["images"])
+    sides |= {side: _state_of_place(catalogue, root, place) for side, place in settings["look_for"].items()}
+    return {side: state for side, state in sides.items() if state}
+
+
+def _state_of_view(catalogue: Catalogue, root: Path, about: Settings) -> str:
+    if "look_for" in about and (state := _state_of_place(catalogue, root, about["look_for"])) == MISSING:
+        return state
+    return _least_ready(catalogue, root, about["reads"])
+
+
+def _state_of_place(catalogue: Catalogue, root: Path, place: str) -> str:
+    """The state of an asset, or that its copy lacks a path: `place` is <asset>/<path>."""
+    asset, _, path = place.partition("/")
+    found = _status(catalogue, root, asset)
+    lacks = found.folder is not None and not (found.folder / path).exists()
+    return MISSING if lacks else found.state
+
+
+def _least_ready(catalogue: Catalogue, root: Path, names: Sequence[str]) -> str:
+    order = ("present", "in a mirror", "obtainable", "by hand")
+    return max((_status(catalogue, root, name).state for name in names), key=order.index)
+
+
+def _dataset_in_full(catalogue: Catalogue, root: Path, name: str) -> str:
+    settings = catalogue.dataset(name)
+    used: dict[str, list[str]] = {}
+    for what, needed in (("pairs", settings["reads"]), ("images", settings["images"])):
+        for asset in needed:
+            used.setdefault(asset, []).append(what)
+    for views in settings["views"].values():
+        for view, ready in views.items():
+            for asset in ready["reads"]:
+                used.setdefault(asset, []).append(view)
+    lines = [f"{name}: {settings['title']}"]
+    lines += [f"    {key}: {settings[key]}" for key in ("source", "citation", "licence", "notes") if key in settings]
+    expected = ", ".join(f"{number} {key}" for key, number in settings["expected"].items())
+    lines += [f"    expected: {expected}"] if expected else []
+    lines.append(f"    splits: {', '.join(catalogue.splits(name))}")
+    for modality, views in settings["views"].items():
+        for view, ready in views.items():
+            caution = f" (caution: {ready['caution']})" if "caution" in ready else ""
+            lines.append(f"    {modality} view {view}: {ready['description']}{caution}")
+    for asset, uses in used.items():
+        lines.append(f"    asset {asset}, for {', '.join(uses)}:")
+        lines.append(f"        {_status(catalogue, root, asset).words}")
+    for side, state in _sides(catalogue, root, name).items():
+        if state == MISSING:
+            asset = settings["look_for"][side].partition("/")[0]
+            lines.append(f"    {side} {state}. Where to get all: {catalogue.assets[asset]['by_hand']}; put it into")
+            lines.append(f"        {catalogue.config['data']}/manual and delete {catalogue.config['data']}/raw/{asset}")
+    lines.append(f"    read it: snakemake --cores 8 {catalogue.config['data']}/datasets/{name}/pairs.parquet")
+    return "\n".join(lines)
+
+
+def _status(catalogue: Catalogue, root: Path, name: str) -> Status:
+    raw = root / catalogue.config["data"] / "raw"
+    return status(name, catalogue.assets[name], mirror_folders(catalogue.config["mirrors"]), raw)
+
+
+def results(catalogue: Catalogue, root: Path, names: Sequence[str]) -> str:
     """The headline table of each configured study, and where its report lies."""
     from cmr.results import Study
     from cmr.tables import headline
 
     blocks = []
-    for study in catalogue.config["studies"]:
+    for study in names or catalogue.config["studies"]:
         folder = root / catalogue.config["results"] / "studies" / study
         if (folder / "results.csv").exists():
             blocks.append(f"{headline(Study.read(folder)).to_text()}\nReport: {folder / 'report.html'}")

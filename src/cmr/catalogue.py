@@ -104,7 +104,8 @@ class Catalogue:
             }
             for modality in ("image", "text")
         }
-        defaults = {"options": {}, "images": reads, "expected": {}, "on_bad_item": "stop", "tokenizer": "english"}
+        defaults = {"options": {}, "images": reads, "look_for": {}, "expected": {}}
+        defaults |= {"on_bad_item": "stop", "tokenizer": "english"}
         return {**defaults, **settings, "reads": reads, "views": views}
 
     def ready_view(self, dataset: str, modality: str, view: str) -> Settings:
@@ -160,9 +161,11 @@ class Catalogue:
     def _check_dataset(self, name: str) -> None:
         where, settings = f"config/datasets/{name}.yaml", self.dataset(name)
         ready = [view for views in settings["views"].values() for view in views.values()]
-        for key, assets in [("reads", settings["reads"]), ("images", settings["images"])] + [
-            ("views: reads", view["reads"]) for view in ready
-        ]:
+        named = [("reads", settings["reads"]), ("images", settings["images"])]
+        places = [*settings["look_for"].values(), *(view["look_for"] for view in ready if "look_for" in view)]
+        named += [("look_for", [place.partition("/")[0] for place in places])]
+        named += [("views: reads", view["reads"]) for view in ready]
+        for key, assets in named:
             for asset in assets:
                 _known(asset, self.assets, f"{where}: {key}", "asset")
         for modality, computed in self._computed_views():

@@ -2,13 +2,14 @@
 
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
 
 from cmr import figures, tables
+from cmr.datasets.pairs import PARTS
 from cmr.gallery import Gallery, templates
 from cmr.results import FLOOR, Study
 from cmr.statistics import mean_interval
@@ -30,6 +31,35 @@ class Featureless:
     side: str  # "images" or "texts"
     view: str
     shares: dict[str, float]  # part -> share of its items, averaged over splits
+
+
+@dataclass(frozen=True)
+class SplitRow:
+    """A line of the table of data sets: a split, or the splits that are drawn alike; ranges where they differ."""
+
+    dataset: str
+    split: str
+    cells: tuple[str, ...]
+    is_first: bool  # of its data set
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What is told of a data set.
+
+    Attributes
+    ----------
+    facts : what it holds, each under a name.
+    warnings : what a reader of results must know, each under a name.
+    featureless : views without features for some items.
+    about : notes, source, citation and licence, each under a name.
+    """
+
+    title: str
+    facts: list[tuple[str, str]]
+    warnings: list[tuple[str, str]]
+    featureless: list[Featureless]
+    about: list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -63,7 +93,10 @@ class Report:
     tables: list[Table]
     figures: list[Figure]
     gallery: Gallery | None
-    datasets: list[dict[str, Any]]
+    splits: list[SplitRow]
+    data_figures: list[Figure]
+    datasets: list[Dataset]
+    without_classes: list[str]
     methods: list[MethodFacts]
     runs: int
     image_views: list[str]
@@ -81,7 +114,8 @@ def make_report(study: Study, gallery: Gallery | None, command: str) -> str:
     """
     facts, config, runs = study.facts, study.config, study.facts["runs"]
     drawn = [tables.make_table(study, name) for name in config["tables"]]
-    datasets = [dataset | {"featureless": _featureless(runs, name)} for name, dataset in facts["datasets"].items()]
+    datasets = facts["datasets"].values()
+    of_data = [name for name, spec in config["figures"].items() if spec["kind"] == "dataset_statistics"]
     counts = [
         ("image-text pairs", sum(dataset["pairs"] for dataset in datasets)),
         ("classes", sum(len(dataset["classes"]) for dataset in datasets)),
@@ -97,9 +131,15 @@ def make_report(study: Study, gallery: Gallery | None, command: str) -> str:
         counts=counts,
         finding=_finding(study, drawn[0]) if drawn else "",
         tables=drawn,
-        figures=[_figure(study, name) for name in config["figures"]],
+        figures=[_figure(study, name) for name in config["figures"] if name not in of_data],
         gallery=gallery,
-        datasets=datasets,
+        splits=[row for dataset in datasets for row in _split_rows(dataset)],
+        data_figures=[_figure(study, name) for name in of_data],
+        datasets=[
+            _dataset(dataset, [run for run in runs if run["dataset"] == name])
+            for name, dataset in facts["datasets"].items()
+        ],
+        without_classes=[dataset["title"] for dataset in datasets if not dataset["classes"]],
         methods=[_method(study, method) for method in study.methods],
         runs=len(runs),
         image_views=sorted({run["image_view"] for run in runs}),
@@ -144,18 +184,154 @@ def _not_told_apart(study: Study, table: Table, column: str, best: list[Row]) ->
     return rivals
 
 
-def _featureless(runs: Iterable[dict[str, Any]], dataset: str) -> list[Featureless]:
+def _split_rows(dataset: Mapping[str, Any]) -> list[SplitRow]:
+    """A row for the splits of each name."""
+    words, labels = dataset["texts"].get("words"), dataset["labels"]["mean"]
+    return [
+        SplitRow(
+            dataset["title"],
+            title,
+            (
+                " / ".join(_range([split[part] for split in splits]) for part in PARTS),
+                _range([split["left_out"] for split in splits]),
+                str(dataset["pairs"]),
+                str(len(dataset["classes"]) or "none"),
+                f"{labels:.2f}".removesuffix(".00") if dataset["classes"] else "",
+                f"{words['mean']:.1f}" if words else "",
+                _kinds({kind: [number] for kind, number in dataset["duplicates"].items()}),
+                _kinds(_overlaps(splits, "overlaps")),
+                _range([f"{split['random_map']:.3f}" for split in splits]),
+            ),
+            is_first=number == 0,
+        )
+        for number, (title, splits) in enumerate(_alike(dataset["splits"]).items())
+    ]
+
+
+def _alike(splits: Mapping[str, dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Facts of the splits that differ by their last number only, under a common title."""
+    names: dict[str, list[str]] = {}
+    for name in sorted(splits, key=lambda name: (name.partition("-")[0], len(name), name)):
+        names.setdefault(name.partition("-")[0], []).append(name)
+    return {
+        some[0] if len(some) == 1 else f"{some[0]} to {some[-1]} ({len(some)})": [splits[name] for name in some]
+        for some in names.values()
+    }
+
+
+def _overlaps(splits: Iterable[Mapping[str, Any]], key: str) -> dict[str, list[int]]:
+    """Kind (group, text, image) -> the number of each split."""
+    kinds: dict[str, list[int]] = {}
+    for split in splits:
+        for kind, number in split[key].items():
+            kinds.setdefault(kind, []).append(number)
+    return kinds
+
+
+def _kinds(numbers: Mapping[str, Sequence[int]]) -> str:
+    """`3 texts, 0 to 1 images`; `none` where all are zero."""
+    return ", ".join(_number(some, kind) for kind, some in numbers.items() if any(some)) or "none"
+
+
+def _number(numbers: Sequence[int], noun: str) -> str:
+    text = _range(numbers)
+    return f"{text} {noun}" if text == "1" else f"{text} {noun}s"
+
+
+def _dataset(dataset: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]) -> Dataset:
+    return Dataset(
+        title=dataset["title"],
+        facts=list(_data_facts(dataset)),
+        warnings=list(_data_warnings(dataset, runs)),
+        featureless=_featureless(runs),
+        about=[
+            (key.capitalize(), dataset[key]) for key in ("notes", "source", "citation", "licence") if key in dataset
+        ],
+    )
+
+
+def _data_facts(dataset: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    pairs, dropped, classes, labels = (dataset[key] for key in ("pairs", "dropped", "classes", "labels"))
+    yield "Pairs", f"{pairs}; {dropped} more could not be used and were left out" if dropped else str(pairs)
+    if dataset["groups"] < pairs:
+        yield "Groups", f"{dataset['groups']}, of {pairs / dataset['groups']:.1f} pairs on average"
+    if classes:
+        several = f"{labels['mean']:.2f} a pair, {labels['max']} at most" if labels["max"] > 1 else "one a pair"
+        yield "Classes", f"{len(classes)}, of {_range(list(classes.values()))} pairs; {several}"
+    else:
+        yield "Classes", "none: a pair is relevant to itself and to the pairs of its group"
+    yield "Texts", _about_texts(dataset["texts"], pairs)
+    yield "Images", _about_images(dataset["images"], pairs)
+    shared = {kind: number for kind, number in dataset["duplicates"].items() if number}
+    kinds = [f"{number} pairs have the {kind} of another pair" for kind, number in shared.items()]
+    unknown = [] if "image" in dataset["duplicates"] else ["images were not compared"]
+    yield "Duplicates", "; ".join([*(kinds or ["none"]), *unknown])
+
+
+def _about_texts(texts: Mapping[str, Any], pairs: int) -> str:
+    if "words" not in texts:
+        return "none in this copy: text features come with the data set, and examples cannot be read"
+    words, some = texts["words"], "" if texts["number"] == pairs else f"of {texts['number']} pairs; "
+    return (
+        f"{some}{words['mean']:.1f} words on average, median {words['median']:g}, "
+        f"from {words['least']} to {words['most']}; a word ends at a blank"
+    )
+
+
+def _about_images(images: Mapping[str, Any], pairs: int) -> str:
+    if not images["number"]:
+        return "none are published: image features come with the data set"
+    if "size" not in images:
+        return "not looked at: image features come with the data set"
+    unreadable = f"{images['unreadable']} of {pairs} cannot be used; " if images["unreadable"] else ""
+    return unreadable + figures.size_in_words(images["size"])
+
+
+def _data_warnings(dataset: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    for title, splits in _alike(dataset["splits"]).items():
+        if any(number for split in splits for number in split["overlaps"].values()):
+            yield f"Overlap in {title}", _about_overlaps(splits)
+    for views, numbers in _left_out(runs).items():
+        yield "Left out of runs", f"{numbers} with the views {views}: their image or text cannot be used"
+    for view, caution in dataset["cautions"].items():
+        yield f"View {view}", caution
+
+
+def _about_overlaps(splits: Sequence[Mapping[str, Any]]) -> str:
+    """How much is in several parts, how much of it in train and test, and who has it so."""
+    several, train_test = (_kinds(_overlaps(splits, key)) for key in ("overlaps", "overlaps_train_test"))
+    whose = (
+        "The test part is the source's own."
+        if all(split["test_of_source"] for split in splits)
+        else "The split's protocol does not keep them apart."
+    )
+    return f"More than one part has the same {several}; in train and test: {train_test}. {whose}"
+
+
+def _left_out(runs: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Views -> how many items of each part runs do without; ranges where splits differ."""
+    numbers: dict[str, dict[str, list[int]]] = {}
+    for run in runs:
+        of_views = numbers.setdefault(f"{run['image_view']} and {run['text_view']}", {part: [] for part in PARTS})
+        for part in PARTS:
+            of_views[part].append(run["left_out"].get(part, 0))
+    told = {
+        views: ", ".join(f"{_range(some)} of {part}" for part, some in parts.items() if any(some))
+        for views, parts in sorted(numbers.items())
+    }
+    return {views: text for views, text in told.items() if text}
+
+
+def _featureless(runs: Iterable[Mapping[str, Any]]) -> list[Featureless]:
     """Views with items without features, and the share of such items in each part that has some."""
     shares: dict[tuple[str, str], dict[str, dict[str, float]]] = {}  # side and view -> part -> split -> share
     for run in runs:
-        if run["dataset"] != dataset:
-            continue
         for side, view in (("images", run["image_view"]), ("texts", run["text_view"])):
             for part, counts in run["featureless"].items():
                 of_part = shares.setdefault((side, view), {}).setdefault(part, {})
                 of_part[run["split"]] = counts[side] / run["sizes"][part]
     means = {
-        key: {part: statistics.mean(parts[part].values()) for part in ("train", "valid", "test") if part in parts}
+        key: {part: statistics.mean(parts[part].values()) for part in PARTS if part in parts}
         for key, parts in sorted(shares.items())
     }
     kept = {key: {part: share for part, share in parts.items() if share} for key, parts in means.items()}
@@ -190,7 +366,7 @@ def _candidates(runs: list[dict[str, Any]]) -> str:
     return text if infeasible == "0" else f"{text} ({infeasible} infeasible)"
 
 
-def _range(numbers: Sequence[int]) -> str:
+def _range(numbers: Sequence[int | str]) -> str:
     low, high = min(numbers), max(numbers)
     return f"{low}" if low == high else f"{low} to {high}"
 

@@ -14,6 +14,7 @@ from typing import Any, Self
 import pandas as pd
 
 from cmr import store
+from cmr.datasets.statistics import dataset_facts
 from cmr.errors import UserError
 from cmr.statistics import mean_interval
 
@@ -69,8 +70,9 @@ class Study:
     scores : columns `SCORES`, one row a number.
     curves : columns `CURVES`, one row a point of a precision-recall curve.
     history : columns `HISTORY`, one row a value noted in training; empty when no method learns by steps.
-    facts : `study` (its name), `config` (the study's own), `methods` (config of each), `datasets` (statistics of each),
-        `runs` (selection, sizes of the parts and their items without features, device and seconds of each), `versions`.
+    facts : `study` (its name), `config` (the study's own), `methods` (config of each), `datasets` (what the config says
+        of each, and `cmr.datasets.statistics.dataset_facts`), `runs` (selection, sizes of the parts, their items left
+        out and without features, device and seconds of each), `versions`.
     """
 
     scores: pd.DataFrame
@@ -191,7 +193,12 @@ class Study:
 
 
 def collect(
-    name: str, config: Mapping[str, Any], runs: Iterable[Path], datasets: Iterable[Path], splits: Iterable[Path]
+    name: str,
+    config: Mapping[str, Any],
+    runs: Iterable[Path],
+    datasets: Iterable[Path],
+    splits: Iterable[Path],
+    images: Iterable[Path] = (),
 ) -> Study:
     """Gather a study from the folders of its runs; the order of the folders does not matter.
 
@@ -199,10 +206,11 @@ def collect(
     ----------
     name : the study's id.
     config : `study` (the study's config), `methods` (id -> config, in study order) and `datasets` (id -> its title,
-        source and licence).
+        source, licence, cautions (ready view -> text), and perhaps citation and notes).
     runs : folders with metrics.parquet, curves.parquet, history.parquet and selection.json.
     datasets : `<dataset>/pairs.parquet` of every data set.
     splits : `<dataset>/splits/<split>.parquet` of every split.
+    images : `<dataset>/images.parquet` of the data sets whose pictures are looked at.
     """
     folders = {Run.of_folder(folder): folder for folder in runs}
     ordered = sorted(folders.items())
@@ -215,7 +223,7 @@ def collect(
         "study": name,
         "config": config["study"],
         "methods": config["methods"],
-        "datasets": _dataset_facts(config["datasets"], datasets, splits),
+        "datasets": _about_datasets(config["datasets"], datasets, splits, images),
         **_run_facts(ordered),
     }
     curves = _gather(name, ordered, "curves.parquet", CURVES, seeds)
@@ -273,6 +281,7 @@ def _run_facts(runs: Iterable[tuple[Run, Path]]) -> dict[str, Any]:
                 "chosen": selection["chosen"],
                 "valid_map": None if math.isnan(max(scores)) else max(scores),  # NaN: the split has no valid part
                 "sizes": selection["sizes"],
+                "left_out": selection["left_out"],
                 "featureless": selection["featureless"],
                 "seconds": selection["seconds"],
                 "device": selection["device"],
@@ -284,24 +293,15 @@ def _run_facts(runs: Iterable[tuple[Run, Path]]) -> dict[str, Any]:
     return {"runs": facts, "versions": versions}
 
 
-def _dataset_facts(about: Mapping[str, Any], datasets: Iterable[Path], splits: Iterable[Path]) -> dict[str, Any]:
+def _about_datasets(
+    about: Mapping[str, Any], datasets: Iterable[Path], splits: Iterable[Path], images: Iterable[Path]
+) -> dict[str, Any]:
+    splits, images_of = sorted(splits), {path.parent.name: store.read_table(path) for path in images}
     facts = {}
     for path in sorted(datasets):
-        pairs = store.read_table(path)
-        labels = pairs["labels"].explode()
-        facts[path.parent.name] = {
-            **about[path.parent.name],
-            "dropped": pairs.attrs["dropped"],
-            "pairs": len(pairs),
-            "classes": {str(label): int(count) for label, count in labels.value_counts().sort_index().items()},
-            "multi_label": bool(len(labels) > len(pairs)),
-            "words": float(pairs["text"].str.split().str.len().mean()),
-            "splits": {},
-        }
-    for path in sorted(splits):
-        parts = store.read_table(path)["part"].value_counts()
-        sizes = {part: int(parts[part]) for part in ("train", "valid", "test")}
-        facts[path.parent.parent.name]["splits"][path.stem] = sizes
+        name = path.parent.name
+        own = {split.stem: store.read_table(split) for split in splits if split.parent.parent == path.parent}
+        facts[name] = {**about[name], **dataset_facts(store.read_table(path), own, images_of.get(name))}
     return facts
 
 

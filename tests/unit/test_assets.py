@@ -7,6 +7,7 @@ import io
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -22,8 +23,10 @@ import yaml
 from cmr import assets
 from cmr.assets import download as download_module
 from cmr.assets.sources import fetchable_sources, mirror_files
+from cmr.catalogue import Catalogue
 from cmr.errors import UserError
 from cmr.progress import SILENT
+from cmr.store import read_json
 
 ROOT = Path(__file__).parents[2]
 CONTENT = os.urandom(700_000)  # several blocks of a download
@@ -340,7 +343,8 @@ def test_mirrors_are_those_configured_then_the_environment_s(tmp_path, monkeypat
 
 def test_what_a_user_put_into_manual_is_found_after_the_mirrors(server, folder, tmp_path):
     manual = mirror(folder.parent.parent / "manual", "weights.bin")
-    assert assets.status("weights", url(server), [], folder.parent) == f"in mirror {manual / 'weights.bin'}"
+    found = assets.status("weights", url(server), [], folder.parent)
+    assert found.words == f"in a mirror, {manual / 'weights.bin'}"
     assert json.loads(obtain(folder, url(server)).read_text())["from"] == str(manual / "weights.bin")
     mirrored = mirror(tmp_path / "1", "weights.bin")
     assert json.loads(obtain(folder, url(server), mirrored).read_text())["from"] == str(mirrored / "weights.bin")
@@ -525,9 +529,12 @@ def test_remains_of_a_killed_process_are_cleared(server, folder):
 def test_the_script_reports_a_full_disk_in_one_line_and_leaves_nothing(folder, tmp_path):
     """A limit on the size of files stands in for the full disk."""
     mirrored = mirror(tmp_path / "1", "weights.bin")
-    entries = tmp_path / "assets.yaml"
+    root = tmp_path / "checkout"
+    for part in ("config", "workflow/schemas"):
+        shutil.copytree(ROOT / part, root / part)
+    entries = root / "config/assets/weights.yaml"
     entries.write_text(json.dumps({"weights": ABOUT | {"mirror": [{"file": "weights.bin"}]}}))
-    command = [sys.executable, ROOT / "scripts/obtain_asset.py", "weights", "--assets", entries, "--mirrors", mirrored]
+    command = [sys.executable, ROOT / "scripts/obtain_asset.py", "weights", "--root", root, "--mirrors", mirrored]
     command += ["--manifest", folder / "asset.json"]
     run = functools.partial(subprocess.run, command, capture_output=True, text=True, check=False)
     full = run(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)))
@@ -544,22 +551,119 @@ def test_the_script_reports_a_full_disk_in_one_line_and_leaves_nothing(folder, t
 
 def test_status_says_where_an_asset_would_come_from(server, folder, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    status = functools.partial(assets.status, "weights", raw=folder.parent)
+
+    def words(spec, mirrors=()):
+        status = assets.status("weights", spec, mirrors, folder.parent)
+        assert status.words.startswith(status.state)
+        return status.words
+
     spec = ABOUT | {
         "debian": {"package": "weights", "version": "1-1"},
         "wheel": {"distribution": "no-such-distribution", "file": "b.bin"},
     }
-    assert status(spec, mirrors=[]) == "must be fetched by hand"
-    assert status(spec | url(server), mirrors=[]) == f"obtainable from {server.address}"
+    by_hand = words(spec)
+    assert by_hand.startswith(f"by hand: {ABOUT['by_hand']}; put weights_1-1_all.deb or b.bin into")
+    assert str(folder.parent.parent / "manual") in by_hand
+    assert words(spec | url(server, size=5_000_000)) == f"obtainable from {server.address}, 5 MB"
     wheel = {"wheel": {"distribution": "pytest", "file": "pytest/__init__.py"}}
-    assert status(spec | wheel, mirrors=[]) == "obtainable from Python distribution pytest"
+    assert words(spec | wheel) == "obtainable from Python distribution pytest"
     (tmp_path / "apt-get").touch(mode=0o755)
-    assert status(spec, mirrors=[]) == "obtainable from Debian package weights 1-1"
+    assert words(spec) == "obtainable from Debian package weights 1-1"
     mirrored = mirror(tmp_path / "1", "b.bin")
-    assert status(spec, mirrors=[mirrored]) == f"in mirror {mirrored / 'b.bin'}"
+    assert words(spec, [mirrored]) == f"in a mirror, {mirrored / 'b.bin'}"
     obtain(folder, spec, mirrored)
-    assert status(spec, mirrors=[]) == "present"
+    assert words(spec) == f"present, {len(CONTENT) / 1e6:,.1f} MB from {mirrored / 'b.bin'}"
     assert server.ranges == []
+
+
+def test_status_tells_an_unpacked_copy_and_a_folder_of_the_user_s(folder, tmp_path):
+    spec = ABOUT | {"mirror": [{"folder": "set"}]}
+    (tmp_path / "1/set").mkdir(parents=True)
+    status = assets.status("weights", spec, [tmp_path / "1"], folder.parent)
+    assert (status.state, status.folder) == ("in a mirror", tmp_path / "1/set")
+    own = ABOUT | {"local": str(tmp_path / "1/set")}
+    assert assets.status("weights", own, [], folder.parent).folder == tmp_path / "1/set"
+    gone = ABOUT | {"local": str(tmp_path / "gone")}
+    assert "does not exist: create it" in assets.status("weights", gone, [], folder.parent).words
+
+
+# Folders
+
+
+def files_below(folder):
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != "asset.json"
+    }
+
+
+@pytest.fixture
+def unpacked(tmp_path):
+    """A mirror with the asset unpacked, as the folder `set`."""
+    (tmp_path / "1/set/deep").mkdir(parents=True)
+    (tmp_path / "1/set/a.txt").write_bytes(b"one")
+    (tmp_path / "1/set/deep/b.txt").write_bytes(b"two")
+    return tmp_path / "1"
+
+
+def test_an_unpacked_copy_in_a_mirror_is_copied_whole(folder, unpacked):
+    spec = ABOUT | {"mirror": [{"folder": "set"}]}
+    obtain(folder, spec, unpacked)
+    assert files_below(folder) == {"a.txt": b"one", "deep/b.txt": b"two"}
+    manifest = read_json(folder / "asset.json")
+    assert (manifest["unpacked_files"], manifest["size"]) == (2, 6)
+    before = manifest["sha256"]
+    (unpacked / "set/c.txt").write_bytes(b"completed later")
+    obtain(folder, spec, unpacked)
+    assert set(files_below(folder)) == {"a.txt", "deep/b.txt", "c.txt"}
+    assert read_json(folder / "asset.json")["sha256"] != before
+
+
+def test_a_whole_archive_is_preferred_to_an_unpacked_copy(folder, unpacked):
+    with tarfile.open(unpacked / "set.tar", "w") as tar:
+        tar.add(unpacked / "set/a.txt", "from_archive.txt")
+    spec = ABOUT | {"mirror": [{"folder": "set"}, {"file": "set.tar"}], "unpack": {"limit": 10**6}}
+    obtain(folder, spec, unpacked)
+    assert set(files_below(folder)) == {"from_archive.txt"}
+
+
+def test_a_folder_of_the_user_s_is_an_asset(folder, unpacked):
+    obtain(folder, ABOUT | {"local": str(unpacked / "set")})
+    assert files_below(folder) == {"a.txt": b"one", "deep/b.txt": b"two"}
+
+
+@pytest.mark.parametrize("content", ["nothing", "manifest", "absent"])
+def test_a_folder_that_cannot_be_taken_says_why(folder, tmp_path, content):
+    own = tmp_path / "own"
+    if content != "absent":
+        own.mkdir()
+    if content == "manifest":
+        (own / "asset.json").write_text("{}")
+    message = {
+        "nothing": "holds no file",
+        "manifest": "the name of the manifest: rename that file",
+        "absent": "does not exist: create it",
+    }[content]
+    assert message in failure(folder, ABOUT | {"local": str(own)})
+    assert not folder.exists()
+
+
+# MD5 and connections without encryption
+
+
+def test_an_md5_is_checked_and_names_both(server, folder):
+    right = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
+    obtain(folder, url(server, md5=right))
+    assert assets.single_file(folder).read_bytes() == CONTENT
+    message = failure(folder, url(server, md5="0" * 32))
+    assert right in message and "0" * 32 in message
+
+
+@pytest.mark.parametrize("known", [{"md5": "0" * 32}, {"sha256": "0" * 64}, {"unverified": True}])
+def test_without_encryption_a_file_is_asked_for_if_its_digest_is_known_or_the_user_agrees(folder, known):
+    message = failure(folder, {"url": {"address": "http://localhost:1/weights.bin", **known}})
+    assert "cannot be reached" in message
 
 
 # The configuration
@@ -583,6 +687,8 @@ def test_the_configuration_fits_its_schema_and_the_code():
         ("unpack", True),
         ("unpack", {"keep": "a"}),
         ("url", {"address": "http://example.org/a.zip"}),
+        ("url", {"address": "http://example.org/a.zip", "sha256_prefix": "0" * 8}),
+        ("url", {"address": "http://example.org/a.zip", "unverified": False}),
         ("url", {"address": "https://example.org/folder/"}),
         ("url", {"address": "https://example.org/a.zip", "sha256": "ABC"}),
         ("url", {"address": "https://example.org/a.zip", "sha265": "0" * 64}),

@@ -77,12 +77,12 @@ def config(**changes):
         (
             "studies/quickstart.yaml",
             lambda s: s["runs"][0].update(image_views=["alexnet"]),
-            r'unknown image view "alexnet"; did you mean "alexnet_fc7"',
+            r'unknown image view of tuxpaint_stamps "alexnet"; did you mean "alexnet_fc7"',
         ),
         (
             "studies/quickstart.yaml",
             lambda s: s["runs"][0].update(datasets=["wiki"]),
-            r'unknown dataset "wiki"; known are tuxpaint_stamps',
+            r'unknown dataset "wiki"; did you mean "wikipedia"',
         ),
     ],
 )
@@ -102,7 +102,7 @@ def test_typo_names_file_key_and_remedy(root, file, change, message):
         ({"methods": {"ccca": {}}}, 'unknown method "ccca"; did you mean "cca"'),
         ({"methods": {"cca": {"rigde": 1.0}}}, 'methods: cca: unknown hyper-parameter "rigde"; did you mean "ridge"'),
         ({"methods": {"cca": {"ridge": "big"}}}, "methods: cca: ridge: 'big' is not of type 'number'"),
-        ({"methods": {"cca": {"n_components": [5, 0]}}}, "cca: n_components: 0 is less than the minimum of 1"),
+        ({"methods": {"cca": {"n_components": [5, -1]}}}, "cca: n_components: -1 is less than the minimum of 0"),
     ],
 )
 def test_wrong_override_is_refused(changes, message):

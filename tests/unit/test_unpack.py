@@ -9,7 +9,9 @@ import os
 import shutil
 import stat
 import struct
+import subprocess
 import tarfile
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -72,8 +74,19 @@ def deb_bytes(data_tar: bytes) -> bytes:
     return archive
 
 
+def sevenzip_bytes(plain_tar: bytes) -> bytes:
+    """What bsdtar makes of the members; RAR archives go the same way, but no free program makes them."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "plain.tar").write_bytes(plain_tar)
+        target = Path(folder) / "archive.7z"
+        subprocess.run(["bsdtar", "--create", "--format=7zip", f"--file={target}", f"@{folder}/plain.tar"], check=True)
+        return target.read_bytes()
+
+
 def tree_archive(form: str) -> bytes:
     plain = tar_bytes(*(entry(name, content) for name, content in TREE.items()))
+    if form == "7z":
+        return sevenzip_bytes(plain)
     wrap = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress, "zst": zstd_bytes, "deb": deb_bytes}
     if form == "zip":
         return zip_bytes(*((name, content, 0) for name, content in TREE.items()))
@@ -81,6 +94,7 @@ def tree_archive(form: str) -> bytes:
 
 
 FORMS = ["tar", "gz", "bz2", "xz", "zst", "zip"] + (["deb"] if shutil.which("dpkg-deb") else [])
+FORMS += ["7z"] if shutil.which("bsdtar") else []
 
 
 @pytest.fixture
@@ -304,3 +318,11 @@ def test_a_full_disk_is_not_called_damage(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         unpack(archive, tmp_path / "folder", limit=LIMIT)
     assert list(tmp_path.iterdir()) == [archive]
+
+
+@pytest.mark.parametrize("start", [b"Rar!\x1a\x07\x00", b"Rar!\x1a\x07\x01\x00", b"7z\xbc\xaf\x27\x1c"])
+def test_without_the_program_for_an_archive_it_is_named(start, tmp_path, monkeypatch):
+    (tmp_path / "archive.rar").write_bytes(start + bytes(1000))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match=r"lacks bsdtar to unpack it: install it \(package libarchive-tools"):
+        unpack(tmp_path / "archive.rar", tmp_path / "folder", limit=LIMIT)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from filelock import FileLock
 
@@ -94,19 +94,43 @@ def single_file(folder: Path) -> Path:
     return path
 
 
-def status(name: str, spec: Mapping[str, Any], mirrors: Sequence[Path], raw: Path) -> str:
-    """Where an asset is or would come from, in a few words, without asking the network."""
+@dataclass(frozen=True)
+class Status:
+    """Where an asset is or would come from.
+
+    Attributes
+    ----------
+    state : present (below data/raw), in a mirror, obtainable from a source, or to be fetched by hand.
+    words : the same for a reader, with the place, and what to do by hand.
+    folder : where its files lie unpacked, if they do; perhaps in part.
+    """
+
+    state: Literal["present", "in a mirror", "obtainable", "by hand"]
+    words: str
+    folder: Path | None = None
+
+
+def status(name: str, spec: Mapping[str, Any], mirrors: Sequence[Path], raw: Path) -> Status:
+    """Where an asset is or would come from, without asking the network."""
     if (raw / name / MANIFEST).exists():
-        return f"present, from {read_json(raw / name / MANIFEST)['from']}"
+        manifest = read_json(raw / name / MANIFEST)
+        words = f"present, {manifest['size'] / 1e6:,.1f} MB from {manifest['from']}"
+        return Status("present", words, raw / name)
     if "local" in spec:
-        return f"your folder {spec['local']}" + ("" if Path(spec["local"]).is_dir() else ", which does not exist")
+        local = Path(spec["local"])
+        if local.is_dir():
+            return Status("in a mirror", f"your folder {local}", local)
+        return Status("by hand", f"your folder {local}, which does not exist: create it")
     for _, path in _in_mirrors(spec, [*mirrors, _manual(raw)]):
-        return f"in mirror {path}" + (" (unpacked, perhaps in part)" if path.is_dir() else "")
+        if path.is_dir():
+            return Status("in a mirror", f"in a mirror, {path} (unpacked, perhaps in part)", path)
+        return Status("in a mirror", f"in a mirror, {path}")
     for source in fetchable_sources(spec):
         if source.seems_obtainable():
             size = f", {source.size / 1e6:,.0f} MB" if source.size else ""
-            return f"obtainable from {source}{size}"
-    return f"to be fetched by hand: put {_or(_mirror_names(spec))} into {_manual(raw)} or a mirror; {spec['by_hand']}"
+            return Status("obtainable", f"obtainable from {source}{size}")
+    names = _or(_mirror_names(spec))
+    return Status("by hand", f"by hand: {spec['by_hand']}; put {names} into {_manual(raw)} or a mirror")
 
 
 def mirror_folders(configured: Iterable[str | Path]) -> list[Path]:

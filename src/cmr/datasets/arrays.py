@@ -102,6 +102,8 @@ def features(
 
 
 def _path(folders: dict[str, Path], file: str) -> Path:
+    if len(folders) != 1:
+        raise UserError(f"arrays lie in one asset, but the data set or view reads {', '.join(folders)}")
     (folder,) = folders.values()
     path = folder / file
     if path.suffix not in (".npz", ".mat", ".h5", ".hdf5"):

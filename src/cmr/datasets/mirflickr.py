@@ -67,25 +67,27 @@ def read(folders: dict[str, Path], classes: Literal["all", "potential", "relevan
         )
 
 
-def read_20015(folders: dict[str, Path]) -> Iterator[Pair]:
+def read_20015(folders: dict[str, Path], tags_as_text: bool = False) -> Iterator[Pair]:
     """The variant of 20 015 images, with the ids row00001, row00002 and so on; equal sets of tags form a group.
 
     Asset `mirflickr25k_hashing` has mirflickr25k-lall.mat (LAll, n × 24) and mirflickr25k-yall.mat (YAll, n × 1386).
     The columns of LAll are the topics in alphabetical order. The file does not say so, but read in this way all its
     birds are animals, all cars transport, all clouds sky, all lakes, rivers and seas water, and so on.
 
-    Two more files are used where they exist. mirflickr25k-fall.mat of the same asset (FAll, n names of files) says
-    which images of the asset `mirflickr25k` the rows are. That asset's doc/common_tags.txt names the columns of YAll;
-    the text is then the tags, most frequent first.
+    Where it exists, mirflickr25k-fall.mat of the same asset (FAll, n names of files) says which images of the asset
+    `mirflickr25k` the rows are.
+
+    Parameters
+    ----------
+    tags_as_text : the text is the tags, most frequent first. The asset `mirflickr25k` has to be there, whose file
+        doc/common_tags.txt names the columns of YAll.
     """
     labels, tags = _binary(folders, "lall", "LAll", len(TOPICS)), _binary(folders, "yall", "YAll")
     if len(labels) != len(tags):
         raise UserError(f"{_mat(folders, 'lall')} has {len(labels)} rows, but {_mat(folders, 'yall')} has {len(tags)}")
     official = folders.get("mirflickr25k")
     names = _file_names(folders, len(tags)) if official and _mat(folders, "fall").is_file() else None
-    words = None
-    if official and (official / "doc" / "common_tags.txt").is_file():
-        words = _common_tags(official / "doc" / "common_tags.txt", tags.sum(axis=0))
+    words = _common_tags(official / "doc" / "common_tags.txt", tags.sum(axis=0)) if tags_as_text else None
     for row in range(len(tags)):
         columns = np.flatnonzero(tags[row]).tolist()
         yield Pair(
@@ -172,6 +174,8 @@ def _common_tags(path: Path, used: NDArray) -> list[str]:
     """The tags in the order of the file, in which their numbers of images have to allow for those that are `used`."""
     try:
         lines = [line.split() for line in path.read_text("utf-8").splitlines() if line.strip()]
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error}. tags_as_text needs the asset mirflickr25k") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8: {error}") from error
     if len(lines) != len(used):

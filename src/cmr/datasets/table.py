@@ -37,6 +37,8 @@ def read(folders: dict[str, Path], table: str = "pairs.csv") -> Iterator[Pair]:
 
     Raises UserError naming the file and row of what cannot be read.
     """
+    if len(folders) != 1:
+        raise UserError(f"a table and its images lie in one asset, but the data set has {', '.join(folders)}")
     (folder,) = folders.values()
     path = folder / table
     rows = {".csv": _csv_rows, ".parquet": _parquet_rows}.get(path.suffix.lower())

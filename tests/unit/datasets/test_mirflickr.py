@@ -105,7 +105,7 @@ def test_arrays_alone_give_labels_and_groups_of_equal_tags(hashing):
 def test_names_of_files_and_tags_are_used_where_they_are(hashing):
     without = list(mirflickr.read_20015(hashing))
     add_official_names(hashing)
-    pairs = list(mirflickr.read_20015(hashing))
+    pairs = list(mirflickr.read_20015(hashing, tags_as_text=True))
     assert [pair.text for pair in pairs] == ["explore río", "explore sky", "explore río"]
     assert pairs[1].image == hashing["mirflickr25k"] / "im4.jpg"
     assert [(pair.id, pair.labels, pair.group) for pair in pairs] == [
@@ -124,7 +124,12 @@ def test_names_of_files_and_tags_are_used_where_they_are(hashing):
 def test_tags_that_do_not_name_the_columns_are_refused(hashing, tags, message):
     add_official_names(hashing, tags)
     with pytest.raises(UserError, match=rf"common_tags\.txt.*{message}"):
-        list(mirflickr.read_20015(hashing))
+        list(mirflickr.read_20015(hashing, tags_as_text=True))
+
+
+def test_tags_as_text_need_the_official_archive(hashing):
+    with pytest.raises(UserError, match="tags_as_text needs the asset mirflickr25k"):
+        list(mirflickr.read_20015(hashing, tags_as_text=True))
 
 
 def test_arrays_that_do_not_fit_each_other_are_refused(hashing):

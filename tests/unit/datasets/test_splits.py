@@ -210,7 +210,7 @@ def test_impossible_protocols_are_refused(many_pairs, protocol, message):
 
 def test_a_group_that_fits_nowhere_is_named():
     pairs = made_pairs(90).assign(text="all the same")
-    with pytest.raises(UserError, match="90 items belong together .* one of them is i0000"):
+    with pytest.raises(UserError, match=r"90 items belong together .* one of them is i0000"):
         make_split(pairs, {"sizes": {"train": 30, "valid": 30, "test": 30}}, 0)
 
 
