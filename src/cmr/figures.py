@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.ticker import MaxNLocator
 
 from cmr import store
 from cmr.errors import UserError
@@ -91,7 +92,7 @@ def describe(study: Study, name: str) -> str:
 def size_in_words(size: Mapping[str, Any]) -> str:
     """Of images: median, smallest and largest."""
     median, smallest, largest = ("{:g} by {:g}".format(*size[which]) for which in ("median", "smallest", "largest"))
-    return f"median {median} pixels, from {smallest} to {largest}"
+    return f"all {median} pixels" if smallest == largest else f"median {median} pixels, from {smallest} to {largest}"
 
 
 def _words_of_map_bars(study: Study, spec: dict[str, Any]) -> str:
@@ -218,17 +219,19 @@ def _training_history(study: Study, spec: dict[str, Any]) -> Figure:
 
 
 def _dataset_statistics(study: Study, spec: dict[str, Any]) -> Figure:
-    """A block a data set: pairs of each class, then how many texts have how many words, and the sizes of images."""
-    datasets = _datasets_of(study, spec)
+    """A block a data set: pairs of each class, then how many texts have how many words, and the sizes of images.
+
+    A data set of which nothing of that is known has no block.
+    """
+    datasets = [dataset for dataset in _datasets_of(study, spec) if any(_heights(dataset))]
+    if not datasets:
+        return _notice("No classes, no texts, and nobody has looked at pictures.")
     heights = [0.3 + sum(_heights(dataset)) for dataset in datasets]
     figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
     blocks = figure.subfigures(len(datasets), 1, squeeze=False, height_ratios=heights).ravel()
     for block, dataset in zip(blocks, datasets, strict=True):
         block.suptitle(dataset["title"], x=0.02, ha="left", fontsize=STYLE["font.size"], fontweight="bold")
         drawn = [row for row in zip(_heights(dataset), (_draw_classes, _draw_histograms), strict=True) if row[0]]
-        if not drawn:
-            block.text(0.02, 0.2, "No classes, no texts, and nobody has looked at pictures.", fontsize=9)
-            continue
         rows = block.subfigures(len(drawn), 1, squeeze=False, height_ratios=[height for height, _ in drawn]).ravel()
         for row, (_, draw_row) in zip(rows, drawn, strict=True):
             draw_row(row, dataset)
@@ -260,7 +263,7 @@ def _ranked(classes: Mapping[str, int]) -> list[tuple[str, int]]:
 def _draw_classes(block: SubFigure, dataset: Mapping[str, Any]) -> None:
     """A bar a class, the largest first."""
     ranked, mean = _ranked(dataset["classes"]), dataset["labels"]["mean"]
-    title = "Pairs a class" if dataset["labels"]["max"] == 1 else f"Pairs a class, {mean:.1f} classes a pair on average"
+    title = "Pairs a class" if dataset["labels"]["max"] == 1 else f"Pairs a class ({mean:.1f} classes a pair)"
     if len(ranked) > NAMED_CLASSES:
         panel = block.subplots()
         panel.stairs([count for _, count in ranked], np.arange(len(ranked) + 1) + 0.5, color=PALETTE[0], fill=True)
@@ -291,12 +294,16 @@ def _draw_histograms(block: SubFigure, dataset: Mapping[str, Any]) -> None:
     if words:
         panel = next(panels)
         _draw_histogram(panel, words["histogram"], PALETTE[0], label=None)
-        panel.set(title="Words a text", xlabel=_reach("words", words["histogram"], words["most"]), ylabel="Texts")
+        beyond = words["histogram"]["beyond"]
+        reach = f"{beyond} more, up to {words['most']} words" if beyond else "words"
+        panel.set(title="Words a text", ylabel="texts")
+        panel.set_xlabel(reach, fontsize=9)
     if size:
         panel = next(panels)
         for side, colour in (("width", PALETTE[0]), ("height", PALETTE[1])):
             _draw_histogram(panel, size[side], colour, label=side)
-        panel.set(title="Size of an image", xlabel="pixels", ylabel="Images")
+        panel.set(title="Size of an image", ylabel="images")
+        panel.set_xlabel("pixels", fontsize=9)
         panel.legend(fontsize=8, handlelength=1.2)
 
 
@@ -305,10 +312,7 @@ def _draw_histogram(panel: Any, histogram: Mapping[str, Any], colour: str, label
     panel.stairs(histogram["counts"], edges, color=colour, alpha=0.3, fill=True)
     panel.stairs(histogram["counts"], edges, color=colour, linewidth=1.2, label=label)
     panel.tick_params(labelsize=8)
-
-
-def _reach(unit: str, histogram: Mapping[str, Any], most: int) -> str:
-    return f"{unit} ({histogram['beyond']} beyond, up to {most})" if histogram["beyond"] else unit
+    panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
 
 
 def _short(name: str) -> str:

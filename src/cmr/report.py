@@ -37,10 +37,8 @@ class Featureless:
 class SplitRow:
     """A line of the table of data sets: a split, or the splits that are drawn alike; ranges where they differ."""
 
-    dataset: str
-    split: str
-    cells: tuple[str, ...]
-    is_first: bool  # of its data set
+    dataset: tuple[str, ...]  # title and facts of the data set, empty but in its first line
+    split: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -185,38 +183,43 @@ def _not_told_apart(study: Study, table: Table, column: str, best: list[Row]) ->
 
 
 def _split_rows(dataset: Mapping[str, Any]) -> list[SplitRow]:
-    """A row for the splits of each name."""
-    words, labels = dataset["texts"].get("words"), dataset["labels"]["mean"]
-    return [
-        SplitRow(
-            dataset["title"],
+    """Titles of the columns stand in the template."""
+    words = dataset["texts"].get("words")
+    of_dataset = (
+        dataset["title"],
+        str(dataset["pairs"]),
+        str(len(dataset["classes"]) or "none"),
+        f"{dataset['labels']['mean']:.2f}".removesuffix(".00") if dataset["classes"] else "",
+        f"{words['mean']:.1f}" if words else "",
+        _kinds({kind: [number] for kind, number in dataset["duplicates"].items()}),
+    )
+    of_splits = [
+        (
             title,
-            (
-                " / ".join(_range([split[part] for split in splits]) for part in PARTS),
-                _range([split["left_out"] for split in splits]),
-                str(dataset["pairs"]),
-                str(len(dataset["classes"]) or "none"),
-                f"{labels:.2f}".removesuffix(".00") if dataset["classes"] else "",
-                f"{words['mean']:.1f}" if words else "",
-                _kinds({kind: [number] for kind, number in dataset["duplicates"].items()}),
-                _kinds(_overlaps(splits, "overlaps")),
-                _range([f"{split['random_map']:.3f}" for split in splits]),
-            ),
-            is_first=number == 0,
+            " / ".join(_range([split[part] for split in splits]) for part in PARTS),
+            _range([split["left_out"] for split in splits]),
+            _range([f"{split['random_map']:.3f}" for split in splits]),
+            _kinds(_overlaps(splits, "overlaps")),
         )
-        for number, (title, splits) in enumerate(_alike(dataset["splits"]).items())
+        for title, splits in _alike(dataset["splits"]).items()
     ]
+    return [SplitRow(("",) * len(of_dataset) if i else of_dataset, cells) for i, cells in enumerate(of_splits)]
 
 
 def _alike(splits: Mapping[str, dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     """Facts of the splits that differ by their last number only, under a common title."""
-    names: dict[str, list[str]] = {}
-    for name in sorted(splits, key=lambda name: (name.partition("-")[0], len(name), name)):
-        names.setdefault(name.partition("-")[0], []).append(name)
-    return {
-        some[0] if len(some) == 1 else f"{some[0]} to {some[-1]} ({len(some)})": [splits[name] for name in some]
-        for some in names.values()
-    }
+    repeats: dict[str, list[int]] = {}
+    for name in sorted(splits):
+        stem, dash, number = name.partition("-")
+        repeats.setdefault(stem, []).extend([int(number)] if dash else [])
+    found = {}
+    for stem, numbers in repeats.items():
+        numbers.sort()
+        names = [f"{stem}-{number}" for number in numbers] or [stem]
+        in_a_row = len(names) > 2 and numbers[-1] - numbers[0] == len(numbers) - 1
+        title = f"{names[0]} to {names[-1]}" if in_a_row else ", ".join(names)
+        found[title] = [splits[name] for name in names]
+    return found
 
 
 def _overlaps(splits: Iterable[Mapping[str, Any]], key: str) -> dict[str, list[int]]:
@@ -294,18 +297,18 @@ def _data_warnings(dataset: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]
     for views, numbers in _left_out(runs).items():
         yield "Left out of runs", f"{numbers} with the views {views}: their image or text cannot be used"
     for view, caution in dataset["cautions"].items():
-        yield f"View {view}", caution
+        yield f"Caution on the view {view}", caution
 
 
 def _about_overlaps(splits: Sequence[Mapping[str, Any]]) -> str:
     """How much is in several parts, how much of it in train and test, and who has it so."""
     several, train_test = (_kinds(_overlaps(splits, key)) for key in ("overlaps", "overlaps_train_test"))
     whose = (
-        "The test part is the source's own."
+        "The test part is the source's own and is kept as it is."
         if all(split["test_of_source"] for split in splits)
         else "The split's protocol does not keep them apart."
     )
-    return f"More than one part has the same {several}; in train and test: {train_test}. {whose}"
+    return f"In more than one part: {several}. In train and test: {train_test}. {whose}"
 
 
 def _left_out(runs: Iterable[Mapping[str, Any]]) -> dict[str, str]:

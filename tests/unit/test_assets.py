@@ -620,6 +620,11 @@ def test_an_unpacked_copy_in_a_mirror_is_copied_whole(folder, unpacked):
     assert read_json(folder / "asset.json")["sha256"] != before
 
 
+def test_of_an_unpacked_copy_only_the_files_that_are_meant_are_taken(folder, unpacked):
+    obtain(folder, ABOUT | {"mirror": [{"folder": "set", "files": ["deep/*.txt", "*.mat"]}]}, unpacked)
+    assert set(files_below(folder)) == {"deep/b.txt"}
+
+
 def test_a_whole_archive_is_preferred_to_an_unpacked_copy(folder, unpacked):
     with tarfile.open(unpacked / "set.tar", "w") as tar:
         tar.add(unpacked / "set/a.txt", "from_archive.txt")
@@ -641,7 +646,7 @@ def test_a_folder_that_cannot_be_taken_says_why(folder, tmp_path, content):
     if content == "manifest":
         (own / "asset.json").write_text("{}")
     message = {
-        "nothing": "holds no file",
+        "nothing": "holds no file **/*",
         "manifest": "the name of the manifest: rename that file",
         "absent": "does not exist: create it",
     }[content]

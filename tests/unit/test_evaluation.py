@@ -9,7 +9,7 @@ import pytest
 
 from cmr import store
 from cmr.errors import UserError
-from cmr.evaluation import TASKS, evaluate
+from cmr.evaluation import TASKS, evaluate, evaluate_run
 from cmr.metrics import bimodal_map
 
 ROOT = Path(__file__).parents[2]
@@ -134,7 +134,7 @@ def run(tmp_path):
     rng = np.random.default_rng(2)
     ids = [f"item{i}" for i in range(30)]
     labels = [["cat"] if i % 2 else ["cat", "dog"] if i % 4 else ["dog"] for i in range(30)]
-    pairs = pd.DataFrame({"id": ids, "image": "", "text": "", "labels": labels})
+    pairs = pd.DataFrame({"id": ids, "image": "", "text": "", "labels": labels, "group": ids})
     store.write_table(tmp_path / "pairs.parquet", pairs, {"classes": ["cat", "dog"]})
     arrays = {}
     for part, chosen in {"valid": rng.permutation(30)[:10], "test": rng.permutation(30)[:18]}.items():
@@ -167,6 +167,23 @@ def test_the_script_scores_every_seed_on_its_own_labels(run):
     maps = scores[scores["metric"] == "map_all"].set_index(["seed", "part", "task"])["value"]
     np.testing.assert_array_equal(maps.loc[0], 1)
     assert (maps.loc[7] < 0.95).all()
+
+
+def test_without_classes_what_belongs_together_is_relevant():
+    """Two captions an image: the gallery holds two relevant items a query."""
+    ids = [f"i{k}" for k in range(6)]
+    pairs = pd.DataFrame({"id": ids, "labels": [[]] * 6, "group": ["a", "a", "b", "b", "c", "c"]})
+    pairs.attrs["classes"] = []
+    points = np.repeat(np.eye(3), 2, axis=0)
+    arrays = {f"{part}/ids": np.array(ids) for part in ("valid", "test")}
+    arrays |= {f"0/{part}/{side}": points for part in ("valid", "test") for side in ("images", "texts")}
+    scores, _ = evaluate_run(arrays, {"similarity": "cosine", "seeds": [0]}, pairs)
+    scores = scores.query("part == 'test' and task == 'img2txt'").set_index("metric")["value"]
+    assert scores["map_all"] == 1
+    assert scores["precision_at_5"] == pytest.approx(2 / 5)
+    arrays["0/test/texts"] = np.roll(points, 2, axis=0)  # every group finds another
+    scores, _ = evaluate_run(arrays, {"similarity": "cosine", "seeds": [0]}, pairs)
+    assert scores.query("part == 'test' and metric == 'precision_at_1'")["value"].iloc[0] == 0
 
 
 def test_items_of_another_data_set_are_refused(run):

@@ -1,3 +1,4 @@
+import copy
 import re
 import xml.etree.ElementTree as ElementTree
 
@@ -8,7 +9,7 @@ from PIL import Image
 
 from cmr import figures
 from cmr.errors import UserError
-from tests.made_study import CONFIG, VALUES, made_study
+from tests.made_study import CONFIG, CONFIG_OF_TWO, VALUES, made_study
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +103,7 @@ def test_a_study_without_learning_by_epochs_says_so(tmp_path):
 def test_inline_svg_refers_only_to_its_own_ids(study):
     drawn = [figures.to_svg(figures.draw(study, name), name) for name in CONFIG["figures"]]
     ids = [set(re.findall(r'\bid="([^"]+)"', svg)) for svg in drawn]
-    assert not ids[0] & ids[1] and not ids[1] & ids[2] and not ids[0] & ids[2]
+    assert len(set.union(*ids)) == sum(map(len, ids))
     for svg, own in zip(drawn, ids, strict=True):
         assert set(re.findall(r'(?:href="|url\()#([^")]+)', svg)) <= own
         ElementTree.fromstring(svg)
@@ -111,6 +112,85 @@ def test_inline_svg_refers_only_to_its_own_ids(study):
 def test_figure_in_words_tells_its_numbers(study):
     assert "CCA 0.530" in figures.describe(study, "map_bars")
     assert figures.describe(study, "training_history").endswith("ACMR_$1 trained for 5 to 7 epochs.")
+
+
+@pytest.fixture(scope="module")
+def study_of_two(tmp_path_factory):
+    return made_study(tmp_path_factory.mktemp("two"), config=CONFIG_OF_TWO)
+
+
+def class_bars(figure):
+    """Name -> length of its bar."""
+    panels = [axes for axes in figure.axes if axes.patches and not axes.get_xlabel()]
+    return {
+        label.get_text(): bar.get_width()
+        for panel in panels
+        for label, bar in zip(panel.get_yticklabels(), panel.patches, strict=True)
+    }
+
+
+@pytest.mark.parametrize("count", [3, 81])
+def test_every_class_has_its_bar_the_largest_first(study, count):
+    study = copy.deepcopy(study)
+    classes = {f"class {i:02d}": i % 7 + i for i in range(1, count + 1)}
+    study.facts["datasets"]["made"]["classes"] = classes
+    bars = class_bars(figures.draw(study, "data"))
+    assert bars == classes
+    assert list(bars.values()) == sorted(classes.values(), reverse=True)
+
+
+def test_names_of_81_classes_do_not_overlap(study):
+    study = copy.deepcopy(study)
+    study.facts["datasets"]["made"]["classes"] = {f"a class of number {i:02d} or more": 10 + i for i in range(81)}
+    figure = figures.draw(study, "data")
+    extents = [label.get_window_extent() for axes in figure.axes[:2] for label in axes.get_yticklabels()]
+    assert len(extents) == 81
+    assert not any(one.overlaps(other) for i, one in enumerate(extents) for other in extents[:i])
+    assert min(extent.x0 for extent in extents) >= 0
+
+
+def test_more_classes_than_have_room_become_one_outline(study):
+    study = copy.deepcopy(study)
+    study.facts["datasets"]["made"]["classes"] = {f"class {i}": i + 1 for i in range(500)}
+    figure = figures.draw(study, "data")
+    assert figure.get_size_inches()[1] < 6
+    assert figure.axes[0].get_xlabel() == "500 classes, the largest first"
+    assert "500 classes of 1 to 500 pairs" in figures.describe(study, "data")
+
+
+def test_histograms_show_words_widths_and_heights(study):
+    words, sizes = (axes for axes in figures.draw(study, "data").axes if axes.get_xlabel())
+    heights, edges, _ = words.patches[0].get_data()
+    assert dict(zip(edges + 0.5, heights, strict=False)) == {2: 44, 3: 0, 4: 0, 5: 1}  # the hostile one has five words
+    assert [text.get_text() for text in sizes.get_legend().get_texts()] == ["width", "height"]
+    ends = {tuple(patch.get_data().edges) for patch in sizes.patches}
+    assert ends == {(199.5, 200.5), (29.5, 30.5)}
+
+
+def test_a_dataset_of_which_nothing_is_known_has_no_block(study_of_two, study):
+    assert class_bars(figures.draw(study_of_two, "data")) == class_bars(figures.draw(study, "data"))
+    study_of_two.config["figures"]["bare"] = {"kind": "dataset_statistics", "dataset": "bare", "caption": "c"}
+    assert "nobody has looked at pictures" in figures.to_svg(figures.draw(study_of_two, "bare"), "b")
+
+
+def test_data_in_words_names_every_dataset(study_of_two):
+    assert figures.describe(study_of_two, "data") == (
+        "Bare numbers: nothing to draw. Made pictures: pairs a class: bird & co 15, fish 15, tree 15; "
+        "words a text: 2 to 5, median 2; size of an image: all 200 by 30 pixels."
+    )
+
+
+def test_a_figure_of_a_dataset_that_is_not_there_is_refused(study):
+    study = copy.deepcopy(study)
+    study.config["figures"]["data"]["dataset"] = "other"
+    with pytest.raises(UserError, match="study made has no data set other; it has made"):
+        figures.draw(study, "data")
+
+
+@pytest.mark.parametrize("name", CONFIG_OF_TWO["figures"])
+def test_figures_of_two_datasets_with_their_own_views_can_be_drawn(study_of_two, name):
+    assert figures.draw(study_of_two, name).axes
+    assert figures.describe(study_of_two, name)
 
 
 def test_an_unknown_figure_is_refused(study):

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from cmr import store
 from cmr.gallery import make_gallery
 from cmr.report import make_report
-from tests.made_study import CONFIG, HOSTILE, VALUES, made_study
+from tests.made_study import CONFIG, CONFIG_OF_TWO, HOSTILE, VALUES, made_study
 from tests.unit.test_gallery import ALL_SEEN, ATTRIBUTES, made_embeddings
 
 ROOT = Path(__file__).parents[2]
@@ -141,6 +141,87 @@ def test_share_of_items_without_features_is_the_mean_over_splits(page):
     # 0, 9 and 18 of 27 test texts; every method of a split sees the same.
     assert "Texts without features33.3 % of test in the view bow" in text
     assert "Images without features" not in text
+
+
+@pytest.fixture(scope="module")
+def text_of_two(tmp_path_factory):
+    study = made_study(tmp_path_factory.mktemp("two"), config=CONFIG_OF_TWO)
+    return " ".join(Page(make_report(study, None, "make")).text.split())
+
+
+def test_splits_that_are_drawn_alike_share_a_line_with_ranges(page):
+    text = " ".join(page.text.split())
+    # 27 test texts of three classes of nine: H is 3.891, and (H + 8/26 (27 - H)) / 27 = 0.407.
+    line = "Made pictures 45 3 1 2.1 2 texts random-0 to random-2 9 / 9 / 27 0 0.407 0 to 1 texts"
+    assert line in text
+    assert text.count("random-0 to random-2 9 / 9 / 27") == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "titles"),
+    [
+        (["random-2", "random-10", "random-9", "hrl"], ["hrl", "random-2, random-9, random-10"]),
+        ([f"random-{k}" for k in range(12)], ["random-0 to random-11"]),
+        (["a-0", "a-1", "b-0"], ["a-0, a-1", "b-0"]),
+    ],
+)
+def test_lines_of_splits_are_titled_by_their_names(tmp_path, names, titles):
+    study = made_study(tmp_path)
+    splits = study.facts["datasets"]["made"]["splits"]
+    study.facts["datasets"]["made"]["splits"] = {name: splits["random-0"] for name in names}
+    text = " ".join(Page(make_report(study, None, "make")).text.split())
+    assert [title for title in titles if f" {title} 9 / 9 / 27" not in text] == []
+    assert text.count("9 / 9 / 27") == len(titles)
+
+
+def test_what_parts_share_is_told_with_whose_split_it_is(text_of_two):
+    drawn = "random-0 to random-2 In more than one part: 0 to 1 texts. In train and test: 0 to 1 texts."
+    assert f"Overlap in {drawn} The split's protocol does not keep them apart." in text_of_two
+    # Groups 3 and 9 lie in the official train and test parts; which groups valid cuts depends on the split.
+    official = "Overlap in official-0 to official-2 In more than one part:"
+    assert official in text_of_two
+    after = text_of_two.partition(official)[2]
+    assert after.index("The test part is the source's own") < after.index("Left out of runs")
+
+
+def test_splits_whose_parts_share_nothing_have_no_warning(tmp_path):
+    study = made_study(tmp_path)
+    splits = study.facts["datasets"]["made"]["splits"]
+    study.facts["datasets"]["made"]["splits"] = {"random-0": splits["random-0"]}
+    assert "Overlap in" not in make_report(study, None, "make")
+
+
+def test_what_is_damaged_left_out_or_absent_is_told(text_of_two):
+    assert "Images 1 of 45 cannot be used; all 200 by 30 pixels" in text_of_two
+    assert "Left out of runs 0 to 2 of train with the views pixels and bow" in text_of_two
+    assert "Texts none in this copy" in text_of_two
+    assert "Images none are published" in text_of_two
+    assert "Duplicates 20 pairs have the group of another pair; images were not compared" in text_of_two
+
+
+def test_relevance_without_classes_is_told(text_of_two, page):
+    assert "Classes none: a pair is relevant to itself and to the pairs of its group" in text_of_two
+    assert "without classes (Bare numbers), when it belongs to the query's" in text_of_two
+    assert "without classes (" not in page.text
+
+
+def test_cautions_notes_and_citations_are_told_as_text(text_of_two):
+    assert f"Caution on the view ready learnt on test items, {HOSTILE}" in text_of_two
+    assert "Notes Only numbers." in text_of_two
+    assert f"Citation {HOSTILE}. 2010" in text_of_two
+
+
+def test_a_study_of_two_datasets_shows_the_tables_and_figures_of_both(text_of_two):
+    assert "Bare numbers, images as ready, texts as tags, test part, 3 splits. On bare." in text_of_two
+    assert "Made pictures, images as pixels, texts as bow, test part, 3 splits. On made." in text_of_two
+    assert "33.3 % of test in the view bow" in text_of_two
+    assert "33.3 % of test in the view tags" in text_of_two
+
+
+def test_tables_and_figures_are_numbered_through_the_page(page):
+    numbers = [int(number) for number in re.findall(r"Figure (\d+)\.", page.text)]
+    assert numbers == list(range(1, len(CONFIG["figures"]) + 1))
+    assert re.findall(r"Table (\d+)\.", page.text) == ["1", "2"]
 
 
 def test_a_lead_within_its_interval_is_called_so(html, tmp_path):

@@ -7,7 +7,7 @@ from scipy import stats
 from cmr import store
 from cmr.errors import UserError
 from cmr.results import Run, Study, collect, metric_title
-from tests.made_study import CONFIG, VALUES, made_study, write_runs
+from tests.made_study import CONFIG, CONFIG_OF_TWO, VALUES, made_study, write_runs
 
 SPEC = {"metric": "map_all", "tasks": ["img2txt", "txt2img", "mean"]}
 
@@ -88,11 +88,37 @@ def test_interval_of_a_single_split_is_over_its_seeds(tmp_path):
     assert (row["mean"], row["low"], row["high"], row["n"]) == pytest.approx((4, low, high, 2), abs=1e-6)
 
 
-def test_dataset_facts_count_pairs_and_parts(study):
+def test_facts_of_a_dataset_join_its_config_pairs_splits_and_images(study):
     made = study.facts["datasets"]["made"]
-    assert made["pairs"] == 45
+    assert (made["title"], made["cautions"]) == ("Made pictures", {})
+    assert (made["pairs"], made["dropped"]) == (45, 2)
     assert made["classes"] == {"bird & co": 15, "fish": 15, "tree": 15}
-    assert made["splits"]["random-0"] == {"train": 9, "valid": 9, "test": 27}
+    assert made["images"]["unreadable"] == 1
+    assert made["duplicates"] == {"group": 0, "text": 2, "image": 0}
+    sizes = [{part: split[part] for part in ("train", "valid", "test")} for split in made["splits"].values()]
+    assert sizes == [{"train": 9, "valid": 9, "test": 27}] * 3
+    # Items 41 and 44 have the same text: both in test, then in test and train, then in train and valid.
+    assert [made["splits"][f"random-{k}"]["overlaps"]["text"] for k in range(3)] == [0, 1, 1]
+    assert [made["splits"][f"random-{k}"]["overlaps_train_test"]["text"] for k in range(3)] == [0, 1, 0]
+
+
+def test_each_of_two_datasets_has_its_own_facts_splits_and_scores(tmp_path):
+    study = made_study(tmp_path, config=CONFIG_OF_TWO)
+    bare, made = (study.facts["datasets"][name] for name in ("bare", "made"))
+    assert (list(bare["splits"]), bare["classes"]) == ([f"official-{k}" for k in range(3)], {})
+    assert list(made["splits"]) == [f"random-{k}" for k in range(3)]
+    assert "size" in made["images"] and "size" not in bare["images"]
+    assert all(split["test_of_source"] for split in bare["splits"].values())
+    spec = SPEC | {"dataset": "bare"}
+    assert study.setting(spec) == {"dataset": "bare", "image_view": "ready", "text_view": "tags"}
+    assert len(study.scores_of(spec)) == len(study.scores_of(SPEC | {"dataset": "made"})) == 9
+    with pytest.raises(UserError, match="2 data sets with view pairs fit a table or figure that names none"):
+        study.scores_of(SPEC)
+
+
+def test_items_that_runs_leave_out_are_kept_with_the_run(study):
+    left_out = {run["split"]: run["left_out"] for run in study.facts["runs"]}
+    assert left_out == {"random-0": {}, "random-1": {"train": 1}, "random-2": {"train": 2}}
 
 
 def test_infeasible_candidates_are_counted_apart(study):

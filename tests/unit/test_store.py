@@ -24,7 +24,12 @@ def test_view_comes_back_with_ids_and_attributes(view_path):
     assert list(view.ids) == ["b", "ä", "c"]
     assert view.values.dtype == np.float32
     np.testing.assert_allclose(view.values, np.random.default_rng(0).normal(size=(3, 700)), rtol=1e-6)
-    assert view.attributes == {"network": "made", "counts": False}
+    assert view.attributes == {"network": "made", "counts": False, "left_out": []}
+
+
+def test_view_names_the_items_that_it_leaves_out(tmp_path):
+    store.write_view(tmp_path / "v.h5", ["a", "b"], np.ones((2, 1)), {"counts": False}, left_out=["bad"])
+    assert store.read_view(tmp_path / "v.h5").left_out == {"bad"}
 
 
 def test_rows_follow_the_ids_that_are_asked_for(view_path):

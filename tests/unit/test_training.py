@@ -122,27 +122,58 @@ def test_restored_model_embeds_as_the_fitted_one(parts, method):
     np.testing.assert_array_equal(restored.embed_texts(parts["test"].texts), model.embed_texts(parts["test"].texts))
 
 
+RUN_FILES = ("pairs.parquet", "split.parquet", "i.h5", "t.h5")
+
+
+def write_run(folder, ids, left_out=()):
+    """Four items, of which the last two train; image features count them, text features are ten times that."""
+    labels = [["x"], ["y"], ["x"], ["y"]]
+    pairs = pd.DataFrame({"id": ids, "image": "", "text": "t", "labels": labels, "group": ids})
+    store.write_table(folder / "pairs.parquet", pairs, {"classes": ["x", "y"]})
+    split = pd.DataFrame({"id": ids[::-1], "part": ["train", "train", "valid", "test"]})
+    store.write_table(folder / "split.parquet", split)
+    rows = [row for row in (2, 0, 3, 1) if ids[row] not in left_out]
+    store.write_view(folder / "i.h5", ids[rows], np.array(rows, dtype=float)[:, None], {}, left_out)
+    store.write_view(folder / "t.h5", ids, np.array([[0.0], [10.0], [20.0], [30.0]]), {"counts": True})
+
+
 def test_run_joins_labels_split_and_views_by_id(tmp_path):
     ids = np.array(["a", "b", "c", "d"])
-    pairs = pd.DataFrame({"id": ids, "image": "", "text": "t", "labels": [["x"], ["y"], ["x"], ["y"]]})
-    store.write_table(tmp_path / "pairs.parquet", pairs, {"classes": ["x", "y"]})
-    split = pd.DataFrame({"id": ids[::-1], "part": ["train", "train", "valid", "test"]})
-    store.write_table(tmp_path / "split.parquet", split)
-    store.write_view(tmp_path / "i.h5", ids[[2, 0, 3, 1]], np.array([[2.0], [0.0], [3.0], [1.0]]), {})
-    store.write_view(tmp_path / "t.h5", ids, np.array([[0.0], [10.0], [20.0], [30.0]]), {"counts": True})
-    run = training.read_run(*(tmp_path / name for name in ("pairs.parquet", "split.parquet", "i.h5", "t.h5")))
+    write_run(tmp_path, ids)
+    run = training.read_run(*(tmp_path / name for name in RUN_FILES))
     train = run.parts["train"]
     assert list(run.ids["train"]) == ["d", "c"]
     np.testing.assert_array_equal(train.images, [[3], [2]])
     np.testing.assert_array_equal(train.texts, [[30], [20]])
     np.testing.assert_array_equal(train.labels, [[False, True], [True, False]])
     assert train.texts_are_counts
+    assert train.groups.tolist() == [0, 1]
+    assert run.left_out == {}
+
+
+def test_run_leaves_out_what_a_view_leaves_out_and_counts_it(tmp_path):
+    ids = np.array(["a", "b", "c", "d"])
+    write_run(tmp_path, ids, left_out=["d"])
+    run = training.read_run(*(tmp_path / name for name in RUN_FILES))
+    assert list(run.ids["train"]) == ["c"] and run.left_out == {"train": 1}
+    write_run(tmp_path, ids, left_out=["a"])
+    with pytest.raises(UserError, match="no item of the test part is left"):
+        training.read_run(*(tmp_path / name for name in RUN_FILES))
+
+
+def test_pairs_without_classes_are_relevant_by_group():
+    pairs = Pairs(np.ones((3, 1)), np.ones((3, 1)), np.ones((3, 0), dtype=bool), groups=np.array([4, 9, 4]))
+    assert (pairs.relevance.astype(int) @ pairs.relevance.T.astype(int)).tolist() == [[1, 0, 1], [0, 1, 0], [1, 0, 1]]
+    alone = Pairs(np.ones((3, 1)), np.ones((3, 1)), np.ones((3, 0), dtype=bool))
+    np.testing.assert_array_equal(alone.relevance, np.eye(3, dtype=bool))
+    labelled = Pairs(np.ones((2, 1)), np.ones((2, 1)), np.ones((2, 5), dtype=bool), groups=np.array([0, 1]))
+    assert labelled.relevance.shape == (2, 5)
 
 
 def test_embeddings_hold_valid_and_test_but_not_train(parts):
     ids = {name: np.array([f"{name}{i}" for i in range(len(part))]) for name, part in parts.items()}
     trained = training.train(CCA_NAME, {"n_components": 2}, {}, parts, [0, 7])
-    arrays = training.embeddings(trained, training.Run(parts, ids, {}))
+    arrays = training.embeddings(trained, training.Run(parts, ids, {}, {}))
     assert sorted(arrays) == sorted(
         [f"{part}/ids" for part in ("valid", "test")]
         + [f"{seed}/{part}/{side}" for seed in (0, 7) for part in ("valid", "test") for side in ("images", "texts")]

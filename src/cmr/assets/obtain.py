@@ -53,7 +53,7 @@ def obtain(
             found = _find(name, spec, mirrors, workplace, raw, progress)
             new = workplace / "new"
             if found.path.is_dir():
-                size, sha256, members = _copy_folder(found.path, new, progress)
+                size, sha256, members = _copy_folder(found.path, found.source.files, new, progress)
             else:
                 size, sha256 = check_file(found.path, found.source.expected, lock)
                 members = _lay_out(found, spec, new, progress)
@@ -227,11 +227,12 @@ def _lay_out(found: _Found, spec: Mapping[str, Any], new: Path, progress: Progre
     return members
 
 
-def _copy_folder(folder: Path, new: Path, progress: Progress) -> tuple[int, str, int]:
-    """Copy all files of a folder; their bytes together, a digest of their names and contents, and their number."""
-    names = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+def _copy_folder(folder: Path, patterns: Sequence[str], new: Path, progress: Progress) -> tuple[int, str, int]:
+    """Copy files of a folder; their bytes together, a digest of their names and contents, and their number."""
+    found = {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
+    names = sorted(path.relative_to(folder) for path in found)
     if not names:
-        raise UserError(f"the folder {folder} holds no file")
+        raise UserError(f"the folder {folder} holds no file {_or(patterns)}")
     if Path(MANIFEST) in names:
         raise UserError(f"{folder} holds {MANIFEST!r}, the name of the manifest: rename that file")
     size, listing = 0, hashlib.sha256()

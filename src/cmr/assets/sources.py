@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path, PurePosixPath
@@ -54,9 +54,15 @@ class MirrorFile(Source):
 
 @dataclass(frozen=True, kw_only=True)
 class MirrorFolder(Source):
-    """A folder below a mirror directory that holds the asset unpacked, whole or in part."""
+    """A folder below a mirror directory that holds the asset unpacked, whole or in part.
+
+    Parameters
+    ----------
+    files : patterns of the files to take, as `pathlib.Path.glob` has them.
+    """
 
     folder: str
+    files: Sequence[str] = ("**/*",)
 
     @property
     def mirror_name(self) -> str:

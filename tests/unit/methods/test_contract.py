@@ -9,6 +9,7 @@ import pytest
 from cmr import store
 from cmr.catalogue import Catalogue
 from cmr.construct import build, load
+from cmr.errors import UserError
 from cmr.methods.base import Pairs
 
 # A fit that warns has met something that its hyper-parameters or its code should have ruled out.
@@ -101,6 +102,18 @@ def test_another_seed_gives_another_model(name):
     one, other = (small(name).fit(TRAIN, VALID, seed=seed) for seed in (3, 4))
     assert not np.allclose(one.embed_images(TEST.images), other.embed_images(TEST.images), rtol=1e-2)
     assert not np.allclose(one.embed_texts(TEST.texts), other.embed_texts(TEST.texts), rtol=1e-2)
+
+
+@pytest.mark.parametrize("name", sorted(CATALOGUE.methods))
+def test_without_classes_a_method_learns_from_pairs_or_says_that_it_cannot(name):
+    train, valid = (Pairs(part.images, part.texts, part.labels[:, :0]) for part in (TRAIN, VALID))
+    try:
+        model = small(name).fit(train, valid, seed=3)
+    except UserError as error:
+        assert str(error).startswith(f"{name}: it learns from classes, but the data set has none")
+        assert name not in ("random", "cca", "corr_ae")
+    else:
+        assert np.isfinite(model.embed_images(TEST.images)).all()
 
 
 def test_state_survives_the_file_and_restores_the_model(fitted, tmp_path):
