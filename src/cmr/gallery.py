@@ -38,7 +38,7 @@ class Item:
 @dataclass(frozen=True)
 class Result:
     item: Item
-    relevant: bool  # shares a label with the query
+    relevant: bool  # shares a class with the query; without classes, a group
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,8 @@ class Gallery:
     Attributes
     ----------
     method, dataset, split : what the retrievals are of; method and data set by their titles.
-    classes : all classes of the data set; a query is drawn from each of some of them.
+    classes : all classes of the data set, or groups where it has none; a query is drawn from each of some of them.
+    kind : "class" or "group".
     tasks : title of each task -> its retrievals, the same queries for the same side.
     """
 
@@ -66,6 +67,7 @@ class Gallery:
     dataset: str
     split: str
     classes: int
+    kind: str
     tasks: dict[str, tuple[Retrieval, ...]]
 
     @property
@@ -107,7 +109,7 @@ def make_gallery(
     ----------
     spec : the study's `gallery`: `split`, `tasks`, `classes` (how many), `results` (how many a query) and `seed`.
     dataset, method : their titles.
-    pairs : columns id, image, text, labels; attribute classes.
+    pairs : columns id, image, text, labels, group; attribute classes.
     embeddings, attributes : contents of the run's embeddings.h5; its first seed is shown.
     featureless : "img" and "txt" -> (n,) bool, the items of the test part whose features are all zero.
     raw : folder that the image paths start from.
@@ -118,13 +120,16 @@ def make_gallery(
         raise UserError(f"item {unknown[0]!r} is not in the data set: the embeddings were made from other data")
     table = table.loc[ids]
     sides = {"img": embeddings[f"{seed}/test/images"], "txt": embeddings[f"{seed}/test/texts"]}
-    queries = _draw(table["labels"], spec["classes"], spec["seed"])
-    shelf = _Shelf(table, featureless, raw)
+    has_classes = bool(pairs.attrs["classes"])
+    relevant_by = table["labels"] if has_classes else table["group"].map(lambda group: [group])
+    queries = _draw(relevant_by, spec["classes"], spec["seed"])
+    shelf = _Shelf(table, relevant_by, featureless, raw)
     tasks = {
         TASK_TITLES[task]: _retrieve(task, sides, queries, shelf, attributes["similarity"], spec["results"])
         for task in spec["tasks"]
     }
-    return Gallery(method, dataset, spec["split"], len(pairs.attrs["classes"]), tasks)
+    classes = len(pairs.attrs["classes"]) or table["group"].nunique()
+    return Gallery(method, dataset, spec["split"], classes, "class" if has_classes else "group", tasks)
 
 
 def render(gallery: Gallery) -> str:
@@ -167,7 +172,7 @@ def _retrieve(
     return tuple(
         Retrieval(
             shelf.item(asked, query),
-            tuple(Result(shelf.item(kinds[row // n], row % n), shelf.share_label(query, row % n)) for row in found),
+            tuple(Result(shelf.item(kinds[row // n], row % n), shelf.are_relevant(query, row % n)) for row in found),
         )
         for query, found in zip(queries, nearest, strict=True)
     )
@@ -176,8 +181,10 @@ def _retrieve(
 class _Shelf:
     """The items of the test part, each image read once."""
 
-    def __init__(self, table: pd.DataFrame, featureless: Mapping[str, np.ndarray], raw: Path) -> None:
-        self.table, self.featureless, self.raw = table, featureless, raw
+    def __init__(
+        self, table: pd.DataFrame, relevant_by: pd.Series, featureless: Mapping[str, np.ndarray], raw: Path
+    ) -> None:
+        self.table, self.relevant_by, self.featureless, self.raw = table, relevant_by, featureless, raw
         self.sources: dict[int, str] = {}
 
     def item(self, kind: str, row: int) -> Item:
@@ -188,11 +195,11 @@ class _Shelf:
             if row not in self.sources:
                 self.sources[row] = _thumbnail(self.raw / pair["image"])
             source = self.sources[row]
-        return Item(str(pair.name), pair["text"], tuple(pair["labels"]), source, bool(self.featureless[kind][row]))
+        text = pair["text"] or f"{pair.name} (this copy has no texts)"
+        return Item(str(pair.name), text, tuple(pair["labels"]), source, bool(self.featureless[kind][row]))
 
-    def share_label(self, row: int, other: int) -> bool:
-        labels = self.table["labels"]
-        return not set(labels.iloc[row]).isdisjoint(labels.iloc[other])
+    def are_relevant(self, row: int, other: int) -> bool:
+        return not set(self.relevant_by.iloc[row]).isdisjoint(self.relevant_by.iloc[other])
 
 
 def _thumbnail(path: Path) -> str:

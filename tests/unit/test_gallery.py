@@ -211,3 +211,24 @@ def test_embeddings_of_other_data_are_refused(made):
     pairs, _, raw = made
     with pytest.raises(UserError, match="'stranger' is not in the data set"):
         make_gallery(SPEC, "Made pictures", "CCA", pairs, made_embeddings(["stranger"]), ATTRIBUTES, ALL_SEEN, raw)
+
+
+def test_without_classes_a_result_is_relevant_that_belongs_to_the_query(made):
+    pairs, embeddings, raw = made
+    pairs = pairs.assign(labels=[[] for _ in range(len(pairs))], group=[f"g{k // 2}" for k in range(len(pairs))])
+    pairs.attrs["classes"] = []
+    gallery = make_gallery(SPEC, "Made pictures", "CCA", pairs, embeddings, ATTRIBUTES, ALL_SEEN, raw)
+    group_of = dict(zip(pairs["id"], pairs["group"], strict=True))
+    for found in gallery.tasks.values():
+        for retrieval in found:
+            for result in retrieval.results:
+                assert result.relevant == (group_of[result.item.id] == group_of[retrieval.query.id])
+    assert gallery.drawn == min(SPEC["classes"], pairs["group"].nunique())
+    assert "share a group with the query" in " ".join(render(gallery).split()).replace("shares a", "share a")
+
+
+def test_items_without_a_text_are_named_by_their_id(made):
+    pairs, embeddings, raw = made
+    gallery = make_gallery(SPEC, "Made pictures", "CCA", pairs.assign(text=None), embeddings, ATTRIBUTES, ALL_SEEN, raw)
+    result = gallery.tasks[TASK_TITLES["img2txt"]][0].results[0].item
+    assert result.text == f"{result.id} (this copy has no texts)"

@@ -67,7 +67,10 @@ def check_images(
     images = pairs[["id", "image"]].merge(checked, on="image", how="left").drop(columns="image")
     bad = images.loc[images["problem"].notna(), ["id", "problem"]].rename(columns={"problem": "reason"})
     if len(bad) == len(pairs):
-        raise UserError(f"none of the {len(pairs)} images can be used; the first: {bad['reason'].iloc[0]}")
+        raise UserError(
+            f"none of the {len(pairs)} images can be used; the first: {bad['reason'].iloc[0]}. Choose image features "
+            "that come with the data set, or get its images: `python -m cmr datasets` says how"
+        )
     if len(bad) and on_bad_item == "stop":
         raise UserError(describe_bad_items(bad, len(pairs)))
     return images

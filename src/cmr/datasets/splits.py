@@ -62,7 +62,7 @@ def make_split(
 def overlaps(pairs: pd.DataFrame, split: pd.DataFrame, digests: Mapping[str, str] | None = None) -> dict[str, int]:
     """How many groups, texts and, where `digests` (id -> digest) are known, images occur in more than one part."""
     items = pairs.merge(split, on="id", suffixes=("_of_source", ""))
-    values = {"group": items["group"], "text": _text_keys(items)}
+    values = {"group": items["group"], "text": text_keys(items)}
     if digests is not None:
         values["image"] = items["id"].map(digests)
     parts = {name: items["part"].groupby(value).nunique() for name, value in values.items()}
@@ -72,7 +72,7 @@ def overlaps(pairs: pd.DataFrame, split: pd.DataFrame, digests: Mapping[str, str
 def _parts_of_source(pairs: pd.DataFrame) -> NDArray:
     if pairs["part"].isna().all():
         raise UserError("the data set comes without parts of its own: give the split sizes")
-    return pairs["part"].fillna(REST).to_numpy(dtype=object)
+    return pairs["part"].fillna(REST).to_numpy(dtype=object, copy=True)
 
 
 def _quotas(strata: pd.Series, protocol: Mapping[str, Any]) -> pd.DataFrame:
@@ -117,7 +117,7 @@ def _strata(pairs: pd.DataFrame, protocol: Mapping[str, Any]) -> pd.Series:
 
 def _groups(pairs: pd.DataFrame, protocol: Mapping[str, Any], digests: pd.Series | None) -> NDArray[np.intp]:
     """(n,) number of each item's group: items are in one that share a value, or are linked by items that do."""
-    keys = {"group": pairs["group"], "text": _text_keys(pairs), "image": digests}
+    keys = {"group": pairs["group"], "text": text_keys(pairs), "image": digests}
     numbers = [pd.factorize(keys[name])[0] for name in protocol.get("grouped_by", ("group", "text"))]
     if not numbers:
         return np.arange(len(pairs))
@@ -132,7 +132,7 @@ def _groups(pairs: pd.DataFrame, protocol: Mapping[str, Any], digests: pd.Series
     return connected_components(graph, directed=False)[1][: len(pairs)]
 
 
-def _text_keys(pairs: pd.DataFrame) -> pd.Series:
+def text_keys(pairs: pd.DataFrame) -> pd.Series:
     """What equal texts have in common; None for items without."""
     keys = pairs["text"].fillna("").str.casefold().str.split().str.join(" ")
     return keys.where(keys != "", None)

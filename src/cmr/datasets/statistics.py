@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from cmr.datasets.pairs import PARTS
-from cmr.datasets.splits import _text_keys, overlaps
+from cmr.datasets.splits import overlaps, text_keys
 
 BARS = 30  # of a histogram, at most
 
@@ -38,7 +38,7 @@ def dataset_facts(
     splits : see `_split_facts`.
     """
     keys = _keys(pairs)
-    digests = None if images is None else images.dropna(subset="sha256").set_index("id")["sha256"].to_dict()
+    digests = None if images is None else images.set_index("id")["sha256"].to_dict()
     values = {name: keys[name] for name in ("group", "text")}
     if digests is not None:
         values["image"] = keys["id"].map(digests)
@@ -101,7 +101,7 @@ def _relevant(sets: Counter[frozenset[str]]) -> NDArray[np.intp]:
 
 def _keys(pairs: pd.DataFrame) -> pd.DataFrame:
     """Columns id, group, text: numbers in the place of texts, so that each text is normalised once for all splits."""
-    numbers = pd.Series(pd.factorize(_text_keys(pairs))[0], index=pairs.index)
+    numbers = pd.Series(pd.factorize(text_keys(pairs))[0], index=pairs.index)
     return pairs[["id", "group"]].assign(text=numbers.astype(str).astype(object).where(numbers >= 0, None))
 
 

@@ -1,16 +1,13 @@
 """Flickr8k: captions and lists out of archives laid out as the official ones are."""
 
-import zipfile
 from pathlib import Path
 
 import pytest
-import yaml
 
-from cmr.assets.unpack import unpack
 from cmr.datasets import flickr8k
 from cmr.errors import UserError
-
-ROOT = Path(__file__).parents[3]
+from tests import official_archives as archives
+from tests.official_archives import lay_out
 
 TOKENS = """\
 1000268201_693b08cb0e.jpg#0\tA child in a pink dress is climbing up a set of stairs in an entry way .
@@ -21,30 +18,22 @@ TOKENS = """\
 3385593926_d3e9c21170.jpg#0\tA dog runs .
 2090545563_a4e66ec76b.jpg#0\tA boy on a swing .
 """
-TEXT = {
-    "CrowdFlowerAnnotations.txt": "1056338697_4f7d7ce270.jpg\t1056338697_4f7d7ce270.jpg#2\t1\t3\t0\n",
-    "Flickr8k.lemma.token.txt": "1000268201_693b08cb0e.jpg#0\tA child in a pink dress be climb .\n",
-    "Flickr8k.token.txt": TOKENS,
-    "Flickr_8k.devImages.txt": "2090545563_a4e66ec76b.jpg\n",
-    "Flickr_8k.testImages.txt": "3385593926_d3e9c21170.jpg\n",
-    "Flickr_8k.trainImages.txt": "1000268201_693b08cb0e.jpg\n",
-    "__MACOSX/._Flickr8k.token.txt": "\0",
-    "readme.txt": "If you use this corpus\n",
-}
-IMAGES = {"Flicker8k_Dataset/1000268201_693b08cb0e.jpg": "a picture", "__MACOSX/Flicker8k_Dataset/._1.jpg": "\0"}
+IMAGES = {"1000268201_693b08cb0e.jpg": b"a picture"}
 
 
 @pytest.fixture
 def folders(tmp_path) -> dict[str, Path]:
-    """Both archives, unpacked as the assets say."""
-    assets = yaml.safe_load((ROOT / "config/assets/flickr8k.yaml").read_text())
-    for name, members in (("flickr8k_text", TEXT), ("flickr8k_images", IMAGES)):
-        with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
-            for member, content in members.items():
-                archive.writestr(member, content)
-        subfolder = assets[name]["url"].get("subfolder", "")
-        unpack(tmp_path / "a.zip", tmp_path / name, limit=assets[name]["unpack"]["limit"], subfolder=subfolder)
-    return {name: tmp_path / name for name in ("flickr8k_text", "flickr8k_images")}
+    """Both archives; that of the images has a folder, which the asset's configuration takes away."""
+    files = archives.flickr8k_text(
+        TOKENS,
+        train=["1000268201_693b08cb0e.jpg"],
+        dev=["2090545563_a4e66ec76b.jpg"],
+        test=["3385593926_d3e9c21170.jpg"],
+    )
+    return {
+        "flickr8k_text": lay_out(tmp_path / "flickr8k_text", files),
+        "flickr8k_images": lay_out(tmp_path / "flickr8k_images", IMAGES),
+    }
 
 
 def change(folders, file, old, new):

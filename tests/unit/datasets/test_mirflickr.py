@@ -6,6 +6,8 @@ import scipy.io
 
 from cmr.datasets import mirflickr
 from cmr.errors import UserError
+from tests import official_archives as archives
+from tests.official_archives import lay_out
 
 ANNOTATIONS = {
     "sky": "1\n25000\n",
@@ -17,21 +19,11 @@ ANNOTATIONS = {
 
 @pytest.fixture
 def folders(tmp_path):
-    tags, annotations = tmp_path / "images" / "meta" / "tags", tmp_path / "annotations"
-    tags.mkdir(parents=True)
-    annotations.mkdir()
-    (tags / "tags1.txt").write_bytes("cielo\r\nnuvens\r\nsão\r\n".encode())
-    (tags / "tags2.txt").write_bytes(b"")
-    (tags / "tags25000.txt").write_bytes(b"sky\n")
-    topics = (
-        "animals baby bird car clouds dog female flower food indoor lake male night people plant_life portrait river "
-        "sea sky structures sunset transport tree water baby_r1 bird_r1 car_r1 clouds_r1 dog_r1 female_r1 flower_r1 "
-        "male_r1 night_r1 people_r1 portrait_r1 river_r1 sea_r1 tree_r1"
-    )
-    for topic in topics.split():
-        (annotations / f"{topic}.txt").write_bytes(ANNOTATIONS.get(topic, "").encode())
-    (annotations / "README.txt").write_text("MIRFLICKR-25000 annotations v080\n")
-    return {"mirflickr25k": tmp_path / "images", "mirflickr25k_annotations": annotations}
+    tags_of = {1: ["cielo", "nuvens", "são"], 2: [], 25000: ["sky"]}
+    return {
+        "mirflickr25k": lay_out(tmp_path / "images", archives.mirflickr25k(tags_of)),
+        "mirflickr25k_annotations": lay_out(tmp_path / "annotations", archives.mirflickr25k_annotations(ANNOTATIONS)),
+    }
 
 
 def test_all_images_have_their_tags_and_the_labels_that_name_them(folders):
@@ -78,12 +70,8 @@ TAGS = np.array([[1, 0, 1], [1, 1, 0], [1, 0, 1]], dtype=np.uint8)
 
 @pytest.fixture
 def hashing(tmp_path):
-    folder, official = tmp_path / "hashing", tmp_path / "official"
-    folder.mkdir()
-    scipy.io.savemat(folder / "mirflickr25k-lall.mat", {"LAll": LABELS})
-    scipy.io.savemat(folder / "mirflickr25k-yall.mat", {"YAll": TAGS.astype(float)})
-    scipy.io.savemat(folder / "mirflickr25k-iall-vgg.mat", {"XAll": np.arange(6.0).reshape(3, 2)})
-    return {"mirflickr25k_hashing": folder, "mirflickr25k": official}
+    arrays = archives.mirflickr25k_hashing(LABELS, TAGS, np.arange(6.0).reshape(3, 2))
+    return {"mirflickr25k_hashing": lay_out(tmp_path / "hashing", arrays), "mirflickr25k": tmp_path / "official"}
 
 
 def add_official_names(folders, tags="explore 5\nsky 4\nrío 2\n"):

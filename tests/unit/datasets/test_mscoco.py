@@ -1,19 +1,17 @@
 """MS COCO: objects and captions from annotation files laid out as the official ones are."""
 
 import json
-import zipfile
 from pathlib import Path
 
 import pytest
-import yaml
 
-from cmr.assets.unpack import unpack
 from cmr.datasets import mscoco
 from cmr.errors import UserError
+from tests import official_archives as archives
+from tests.official_archives import coco_caption as caption
+from tests.official_archives import coco_instance as instance
+from tests.official_archives import lay_out
 
-ROOT = Path(__file__).parents[3]
-
-LICENSES = [{"url": "http://creativecommons.org/licenses/by/2.0/", "id": 4, "name": "Attribution License"}]
 # Ids of categories have gaps, as the official ones do.
 CATEGORIES = [
     {"supercategory": "person", "id": 1, "name": "person"},
@@ -22,94 +20,24 @@ CATEGORIES = [
 ]
 
 
-def info(name):
-    return {
-        "description": "COCO 2014 Dataset",
-        "url": "http://cocodataset.org",
-        "version": "1.0",
-        "year": int(name[-4:]),
-    }
-
-
-def image(name, number):
-    file = f"COCO_{name}_{number:012d}.jpg"
-    url = f"http://images.cocodataset.org/{name}/{file}"
-    return {"license": 4, "file_name": file, "coco_url": url, "height": 480, "width": 640, "id": number}
-
-
-def instance(number, picture, category, crowd=0):
-    outline = (
-        {"counts": [272, 2, 4], "size": [480, 640]} if crowd else [[312.29, 562.89, 402.25, 511.49, 400.96, 425.38]]
-    )
-    box = [116.95, 305.86, 285.3, 266.03]
-    return {
-        "segmentation": outline,
-        "area": 54652.9556,
-        "iscrowd": crowd,
-        "image_id": picture,
-        "bbox": box,
-        "category_id": category,
-        "id": number,
-    }
-
-
-def caption(number, picture, text):
-    return {"image_id": picture, "id": number, "caption": text}
-
-
-FILES = {
-    "instances_train2014": {
-        "info": info("train2014"),
-        "images": [image("train2014", number) for number in (57870, 384029, 9)],
-        "licenses": LICENSES,
-        "annotations": [
-            instance(480023, 9, 13),
-            instance(50518, 57870, 90),
-            instance(142589, 9, 1, crowd=1),
-            instance(142590, 9, 13),
-        ],
-        "categories": CATEGORIES,
-    },
-    "captions_train2014": {
-        "info": info("train2014"),
-        "images": [image("train2014", number) for number in (57870, 384029, 9)],
-        "licenses": LICENSES,
-        "annotations": [
-            caption(188, 9, "A vandalized stop sign \n and a café"),
-            caption(48, 57870, "A very clean bathroom"),
-            caption(173, 9, "A graffiti-ed stop sign "),
-            caption(60, 384029, "An empty street"),
-        ],
-    },
-    "instances_val2014": {
-        "info": info("val2014"),
-        "images": [image("val2014", 42)],
-        "licenses": LICENSES,
-        "annotations": [instance(7, 42, 1)],
-        "categories": CATEGORIES,
-    },
-    "captions_val2014": {
-        "info": info("val2014"),
-        "images": [image("val2014", 42)],
-        "licenses": LICENSES,
-        "annotations": [caption(5, 42, "A man.")],
-    },
-}
+FILES = archives.coco_annotations(
+    "train2014",
+    [57870, 384029, 9],
+    [instance(480023, 9, 13), instance(50518, 57870, 90), instance(142589, 9, 1, crowd=1), instance(142590, 9, 13)],
+    [
+        caption(188, 9, "A vandalized stop sign \n and a café"),
+        caption(48, 57870, "A very clean bathroom"),
+        caption(173, 9, "A graffiti-ed stop sign "),
+        caption(60, 384029, "An empty street"),
+    ],
+    CATEGORIES,
+) | archives.coco_annotations("val2014", [42], [instance(7, 42, 1)], [caption(5, 42, "A man.")], CATEGORIES)
 
 
 @pytest.fixture
 def folders(tmp_path) -> dict[str, Path]:
-    """The annotations, unpacked as the asset says; the folders of images do not exist."""
-    asset = yaml.safe_load((ROOT / "config/assets/mscoco.yaml").read_text())["mscoco_annotations"]
-    with zipfile.ZipFile(tmp_path / "annotations_trainval2014.zip", "w") as archive:
-        for name, content in FILES.items():
-            archive.writestr(f"annotations/{name}.json", json.dumps(content))
-    unpack(
-        tmp_path / "annotations_trainval2014.zip",
-        tmp_path / "mscoco_annotations",
-        limit=asset["unpack"]["limit"],
-        subfolder=asset["url"]["subfolder"],
-    )
+    """The annotations; the folders of images do not exist."""
+    lay_out(tmp_path / "mscoco_annotations", archives.mscoco_annotations(FILES))
     return {name: tmp_path / name for name in ("mscoco_annotations", "mscoco_train2014", "mscoco_val2014")}
 
 

@@ -8,19 +8,11 @@ import yaml
 
 from cmr.datasets import nus_wide
 from cmr.errors import UserError
+from tests import official_archives as archives
+from tests.official_archives import lay_out, nus_listed, nus_value
 
 ROOT = Path(__file__).parents[3]
 
-NAMES = (
-    "airport animal beach bear birds boats book bridge buildings cars castle cat cityscape clouds computer coral cow "
-    "dancing dog earthquake elk fire fish flags flowers food fox frost garden glacier grass harbor horses house lake "
-    "leaf map military moon mountain nighttime ocean person plane plants police protest railroad rainbow reflection "
-    "road rocks running sand sign sky snow soccer sports statue street sun sunset surf swimmers tattoo temple tiger "
-    "tower town toy train tree valley vehicle water waterfall wedding whales window zebra"
-)
-CONCEPTS = NAMES.split()
-
-# subject, number, photo, part, concepts, tags (t0 to t999 are the listed ones)
 ITEMS = [
     ("actor", "0001", "2124494179", "train", "sky water", "t3 portrait  t999"),
     ("actor", "0002", "174174086", "train", "sky", "t0"),
@@ -31,56 +23,15 @@ ITEMS = [
     ("zoo_animal", "00005", "9", "test", "zebra", "t5"),
 ]
 IDS = [f"{line:06d}_{item[2]}" for line, item in enumerate(ITEMS, 1)]
-WIDTHS = {"CH": 64, "CORR": 144, "EDH": 73, "WT": 128, "CM55": 225}
-
-
-def listed(tags):
-    return [f"t{k}" in tags.split() for k in range(1000)]
-
-
-def value(row, column):
-    """Exactly representable, so that files and results can be compared for equality."""
-    return row + column / 1024
-
-
-def image_list(items):
-    return "".join(f"{subject}\\{number}_{photo}.jpg \r\n" for subject, number, photo, *_ in items).encode()
 
 
 @pytest.fixture
 def folders(tmp_path):
     """The archives unpacked as they come: two with a folder of their own, two without."""
-    files = {
-        "nus_wide_image_list/ImageList/Imagelist.txt": image_list(ITEMS),
-        "nus_wide_tags/TagList1k.txt": "".join(f"t{k} \n" for k in range(1000)).encode(),
-        "nus_wide_tags/All_Tags.txt": "".join(f"{photo}      {tags} \n" for _, _, photo, _, _, tags in ITEMS).encode(),
-        "nus_wide_tags/AllTags1k.txt": "".join(
-            "".join(f"{int(bit)}\t" for bit in listed(item[5])) + "\n" for item in ITEMS
-        ).encode(),
-        "nus_wide_features/Low_Level_Features/BoW_int.dat": "".join(
-            "".join(f"{row * k % 9} " for k in range(500)) + "\n" for row in range(len(ITEMS))
-        ).encode(),
-    }
-    for part in ("train", "test"):
-        name = f"nus_wide_image_list/ImageList/{part.capitalize()}Imagelist.txt"
-        files[name] = image_list([item for item in ITEMS if item[3] == part])
-    for concept in CONCEPTS:
-        labels = "".join(f"{int(concept in item[4].split())}\n" for item in ITEMS)
-        files[f"nus_wide_groundtruth/AllLabels/Labels_{concept}.txt"] = labels.encode()
-    # As in the original: a damaged value among the labels by part, which are not to be read.
-    files["nus_wide_groundtruth/TrainTestLabels/Labels_lake_Train.txt"] = b"0\n-1130179\n0\n"
-    for name, width in WIDTHS.items():
-        files[f"nus_wide_features/Low_Level_Features/Normalized_{name}.dat"] = "".join(
-            "".join(f"{value(row, k)} " for k in range(width)) + "\n" for row in range(len(ITEMS))
-        ).encode()
-    for name, content in files.items():
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    return {
-        f"nus_wide_{name}": tmp_path / f"nus_wide_{name}"
-        for name in ("groundtruth", "image_list", "tags", "features", "images")
-    }
+    files = archives.nus_wide(ITEMS)
+    for asset, folder in (("nus_wide_image_list", "ImageList"), ("nus_wide_features", "Low_Level_Features")):
+        files[asset] = archives.below(folder, files[asset])
+    return {asset: lay_out(tmp_path / asset, files[asset]) for asset in files}
 
 
 def ids(pairs):
@@ -156,7 +107,7 @@ def test_features_stand_side_by_side_in_the_order_asked_for(folders, monkeypatch
     assert [len(values) for _, values in blocks] == [3, 3, 1]
     assert [name for names, _ in blocks for name in names] == IDS
     values = np.vstack([values for _, values in blocks])
-    expected = [[value(row, k) for k in range(73)] + [row * k % 9 for k in range(500)] for row in range(len(ITEMS))]
+    expected = [[nus_value(row, k) for k in range(73)] + [row * k % 9 for k in range(500)] for row in range(len(ITEMS))]
     assert values.dtype == np.float32
     assert np.array_equal(values, expected)
 
@@ -170,7 +121,7 @@ def test_listed_tags_are_read_in_blocks(folders, monkeypatch):
     monkeypatch.setattr(nus_wide, "BLOCK", 2)
     blocks = list(nus_wide.tags1k(folders))
     assert [name for names, _ in blocks for name in names] == IDS
-    assert np.array_equal(np.vstack([values for _, values in blocks]), [listed(item[5]) for item in ITEMS])
+    assert np.array_equal(np.vstack([values for _, values in blocks]), [nus_listed(item[5]) for item in ITEMS])
 
 
 def test_listed_tags_in_another_order_are_refused(folders):
@@ -285,7 +236,7 @@ def test_options_that_make_no_sense_are_refused(folders, options, message):
 def test_classes_of_nus_wide_10k_are_concepts():
     options = yaml.safe_load((ROOT / "config/datasets/nus_wide_10k.yaml").read_text("utf-8"))["options"]
     assert len(options["classes"]) == 10
-    assert set(options["classes"]) < set(CONCEPTS)
+    assert set(options["classes"]) < set(archives.NUS_CONCEPTS)
 
 
 def test_unknown_feature_is_refused(folders):

@@ -6,6 +6,7 @@ import pytest
 
 from cmr.datasets import pascal_sentence
 from cmr.errors import UserError
+from tests.official_archives import pascal_sentence_json
 
 ENTRIES = {
     "2008_000716.jpg": ("aeroplane", ["One jet lands while another takes off.", "two planes on a grassy plain"]),
@@ -42,8 +43,8 @@ PAGE = """<html>
 
 def write_json(folder, entries=None):
     folder.mkdir(exist_ok=True)
-    default = {name: {"category": category, "captions": texts} for name, (category, texts) in ENTRIES.items()}
-    (folder / "pascal_sentences.json").write_text(json.dumps(default if entries is None else entries))
+    content = pascal_sentence_json(ENTRIES) if entries is None else json.dumps(entries).encode()
+    (folder / "pascal_sentences.json").write_bytes(content)
     return {"pascal_sentence": folder}
 
 

@@ -1,41 +1,13 @@
 """PASCAL VOC 2007 in the layout of its archives, and the tag features of Hwang and Grauman's files."""
 
-import struct
-
 import numpy as np
 import pytest
-import scipy.io
 
 from cmr.datasets import pascal_voc2007
 from cmr.errors import UserError
-
-# As in the archives: tabs, parts of a person that are named like objects, one mark of difficulty an object.
-OBJECT = """\t<object>
-\t\t<name>{name}</name>
-\t\t<pose>Unspecified</pose>
-\t\t<truncated>0</truncated>
-\t\t<difficult>{difficult}</difficult>
-\t\t<bndbox>
-\t\t\t<xmin>1</xmin>
-\t\t\t<ymin>1</ymin>
-\t\t\t<xmax>2</xmax>
-\t\t\t<ymax>2</ymax>
-\t\t</bndbox>{part}
-\t</object>
-"""
-PART = "\n\t\t<part>\n\t\t\t<name>head</name>\n\t\t\t<bndbox><xmin>1</xmin></bndbox>\n\t\t</part>"
-
-
-def annotation(*objects):
-    body = "".join(
-        OBJECT.format(name=name, difficult=difficult, part=PART if name == "person" else "")
-        for name, difficult in objects
-    )
-    return (
-        "<annotation>\n\t<folder>VOC2007</folder>\n\t<filename>000005.jpg</filename>\n"
-        f"\t<owner>\n\t\t<name>archintent louisville</name>\n\t</owner>\n{body}</annotation>\n"
-    )
-
+from tests import official_archives as archives
+from tests.official_archives import lay_out
+from tests.official_archives import voc_annotation as annotation
 
 TRAINVAL = {
     "000005": annotation(("chair", 0), ("person", 0), ("chair", 1)),
@@ -47,17 +19,9 @@ TEST = {"000001": annotation(("dog", 0), ("person", 1))}
 @pytest.fixture
 def folders(tmp_path):
     made = {}
-    for asset, name, items in [
-        ("pascal_voc2007_trainval", "trainval", TRAINVAL),
-        ("pascal_voc2007_test", "test", TEST),
-    ]:
-        made[asset] = folder = tmp_path / asset
-        (folder / "ImageSets" / "Main").mkdir(parents=True)
-        (folder / "Annotations").mkdir()
-        (folder / "ImageSets" / "Main" / f"{name}.txt").write_text("".join(f"{item}\n" for item in items))
-        (folder / "ImageSets" / "Main" / f"car_{name}.txt").write_text("".join(f"{item} -1\n" for item in items))
-        for item, xml in items.items():
-            (folder / "Annotations" / f"{item}.xml").write_text(xml)
+    for part, items in (("trainval", TRAINVAL), ("test", TEST)):
+        files = archives.pascal_voc2007(part, items)
+        made[f"pascal_voc2007_{part}"] = lay_out(tmp_path / f"pascal_voc2007_{part}", files)
     return made
 
 
@@ -106,16 +70,7 @@ def test_missing_annotation_and_missing_list_are_named(folders):
 
 
 def write_tags(path, first, second):
-    """Two struct arrays of one row; an image without tags has an empty list."""
-
-    def structs(elements):
-        array = np.empty((1, len(elements)), dtype=[(name, object) for name in ("filename", "taglist", "gist")])
-        for column, (name, tags) in enumerate(elements.items()):
-            number = float(name[3:6])
-            array[0, column] = (name, np.array([tags]) if tags else np.zeros((0, 0)), np.array([[number, number + 1]]))
-        return array
-
-    scipy.io.savemat(path, {"D1": structs(first), "D2": structs(second)}, do_compression=True)
+    path.write_bytes(archives.pascal_voc2007_tags(first, second, gist=2))
 
 
 @pytest.fixture
@@ -181,14 +136,8 @@ def test_image_features_are_rows_by_file_name(tags):
 
 @pytest.fixture
 def eisr(tmp_path):
-    folder = tmp_path / "pascal_voc_2007"
-    folder.mkdir()
-    for part, ids in [("train", ["000005", "000007"]), ("test", ["000001"])]:
-        lines = [f"/home/amax/Dataset/PascalVOC2007/JPEGImages/{item}.jpg 0\n" for item in ids]
-        (folder / f"{part}_list.txt").write_text("".join(lines))
-        content = struct.pack("<ii", len(ids), 3) + struct.pack(f"<{3 * len(ids)}f", *range(3 * len(ids)))
-        (folder / f"{part}_text.bin").write_bytes(content)
-    return {"eisr_features": tmp_path}
+    parts = {"train": ["000005", "000007"], "test": ["000001"]}
+    return {"eisr_features": lay_out(tmp_path, archives.eisr_features(parts, 3))}
 
 
 def test_features_of_eisr_are_rows_by_list(eisr):

@@ -159,7 +159,8 @@ def test_a_split_tells_its_sizes_and_what_its_parts_share():
     images = pictures(pairs, ["1", "2", "2", "1", None, "1"])
     split = facts_of_split(pairs, ["train", "valid", "test", "test", "train", ""], images)
     assert [split[key] for key in ("train", "valid", "test", "left_out")] == [2, 1, 2, 1]
-    # t is in train and valid, v in train and test; group h in valid and test; image 1 in train and test, 2 in the others.
+    # t is in train and valid, v in train and test; group h in valid and test; image 1 in train and test, 2 in
+    # valid and test.
     assert split["overlaps"] == {"group": 1, "text": 2, "image": 2}
     assert split["overlaps_train_test"] == {"group": 0, "text": 1, "image": 1}
 

@@ -4,6 +4,8 @@ import pytest
 
 from cmr.datasets import tvgraz
 from cmr.errors import UserError
+from tests.official_archives import lay_out
+from tests.official_archives import tvgraz as tvgraz_files
 
 TEXTS = {
     "butterfly_001": "A butterfly with ten words and one more is &lt;here&gt; &amp; now.",  # 12 words
@@ -14,15 +16,7 @@ TEXTS = {
 
 @pytest.fixture
 def folders(tmp_path):
-    """Texts as a program that reads the original expects them: XML in UTF-16, tag and words on lines of their own."""
-    (tmp_path / "texts").mkdir()
-    rows = []
-    for name, text in TEXTS.items():
-        xml = f'<?xml version="1.0"?>\r\n<DOC>\r\n<URL>x</URL>\r\n<TEXT>\r\n{text}\r\n</TEXT>\r\n</DOC>\r\n'
-        (tmp_path / "texts" / f"{name}.xml").write_bytes(xml.encode("utf-16"))
-        rows.append(f"{name}\t{name}.jpg\t{name.split('_')[0]}\n")
-    (tmp_path / "tvgraz.list").write_text("".join(rows), "utf-8")
-    return {"tvgraz": tmp_path}
+    return {"tvgraz": lay_out(tmp_path, tvgraz_files(TEXTS))}
 
 
 def test_text_is_the_content_of_the_element(folders):

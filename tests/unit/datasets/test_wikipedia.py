@@ -1,65 +1,35 @@
 """The Wikipedia set of 2010, in a small archive of the official layout."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from scipy.io import savemat
 
 from cmr.datasets import wikipedia
 from cmr.errors import UserError
+from tests import official_archives as archives
+from tests.official_archives import lay_out, noise
 
-CATEGORIES = ["art", "biology", "geography", "history", "literature", "media", "music", "royalty", "sport", "warfare"]
 TRAIN = [("0a-3", "f1", 6), ("0a-2.11", "f2", 6), ("1b-1", "f3", 9)]
 TEST = [("2c-1.4", "f4", 1), ("0a-6", "f5", 6)]
-DOCUMENT = """<?xml version="1.0" encoding="UTF-8" ?>
-<document name="{name}">
-<text>
-{text}
-</text>
-<imageset>
-<image id="{image}"/>
-</imageset>
-</document>
-"""
 
 
 @pytest.fixture
 def folders(tmp_path):
     """Lists, texts and features as the archive has them, and the two files that others made."""
-    folder, extra = tmp_path / "wikipedia", tmp_path / "extra"
-    (folder / "texts").mkdir(parents=True)
-    extra.mkdir()
-    (folder / "categories.list").write_text("\n".join(CATEGORIES) + "\n\n")
-    for name, rows in (("trainset", TRAIN), ("testset", TEST)):
-        lines = "".join(f"{text}\t{image}\t{label}\n" for text, image, label in rows)
-        (folder / f"{name}_txt_img_cat.list").write_text(lines)
-    for text, image, _ in TRAIN + TEST:
-        write_text(folder, text, image, f"About {text}.")
-
-    official = {f"{a}_{s}": random(n, d) for a, d in (("I", 128), ("T", 10)) for s, n in (("tr", 3), ("te", 2))}
-    savemat(folder / "raw_features.mat", official)
-    later = {"T_tfidf_tr": random(3, 1000), "T_tfidf_te": random(2, 1000)}
-    savemat(extra / "raw_features_with_tfidf1000.mat", official | later)
+    extra = tmp_path / "extra"
+    lay_out(tmp_path / "wikipedia", archives.wikipedia(TRAIN, TEST))
+    lay_out(extra, {"raw_features_with_tfidf1000.mat": archives.wikipedia_tfidf1000(len(TRAIN), len(TEST))})
     write_roph(extra)
-    return {"wikipedia": folder, "wikipedia_tfidf1000": extra, "wikipedia_roph": extra}
+    return {"wikipedia": tmp_path / "wikipedia", "wikipedia_tfidf1000": extra, "wikipedia_roph": extra}
 
 
-def random(*shape):
-    return np.random.default_rng(sum(shape)).random(shape)
-
-
-def write_text(folder: Path, text, image, content):
-    document = DOCUMENT.format(name="Title", text=content, image=image)
+def write_text(folder, text, image, content):
+    document = archives.WIKIPEDIA_DOCUMENT.format(text=content, image=image)
     (folder / "texts" / f"{text}.xml").write_bytes(document.encode())
 
 
-def write_roph(extra: Path, labels=None, items=5):
-    one_hot = np.zeros((10, 5), bool)
-    one_hot[[5, 5, 8, 0, 5] if labels is None else labels, range(5)] = True
-    split = {"ind_train": np.arange(4), "ind_test": np.arange(1)}
-    data = {"X1": random(128, items), "X2": random(100, items), "Y": one_hot, "split": split}
-    savemat(extra / "roph_wiki.mat", {"data": data})
+def write_roph(extra, categories=(6, 6, 9, 1, 6), items=None):
+    lay_out(extra, {"roph_wiki.mat": archives.wikipedia_roph(categories, items)})
 
 
 def test_items_have_text_image_category_and_official_part(folders):
@@ -119,13 +89,13 @@ def test_features_follow_the_lists(folders, array, width):
     (train, train_rows), (test, test_rows) = wikipedia.features(folders, array)
     assert train == [text for text, _, _ in TRAIN]
     assert test == [text for text, _, _ in TEST]
-    assert np.allclose(train_rows, random(3, width))
-    assert np.allclose(test_rows, random(2, width))
+    assert np.allclose(train_rows, noise(3, width))
+    assert np.allclose(test_rows, noise(2, width))
     assert train_rows.dtype == np.float32
 
 
 def test_features_of_another_number_of_items_are_refused(folders):
-    arrays = {"I_tr": random(3, 128), "I_te": random(3, 128)}
+    arrays = {"I_tr": noise(3, 128), "I_te": noise(3, 128)}
     savemat(folders["wikipedia"] / "raw_features.mat", arrays)
     with pytest.raises(UserError, match=r"I_te in .* has shape \(3, 128\), but testset_txt_img_cat\.list has 2 lines"):
         list(wikipedia.features(folders, "I"))
@@ -133,8 +103,8 @@ def test_features_of_another_number_of_items_are_refused(folders):
 
 def test_later_file_with_other_rows_is_refused(folders):
     path = folders["wikipedia_tfidf1000"] / "raw_features_with_tfidf1000.mat"
-    arrays = {"I_tr": random(3, 128), "I_te": random(2, 128), "T_tr": random(3, 10)[::-1], "T_te": random(2, 10)}
-    savemat(path, arrays | {"T_tfidf_tr": random(3, 1000), "T_tfidf_te": random(2, 1000)})
+    arrays = {"I_tr": noise(3, 128), "I_te": noise(2, 128), "T_tr": noise(3, 10)[::-1], "T_te": noise(2, 10)}
+    savemat(path, arrays | {"T_tfidf_tr": noise(3, 1000), "T_tfidf_te": noise(2, 1000)})
     with pytest.raises(UserError, match=r"T_tr in .*tfidf1000\.mat differs from T_tr in"):
         list(wikipedia.features(folders, "T_tfidf"))
 
@@ -143,11 +113,11 @@ def test_later_file_with_other_rows_is_refused(folders):
 def test_roph_columns_follow_the_lists(folders, array, width):
     ((ids, rows),) = wikipedia.roph_features(folders, array)
     assert ids == [text for text, _, _ in TRAIN + TEST]
-    assert np.allclose(rows, random(width, 5).T)
+    assert np.allclose(rows, noise(width, 5).T)
 
 
 def test_roph_file_of_other_items_is_refused(folders):
-    write_roph(folders["wikipedia_roph"], labels=[5, 5, 0, 8, 5])
+    write_roph(folders["wikipedia_roph"], categories=[6, 6, 1, 9, 6])
     with pytest.raises(UserError, match=r"categories Y in .* differ from those of the lists, first for 1b-1"):
         list(wikipedia.roph_features(folders, "X1"))
     write_roph(folders["wikipedia_roph"], items=6)
