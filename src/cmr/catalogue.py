@@ -202,11 +202,6 @@ class Catalogue:
             _known(settings["weights"], self.assets, f"config/views/image.yaml: {name}: weights", "asset")
         for name, study in self.studies.items():
             where = f"config/studies/{name}.yaml: runs"
-            for item in (*study["tables"].values(), *study["figures"].values()):
-                for key in ("dataset", "image_view", "text_view", "method"):
-                    if key in item:
-                        used = sorted({run[key] for run in self.runs(name)})
-                        _known(item[key], used, f"config/studies/{name}.yaml", f"{key.replace('_', ' ')} of the study")
             for block in study["runs"]:
                 for key, known in (("dataset", self.datasets), ("method", self.methods)):
                     for item in block[f"{key}s"]:
@@ -218,6 +213,11 @@ class Catalogue:
                         ready = self.dataset(dataset)["views"][modality]
                         for view in block[f"{modality}_views"]:
                             _known(view, [*known, *ready], where, f"{modality} view of {dataset}")
+            for item in (*study["tables"].values(), *study["figures"].values()):
+                for key in ("dataset", "image_view", "text_view", "method"):
+                    if key in item:
+                        used = sorted({run[key] for run in self.runs(name)})
+                        _known(item[key], used, f"config/studies/{name}.yaml", f"{key.replace('_', ' ')} of the study")
             if gallery := study.get("gallery"):
                 runs = [run_name(run) for run in self.runs(name)]
                 _known(run_name(gallery), runs, f"config/studies/{name}.yaml: gallery", "run of the study")

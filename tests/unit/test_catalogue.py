@@ -170,3 +170,97 @@ def test_studies_may_name_every_metric_that_is_computed_and_no_other():
     scores, _ = evaluate(rng.normal(size=(6, 2)), rng.normal(size=(6, 2)), np.ones((6, 1), dtype=bool), "cosine")
     schema = yaml.safe_load((ROOT / "workflow/schemas/study.schema.yaml").read_text())
     assert sorted(schema["$defs"]["metric"]["enum"]) == sorted(scores["metric"].unique())
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "message"),
+    [
+        (
+            "datasets/wikipedia.yaml",
+            lambda s: s["views"]["text"].update(lda=s["views"]["text"].pop("lda10")),
+            r'wikipedia\.yaml: views: text: "lda" is also a computed view; choose another name',
+        ),
+        (
+            "datasets/wikipedia.yaml",
+            lambda s: s["views"]["image"]["sift128"].update(reads=["wiki"]),
+            r'wikipedia\.yaml: views: reads: unknown asset "wiki"; did you mean "wikipedia"',
+        ),
+        (
+            "datasets/wikipedia.yaml",
+            lambda s: s["look_for"].update(texts="wikpedia/texts"),
+            r'wikipedia\.yaml: look_for: unknown asset "wikpedia"; did you mean "wikipedia"',
+        ),
+        (
+            "datasets/wikipedia.yaml",
+            lambda s: s["splits"]["hrl"].update(valid_from_train=0.1),
+            r"wikipedia\.yaml: splits: hrl: give one of a size of valid, valid_from_train, valid_from_test",
+        ),
+        (
+            "datasets/wikipedia.yaml",
+            lambda s: s["splits"]["random"].pop("valid_from_train"),
+            r"wikipedia\.yaml: splits: random: give one of a size of valid, valid_from_train, valid_from_test",
+        ),
+        (
+            "datasets/wikipedia.yaml",
+            lambda s: s.update(folder="data/manual/mine"),
+            r"wikipedia\.yaml: ",
+        ),
+        (
+            "studies/wikipedia.yaml",
+            lambda s: s["runs"][0].update(text_views=["lda01"]),
+            r'wikipedia\.yaml: runs: unknown text view of wikipedia "lda01"; did you mean "lda10"',
+        ),
+        (
+            "studies/wikipedia.yaml",
+            lambda s: s["tables"]["map_roph"].update(image_view="vgg16_fc7"),
+            r'wikipedia\.yaml: unknown image view of the study "vgg16_fc7"',
+        ),
+    ],
+)
+def test_mistake_in_a_data_set_names_file_key_and_remedy(root, file, change, message):
+    edit(root / "config" / file, change)
+    with pytest.raises(UserError, match=message):
+        Catalogue.read(root)
+
+
+def test_the_same_asset_in_two_files_is_refused(root):
+    shutil.copy(root / "config/assets/wikipedia.yaml", root / "config/assets/zebra.yaml")
+    with pytest.raises(UserError, match=r'zebra\.yaml: the asset "wikipedia" has the name of another'):
+        Catalogue.read(root)
+
+
+def test_a_folder_of_one_s_own_is_the_asset_that_everything_reads(root):
+    mine = {
+        "title": "Mine",
+        "source": "me",
+        "licence": "mine",
+        "folder": "data/manual/mine",
+        "reader": "cmr.datasets.table.read",
+        "splits": {"once": {"sizes": {"train": 0.5, "valid": 0.2, "test": 0.3}}},
+        "views": {"image": {"own": {"description": "d", "reader": "cmr.datasets.arrays.features"}}},
+    }
+    (root / "config/datasets/mine.yaml").write_text(yaml.safe_dump(mine))
+    catalogue = Catalogue.read(root)
+    settings = catalogue.dataset("mine")
+    assert settings["reads"] == settings["images"] == settings["views"]["image"]["own"]["reads"] == ["mine"]
+    assert catalogue.assets["mine"]["local"] == "data/manual/mine"
+    assert catalogue.splits("mine") == ["once"]
+    assert catalogue.split("mine", "once") == {"protocol": mine["splits"]["once"], "seed": 0}
+
+
+def test_repeated_splits_are_numbered_and_differ_by_their_seed():
+    catalogue = Catalogue.read(ROOT)
+    assert catalogue.splits("wikipedia")[:6] == [*(f"official-{k}" for k in range(5)), "hrl-0"]
+    assert catalogue.split("wikipedia", "official-3") == {
+        "protocol": {"from": "source", "valid_from_train": 0.1},
+        "seed": 3,
+    }
+
+
+def test_views_that_a_data_set_comes_with_are_told_from_computed_ones():
+    catalogue = Catalogue.read(ROOT)
+    assert catalogue.is_ready("wikipedia", "text", "lda10")
+    assert not catalogue.is_ready("wikipedia", "text", "lda")
+    assert catalogue.ready_view("wikipedia", "text", "lda10")["counts"] is False
+    with pytest.raises(UserError, match='unknown ready image view of wikipedia "lda10"'):
+        catalogue.ready_view("wikipedia", "image", "lda10")
