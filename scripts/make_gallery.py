@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from cmr import store
+from cmr import files
 from cmr.errors import run_main
 from cmr.gallery import read_gallery, render
 from cmr.results import Study
@@ -23,7 +23,7 @@ def main() -> None:
 
     sources = (arguments.pairs, arguments.embeddings, arguments.image_view, arguments.text_view, arguments.raw)
     gallery = read_gallery(Study.read(arguments.study), *sources)
-    store.write_text(arguments.output, render(gallery))
+    files.write_text(arguments.output, render(gallery))
 
 
 if __name__ == "__main__":

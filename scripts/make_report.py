@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from cmr import store
+from cmr import files
 from cmr.errors import run_main
 from cmr.gallery import read_gallery
 from cmr.report import make_report
@@ -29,7 +29,7 @@ def main() -> None:
 
     study = Study.read(arguments.study)
     shown = read_gallery(study, *sources) if all(sources) else None
-    store.write_text(arguments.output, make_report(study, shown, arguments.command))
+    files.write_text(arguments.output, make_report(study, shown, arguments.command))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from cmr import store
+from cmr import files
 from cmr.errors import run_main
 from cmr.results import Study
 from cmr.tables import make_table
@@ -20,9 +20,9 @@ def main() -> None:
     arguments = parser.parse_args()
 
     table = make_table(Study.read(arguments.study), arguments.table)
-    store.write_text(arguments.csv, table.to_csv())
-    store.write_text(arguments.markdown, table.to_markdown())
-    store.write_text(arguments.latex, table.to_latex())
+    files.write_text(arguments.csv, table.to_csv())
+    files.write_text(arguments.markdown, table.to_markdown())
+    files.write_text(arguments.latex, table.to_latex())
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import logging
 import shutil
 from pathlib import Path
 
-from cmr import store, training
+from cmr import files, store, training
 from cmr.errors import run_main
 from cmr.progress import Progress
 
@@ -62,7 +62,7 @@ def main() -> None:
     }
     store.write_arrays(arguments.model, states, description)
     store.write_arrays(arguments.embeddings, training.embeddings(trained, run), description)
-    store.write_json(arguments.selection, trained.selection | {"left_out": run.left_out})
+    files.write_json(arguments.selection, trained.selection | {"left_out": run.left_out})
     store.write_table(arguments.history, training.histories(trained))
     if arguments.checkpoints and arguments.checkpoints.exists():
         shutil.rmtree(arguments.checkpoints)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from cmr import store
+from cmr import files, store
 from cmr.results import Study, collect
 
 CLASSES = ("bird & co", "fish", "tree")
@@ -189,7 +189,7 @@ def write_runs(
             steps = [(0, step, name, 1 / step) for step in range(1, epochs + 1) for name in ("loss", "valid_map")]
             store.write_table(folder / "history.parquet", _frame(steps, ["step", "quantity", "value"]))
             chosen = {"n_components": 2 if k else 4} if method == "cca" else {}
-            store.write_json(
+            files.write_json(
                 folder / "selection.json",
                 {
                     "candidates": [

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cmr.assets import Status, mirror_folders, status
-from cmr.catalogue import Catalogue, Settings
+from cmr.catalogue import Catalogue, Named, Settings
 from cmr.errors import UserError, run_main
 
 MISSING = "missing in this copy"
@@ -40,9 +40,12 @@ def methods(catalogue: Catalogue, root: Path, names: Sequence[str]) -> str:
 
 def views(catalogue: Catalogue, root: Path, names: Sequence[str]) -> str:
     """Every image and text view that is computed; `datasets` lists those that data sets come with."""
+    computed = {"image": catalogue.image_views, "text": catalogue.text_views}
+    for name in names:
+        Named("view", {**computed["image"], **computed["text"]})[name]  # an unknown one is an error
     return "\n".join(
-        f"{kind} {name}: {settings['description']}"
-        for kind, known in (("image", catalogue.image_views), ("text", catalogue.text_views))
+        f"{modality} {name}: {settings['description']}"
+        for modality, known in computed.items()
         for name, settings in known.items()
         if not names or name in names
     )
@@ -146,6 +149,7 @@ def results(catalogue: Catalogue, root: Path, names: Sequence[str]) -> str:
 
     blocks = []
     for study in names or catalogue.config["studies"]:
+        catalogue.studies[study]  # an unknown one is an error
         folder = root / catalogue.config["results"] / "studies" / study
         if (folder / "results.csv").exists():
             blocks.append(f"{headline(Study.read(folder)).to_text()}\nReport: {folder / 'report.html'}")

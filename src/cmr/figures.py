@@ -17,7 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator
 
-from cmr import store
+from cmr import files
 from cmr.errors import UserError
 from cmr.results import FLOOR, TASK_TITLES, Study, metric_title
 
@@ -70,7 +70,7 @@ def draw(study: Study, name: str) -> Figure:
 
 def save(figure: Figure, path: Path) -> None:
     """SVG or PNG by the suffix, on white."""
-    with store.whole_file(path) as temporary:
+    with files.whole_file(path) as temporary:
         _write(figure, temporary, path.suffix.removeprefix("."), transparent=False)
 
 

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import pandas as pd
 
-from cmr import store
+from cmr import files, store
 from cmr.datasets.statistics import dataset_facts
 from cmr.errors import UserError
 from cmr.statistics import mean_interval
@@ -176,10 +176,10 @@ class Study:
 
     def write(self, scores: Path, curves: Path, history: Path, facts: Path) -> None:
         """Scores as CSV with six decimals, so that equal results are equal bytes; curves and history as Parquet."""
-        store.write_text(scores, self.scores.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
+        files.write_text(scores, self.scores.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
         store.write_table(curves, self.curves)
         store.write_table(history, self.history)
-        store.write_json(facts, self.facts)
+        files.write_json(facts, self.facts)
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -189,7 +189,7 @@ class Study:
         except (OSError, ValueError) as error:
             raise UserError(f"{folder / 'results.csv'} cannot be read: {error}") from error
         tables = (store.read_table(folder / name) for name in ("curves.parquet", "history.parquet"))
-        return cls(scores, *tables, store.read_json(folder / "study.json"))
+        return cls(scores, *tables, files.read_json(folder / "study.json"))
 
 
 def collect(
@@ -271,7 +271,7 @@ def _gather(
 def _run_facts(runs: Iterable[tuple[Run, Path]]) -> dict[str, Any]:
     facts, versions = [], {}
     for run, folder in runs:
-        selection = store.read_json(folder / "selection.json")
+        selection = files.read_json(folder / "selection.json")
         scores = [candidate["valid_map"] for candidate in selection["candidates"] if "valid_map" in candidate]
         facts.append(
             vars(run)

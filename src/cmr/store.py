@@ -1,19 +1,15 @@
 """Files that hold results: whole or not at all, checked when read, and saying what made them.
 
-HDF5 for arrays (chunked, compressed with Zstandard, a digest an array), Parquet for tables, JSON for small records.
-Every writer fills a temporary file beside the target and renames it, so that a killed job or a full disk leaves no
-half-written file under the final name.
+HDF5 for arrays (chunked, compressed with Zstandard, a digest an array), Parquet for tables.
 """
 
 import hashlib
 import io
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 import h5py
@@ -22,47 +18,9 @@ import numpy as np
 import pandas as pd
 
 from cmr.errors import UserError
+from cmr.files import unreadable, whole_file
 
 CHUNK_BYTES = 1 << 20
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its name when the block ends well, and vanishes when it does not."""
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix, delete=False) as file:
-            temporary = Path(file.name)
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    except OSError as error:
-        raise UserError(f"{path} could not be written: {error}. Free or change the disk, then run again") from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """UTF-8, line ends as given."""
-    with whole_file(path) as temporary:
-        temporary.write_text(text, "utf-8", newline="")
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Indented, keys in the order given, non-ASCII kept."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
-
-
-def read_json(path: Path) -> Any:
-    """Raises UserError naming the file when it is missing or no JSON."""
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
 
 
 def write_table(path: Path, table: pd.DataFrame, metadata: Mapping[str, Any] | None = None) -> None:
@@ -78,7 +36,7 @@ def read_table(path: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], attributes: Mapping[str, Any] | None = None) -> None:
@@ -211,17 +169,4 @@ def _open(path: Path) -> Iterator[h5py.File]:
         with h5py.File(path, "r") as file:
             yield file
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: Exception) -> UserError:
-    if not path.exists():
-        return UserError(f"{path} does not exist")
-    reason = " ".join(str(error).split())
-    return UserError(f"{path} is damaged and cannot be read ({reason}). Delete it and run again: it is then made anew")
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        raise unreadable(path, error) from error

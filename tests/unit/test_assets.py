@@ -25,8 +25,8 @@ from cmr.assets import download as download_module
 from cmr.assets.sources import fetchable_sources, mirror_files
 from cmr.catalogue import Catalogue
 from cmr.errors import UserError
+from cmr.files import read_json
 from cmr.progress import SILENT
-from cmr.store import read_json
 
 ROOT = Path(__file__).parents[2]
 CONTENT = os.urandom(700_000)  # several blocks of a download

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cmr import store
+from cmr import files, store
 from cmr.errors import UserError
 
 
@@ -88,7 +88,7 @@ def test_not_finite_features_are_refused_with_the_item(tmp_path):
 def test_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "table.parquet"
     path.write_text("old")
-    with pytest.raises(RuntimeError), store.whole_file(path) as temporary:
+    with pytest.raises(RuntimeError), files.whole_file(path) as temporary:
         temporary.write_text("half")
         raise RuntimeError("killed")
     assert path.read_text() == "old"

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cmr.errors import UserError
+from cmr.files import read_json, write_json
 from cmr.provenance import file_sha256
-from cmr.store import read_json, write_json
 
 ADVICE = "it is damaged or another file. Get it anew, then run again"
 
@@ -27,26 +27,26 @@ class Expected:
     size: int | None = None
 
 
-def check_file(path: Path, expected: Expected, lock: Path) -> tuple[int, str]:
+def check_file(path: Path, expected: Expected, lock: Path, origin: str) -> tuple[int, str]:
     """A file's size in bytes and its SHA-256, after comparing them with what is known.
 
     Known is what the configuration says; where that is not the whole digest, also what the lock file remembers of a
-    file of this name. Raises UserError giving both values and what to do.
+    file of this name. Raises UserError giving both values, where the file is from (`origin`) and what to do.
     """
     size, sha256 = path.stat().st_size, file_sha256(path)
     if expected.size is not None and size != expected.size:
-        raise UserError(f"{path} has {size} bytes, but config/assets expects {expected.size}: {ADVICE}")
+        raise UserError(f"{origin} has {size} bytes, but config/assets expects {expected.size}: {ADVICE}")
     for declared in (expected.sha256, expected.sha256_prefix):
         if declared is not None and not sha256.startswith(declared):
-            raise UserError(f"{path} has SHA-256 {sha256}, but config/assets expects {declared}: {ADVICE}")
+            raise UserError(f"{origin} has SHA-256 {sha256}, but config/assets expects {declared}: {ADVICE}")
     if expected.md5 is not None and (md5 := _md5(path)) != expected.md5:
-        raise UserError(f"{path} has MD5 {md5}, but config/assets expects {expected.md5}: {ADVICE}")
+        raise UserError(f"{origin} has MD5 {md5}, but config/assets expects {expected.md5}: {ADVICE}")
     if expected.sha256 is None:
         remembered = _read(lock).get(path.name, sha256)
         if sha256 != remembered:
             raise UserError(
-                f"{path} has SHA-256 {sha256}, but at first use it was {remembered}, says {lock}: {ADVICE}. If the new "
-                f"file is the right one, delete {lock} first"
+                f"{origin} has SHA-256 {sha256}, but at first use it was {remembered}, says {lock}: {ADVICE}. If the "
+                f"new file is the right one, delete {lock} first"
             )
     return size, sha256
 

@@ -57,7 +57,7 @@ def download(
     except requests.RequestException as error:
         if error.args and isinstance(error.args[0], MaxRetryError):  # not even connected
             raise Unavailable(f"no network, or {_host(address)} cannot be reached ({error.args[0].reason})") from error
-        raise Unavailable(f"{error}; what has arrived is kept, and the next run goes on there") from error
+        raise Unavailable(f"{_reason(error)}; what has arrived is kept, and the next run goes on there") from error
 
 
 class _ResumingDownloader:
@@ -151,6 +151,13 @@ def _version_mark(response: requests.Response) -> str | None:
 def _is_secure(address: str) -> bool:
     parts = urlsplit(address)
     return parts.scheme == "https" or parts.hostname == "127.0.0.1"
+
+
+def _reason(error: BaseException) -> str:
+    """The words within exceptions that wrap one another."""
+    while error.args and isinstance(error.args[0], BaseException):
+        error = error.args[0]
+    return str(error.args[0] if error.args else error)
 
 
 def _host(address: str) -> str:

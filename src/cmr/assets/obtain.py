@@ -23,9 +23,9 @@ from cmr.assets.download import Unavailable
 from cmr.assets.sources import MirrorFolder, Source, fetchable_sources, mirror_files
 from cmr.assets.unpack import unpack
 from cmr.errors import UserError
+from cmr.files import read_json, write_json
 from cmr.progress import SILENT, Progress
 from cmr.provenance import file_sha256
-from cmr.store import read_json, write_json
 
 MANIFEST = "asset.json"
 PARTIALS = ".partial"  # below data/raw: unfinished downloads and assets
@@ -55,7 +55,7 @@ def obtain(
             if found.path.is_dir():
                 size, sha256, members = _copy_folder(found.path, found.source.files, new, progress)
             else:
-                size, sha256 = check_file(found.path, found.source.expected, lock)
+                size, sha256 = check_file(found.path, found.source.expected, lock, f"asset {name}, {found.origin},")
                 members = _lay_out(found, spec, new, progress)
             manifest = {
                 "asset": name,

@@ -281,6 +281,7 @@ def _lines(path: Path) -> Iterable[str]:
 def _find(folder: Path | None, name: str) -> Path | None:
     """The file or folder of this name below `folder`, wherever an archive has put it; None where there is none."""
     found = sorted(folder.rglob(name)) if folder is not None and folder.is_dir() else []
+    found = [path for path in found if "__MACOSX" not in path.parts]  # what a Mac adds to archives
     if len(found) > 1:
         raise UserError(f"{name} lies more than once in {folder}: {', '.join(map(str, found))}. Remove all but one")
     return found[0] if found else None

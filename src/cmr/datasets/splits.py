@@ -134,7 +134,7 @@ def _groups(pairs: pd.DataFrame, protocol: Mapping[str, Any], digests: pd.Series
 
 def text_keys(pairs: pd.DataFrame) -> pd.Series:
     """What equal texts have in common; None for items without."""
-    keys = pairs["text"].fillna("").str.casefold().str.split().str.join(" ")
+    keys = pairs["text"].fillna("").map(lambda text: " ".join(text.casefold().split()))
     return keys.where(keys != "", None)
 
 
