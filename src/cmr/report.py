@@ -162,9 +162,11 @@ def _finding(study: Study, table: Table) -> str:
         return ""
     names, verb = " and ".join(row.title for row in best), "has" if len(best) == 1 else "have"
     where = "mean of both directions" if table.columns[column] == "mean" else table.headers[column].lower()
-    sentence = f"{names} {verb} the highest {table.measure}: {best[0].cells[column].printed}, {where}."
+    spec = study.item("tables", table.name)
+    among = f" ({tables.setting_title(study, spec)})" if study.has_several_settings else ""
+    sentence = f"{names} {verb} the highest {table.measure}{among}: {best[0].cells[column].printed}, {where}."
     if rivals := _not_told_apart(study, table, table.columns[column], best):
-        over = study.values_of(study.item("tables", table.name)).index.names[1]
+        over = study.values_of(spec).index.names[1]
         sentence += f" Its lead over {' and '.join(rivals)} is smaller than its 95 % interval over {over}s."
     floor = [f" A random ranking scores {row.cells[column].printed}." for row in table.rows if row.is_floor]
     return sentence + "".join(floor)
@@ -355,7 +357,7 @@ def _method(study: Study, method: str) -> MethodFacts:
             Hyperparameter(
                 name,
                 ", ".join(map(_value, config["grid"][name])) if name in config["grid"] else "fixed",
-                _tally(_chosen(run["chosen"][name], config["grid"].get(name, [])) for run in runs),
+                _tally(_chosen(run["chosen"][name], config["grid"].get(name, []), spec) for run in runs),
                 spec["description"],
             )
             for name, spec in config["hyperparameters"].items()
@@ -374,10 +376,14 @@ def _range(numbers: Sequence[int | str]) -> str:
     return f"{low}" if low == high else f"{low} to {high}"
 
 
-def _chosen(value: Any, grid: Sequence[Any]) -> str:
-    """The value, marked where a wider grid might do better: at an end of three numbers or more."""
+def _chosen(value: Any, grid: Sequence[Any], schema: Mapping[str, Any]) -> str:
+    """The value, marked where a wider grid might do better: at an end of three numbers or more.
+
+    Beyond the least and greatest value that the method's config allows no grid reaches.
+    """
     numeric = all(isinstance(one, int | float) and not isinstance(one, bool) for one in grid)
     at_edge = numeric and len(grid) >= 3 and value in (min(grid), max(grid))
+    at_edge = at_edge and value not in (schema.get("minimum"), schema.get("maximum"))
     return f"{_value(value)} (edge of its grid)" if at_edge else _value(value)
 
 

@@ -115,6 +115,10 @@ class Study:
             f"and exactly one must. Name it by {', '.join(SETTING)} in the study's config. There are: {present}"
         )
 
+    @property
+    def has_several_settings(self) -> bool:
+        return len(self.scores[SETTING].drop_duplicates()) > 1
+
     def scores_of(self, spec: Mapping[str, Any]) -> pd.DataFrame:
         """Scores of one metric in one setting: index (method, split, seed), a column a task and `mean` where asked for.
 

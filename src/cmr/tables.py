@@ -184,11 +184,15 @@ def headline(study: Study) -> Table:
 
 def describe(study: Study, spec: dict) -> str:
     """Which numbers a table or figure shows: metric, data set, views, part, and what its intervals are taken over."""
+    setting, part = setting_title(study, spec), spec.get("part", "test")
+    return f"{metric_title(spec['metric'])}: {setting}, {part} part, {_repetitions(study, spec)}"
+
+
+def setting_title(study: Study, spec: dict) -> str:
+    """The data set and views of a table or figure, in words."""
     setting = study.setting(spec)
     dataset = study.facts["datasets"][setting["dataset"]]["title"]
-    part = spec.get("part", "test")
-    views = f"images as {setting['image_view']}, texts as {setting['text_view']}"
-    return f"{metric_title(spec['metric'])}: {dataset}, {views}, {part} part, {_repetitions(study, spec)}"
+    return f"{dataset}, images as {setting['image_view']}, texts as {setting['text_view']}"
 
 
 def _repetitions(study: Study, spec: dict) -> str:

@@ -136,6 +136,23 @@ def test_values_at_the_edge_of_a_grid_of_numbers_are_marked(tmp_path, grid, valu
         assert (f"<td>{value} (edge of its grid)</td>" in make_report(study, None, "make")) == (value in marked)
 
 
+def test_the_least_value_that_is_allowed_is_no_edge(tmp_path):
+    study = made_study(tmp_path)
+    study.facts["methods"]["cca"]["grid"] = {"n_components": [0, 2, 4]}
+    study.facts["methods"]["cca"]["hyperparameters"]["n_components"]["minimum"] = 0
+    for run in study.facts["runs"]:
+        run["chosen"] = {"n_components": 0}
+    assert "<td>0</td>" in make_report(study, None, "make")
+
+
+def test_the_finding_names_its_data_set_and_views_where_there_are_several(tmp_path):
+    of_two = made_study(tmp_path / "two", config=CONFIG_OF_TWO)
+    of_one = made_study(tmp_path / "one")
+    assert "images as " not in make_report(of_one, None, "make").split("</header>")[0]
+    page = make_report(of_two, None, "make")
+    assert "images as " in page.split("</header>")[0]
+
+
 def test_share_of_items_without_features_is_the_mean_over_splits(page):
     text = " ".join(page.text.split())
     # 0, 9 and 18 of 27 test texts; every method of a split sees the same.
