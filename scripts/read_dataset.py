@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 from cmr import store
+from cmr.catalogue import Catalogue
 from cmr.construct import call
 from cmr.datasets.pairs import classes_of, pair_table, separate_bad_items
 from cmr.errors import UserError, run_main
@@ -15,20 +16,14 @@ from cmr.progress import Progress
 def main() -> None:
     """Arguments in, pairs.parquet and dropped.parquet out."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", help="of the data set, for messages")
+    parser.add_argument("name", help="of the data set, whose config says what a whole copy holds")
+    parser.add_argument("--root", type=Path, default=Path(), help="the checkout, by default the current folder")
     parser.add_argument("--reader", required=True, help="dotted function name, e.g. cmr.datasets.table.read")
     parser.add_argument(
         "--options", type=json.loads, default={}, metavar="JSON", help="keyword arguments of the reader"
     )
     parser.add_argument("--assets", nargs="+", required=True, help="names of folders below --raw")
     parser.add_argument("--raw", type=Path, required=True, help="folder of all assets, e.g. data/raw")
-    parser.add_argument(
-        "--expected",
-        type=json.loads,
-        default={},
-        metavar="JSON",
-        help="what a whole copy holds, e.g. '{\"pairs\": 2866}'",
-    )
     parser.add_argument("--on-bad-item", choices=["stop", "drop"], default="stop")
     parser.add_argument("--pairs", type=Path, required=True, help="output, Parquet")
     parser.add_argument("--dropped", type=Path, required=True, help="output, Parquet: id and reason")
@@ -38,9 +33,10 @@ def main() -> None:
     folders = {name: arguments.raw / name for name in arguments.assets}
     table = pair_table(call(arguments.reader, folders, **arguments.options), arguments.raw, Progress())
     found = {"pairs": len(table), "classes": len(classes_of(table))}
-    if wrong := [key for key, number in arguments.expected.items() if found[key] != number]:
+    expected = Catalogue.read(arguments.root).dataset(arguments.name)["expected"]
+    if wrong := [key for key, number in expected.items() if found[key] != number]:
         raise UserError(
-            f"{arguments.name} should have {arguments.expected[wrong[0]]} {wrong[0]}, but this copy has "
+            f"{arguments.name} should have {expected[wrong[0]]} {wrong[0]}, but this copy has "
             f"{found[wrong[0]]}: it is incomplete or another edition. `python -m cmr datasets {arguments.name}` says "
             f"where to get it; delete {' and '.join(str(folder) for folder in folders.values())} before the next run"
         )

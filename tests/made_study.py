@@ -80,13 +80,14 @@ CONFIG_OF_TWO: dict[str, Any] = CONFIG | {
 }
 
 ABOUT: dict[str, dict[str, Any]] = {
-    "made": {"title": "Made pictures", "source": "made", "licence": "none", "cautions": {}},
+    "made": {"title": "Made pictures", "source": "made", "licence": "none", "ready_views": [], "cautions": {}},
     "bare": {
         "title": "Bare numbers",
         "source": "made",
         "citation": f"{HOSTILE}. 2010",
         "licence": "none",
         "notes": "Only numbers.",
+        "ready_views": ["ready", "tags"],
         "cautions": {"ready": f"learnt on test items, {HOSTILE}"},
     },
 }

@@ -102,7 +102,7 @@ def _state_of_place(catalogue: Catalogue, root: Path, place: str) -> str:
 
 
 def _least_ready(catalogue: Catalogue, root: Path, names: Sequence[str]) -> str:
-    order = ("present", "in a mirror", "obtainable", "by hand")
+    order = ("present", "in your folder", "in a mirror", "obtainable", "by hand")
     return max((_status(catalogue, root, name).state for name in names), key=order.index)
 
 
@@ -123,23 +123,32 @@ def _dataset_in_full(catalogue: Catalogue, root: Path, name: str) -> str:
     lines.append(f"    splits: {', '.join(catalogue.splits(name))}")
     for modality, views in settings["views"].items():
         for view, ready in views.items():
+            state = _state_of_view(catalogue, root, ready)
             caution = f" (caution: {ready['caution']})" if "caution" in ready else ""
-            lines.append(f"    {modality} view {view}: {ready['description']}{caution}")
+            lines.append(f"    {modality} view {view}, {state}: {ready['description']}{caution}")
     for asset, uses in used.items():
         lines.append(f"    asset {asset}, for {', '.join(uses)}:")
         lines.append(f"        {_status(catalogue, root, asset).words}")
-    for side, state in _sides(catalogue, root, name).items():
-        if state == MISSING:
-            asset = settings["look_for"][side].partition("/")[0]
-            lines.append(f"    {side} {state}. Where to get all: {catalogue.assets[asset]['by_hand']}; put it into")
-            lines.append(f"        {catalogue.config['data']}/manual and delete {catalogue.config['data']}/raw/{asset}")
-    lines.append(f"    read it: snakemake --cores 8 {catalogue.config['data']}/datasets/{name}/pairs.parquet")
+    data = catalogue.config["data"]
+    target = f"{data}/datasets/{name}/pairs.parquet"
+    places = dict(settings["look_for"])
+    for views in settings["views"].values():
+        places |= {view: ready["look_for"] for view, ready in views.items() if "look_for" in ready}
+    missing = {what: place for what, place in places.items() if _state_of_place(catalogue, root, place) == MISSING}
+    for what, place in missing.items():
+        asset = place.partition("/")[0]
+        lines.append(f"    {what} {MISSING}, which has no {place.partition('/')[2]}. Where to get all:")
+        lines.append(f"        {catalogue.assets[asset]['by_hand']}; put it into {data}/manual, then")
+        lines.append(f"        snakemake --cores 8 --forcerun {data}/raw/{asset}/asset.json -- {target}")
+    lines.append(f"    read it: snakemake --cores 8 {target}")
     return "\n".join(lines)
 
 
 def _status(catalogue: Catalogue, root: Path, name: str) -> Status:
-    raw = root / catalogue.config["data"] / "raw"
-    return status(name, catalogue.assets[name], mirror_folders(catalogue.config["mirrors"]), raw)
+    raw, spec = root / catalogue.config["data"] / "raw", catalogue.assets[name]
+    if "local" in spec:
+        spec = spec | {"local": str(root / spec["local"])}
+    return status(name, spec, mirror_folders(catalogue.config["mirrors"]), raw)
 
 
 def results(catalogue: Catalogue, root: Path, names: Sequence[str]) -> str:

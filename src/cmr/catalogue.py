@@ -1,9 +1,11 @@
 """Everything that the configuration names: assets, data sets, views, methods, studies; checked before anything runs."""
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
 
@@ -66,9 +68,10 @@ class Catalogue:
             return value
 
         def read_all(subfolder: str, kind: str) -> Named:
-            return Named(
-                kind, {path.stem: read_one(path, kind) for path in sorted((folder / subfolder).glob("*.yaml"))}
-            )
+            paths = sorted((folder / subfolder).glob("*.yaml"))
+            if strange := [path for path in paths if not re.fullmatch(r"[A-Za-z0-9_-]+", path.stem)]:
+                raise UserError(f"{strange[0]}: its name becomes a folder's: use letters, digits, _ and - alone")
+            return Named(kind, {path.stem: read_one(path, kind) for path in paths})
 
         config = dict(config) if config is not None else _read_yaml(folder / "config.yaml")
         _check(config, schema_of("config"), "configuration")
@@ -176,6 +179,9 @@ class Catalogue:
         for key, assets in named:
             for asset in assets:
                 _known(asset, self.assets, f"{where}: {key}", "asset")
+        for reader in (settings["reader"], *(view["reader"] for view in ready)):
+            if not reader.rpartition(".")[0] or not _module_exists(reader.rpartition(".")[0]):
+                raise UserError(f'{where}: there is no reader "{reader}"; it is a function\'s dotted name')
         for modality, computed in self._computed_views():
             for view in settings["views"][modality]:
                 if view in computed:
@@ -189,6 +195,18 @@ class Catalogue:
                 raise UserError(
                     f"{where}: splits: {kind}: give one of a size of valid, valid_from_train, valid_from_test"
                 )
+
+    def _check_item(self, study: str, where: str, item: Settings) -> None:
+        """A table or figure names what the study has, and one data set with one pair of views, if there are several."""
+        runs = self.runs(study)
+        for key in ("dataset", "image_view", "text_view", "method"):
+            if key in item:
+                _known(item[key], sorted({run[key] for run in runs}), where, f"{key.replace('_', ' ')} of the study")
+        keys = ("dataset", "image_view", "text_view")
+        settings = {tuple(run[key] for key in keys) for run in runs if all(run[k] == item.get(k, run[k]) for k in keys)}
+        if len(settings) != 1 and item.get("kind") != "dataset_statistics":
+            found = "; ".join(" ".join(setting) for setting in sorted(settings)) or "none"
+            raise UserError(f"{where}: name {', '.join(keys)} so that exactly one setting fits; there are: {found}")
 
     def _check_references(self) -> None:
         for name in self.config["studies"]:
@@ -221,14 +239,20 @@ class Catalogue:
                         ready = self.dataset(dataset)["views"][modality]
                         for view in block[f"{modality}_views"]:
                             _known(view, [*known, *ready], where, f"{modality} view of {dataset}")
-            for item in (*study["tables"].values(), *study["figures"].values()):
-                for key in ("dataset", "image_view", "text_view", "method"):
-                    if key in item:
-                        used = sorted({run[key] for run in self.runs(name)})
-                        _known(item[key], used, f"config/studies/{name}.yaml", f"{key.replace('_', ' ')} of the study")
+            for kind in ("tables", "figures"):
+                for item, spec in study[kind].items():
+                    self._check_item(name, f"config/studies/{name}.yaml: {kind}: {item}", spec)
             if gallery := study.get("gallery"):
                 runs = [run_name(run) for run in self.runs(name)]
                 _known(run_name(gallery), runs, f"config/studies/{name}.yaml: gallery", "run of the study")
+
+
+def _module_exists(name: str) -> bool:
+    """Without importing it, though the packages that it lies in."""
+    try:
+        return find_spec(name) is not None
+    except ImportError:
+        return False
 
 
 def _merged(files: Mapping[Path, Mapping[str, Settings]]) -> Settings:
@@ -275,6 +299,13 @@ def _are_candidates(value: Any, schema: Settings) -> bool:
 
 
 def _explain(error: ValidationError) -> str:
+    if error.validator == "type" and error.instance is None:
+        return "it is empty"
+    if error.validator in ("oneOf", "anyOf") and "description" in error.schema:
+        return f"{error.instance!r} will not do: {error.schema['description']}"
+    if error.validator in ("oneOf", "anyOf") and all("required" in option for option in error.validator_value):
+        keys = [" with ".join(option["required"]) for option in error.validator_value]
+        return f"give {'exactly' if error.validator == 'oneOf' else 'at least'} one of {', '.join(keys)}"
     if error.validator == "additionalProperties" and isinstance(error.instance, dict):
         known = error.schema.get("properties", {})
         unknown = [key for key in error.instance if key not in known]

@@ -185,17 +185,20 @@ class _Shelf:
         self, table: pd.DataFrame, relevant_by: pd.Series, featureless: Mapping[str, np.ndarray], raw: Path
     ) -> None:
         self.table, self.relevant_by, self.featureless, self.raw = table, relevant_by, featureless, raw
-        self.sources: dict[int, str] = {}
+        self.sources: dict[int, str | None] = {}
 
     def item(self, kind: str, row: int) -> Item:
         """The image ("img") or the text ("txt") of the pair in this row."""
         pair = self.table.iloc[row]
-        source = None
-        if kind == "img":
-            if row not in self.sources:
+        if kind == "img" and row not in self.sources:
+            try:
                 self.sources[row] = _thumbnail(self.raw / pair["image"])
-            source = self.sources[row]
+            except UserError:  # features that came with the data set know it, though its picture is damaged
+                self.sources[row] = None
+        source = self.sources[row] if kind == "img" else None
         text = pair["text"] or f"{pair.name} (this copy has no texts)"
+        if kind == "img" and source is None:
+            text = f"{pair.name} (its picture cannot be read)"
         return Item(str(pair.name), text, tuple(pair["labels"]), source, bool(self.featureless[kind][row]))
 
     def are_relevant(self, row: int, other: int) -> bool:

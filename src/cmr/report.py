@@ -95,6 +95,7 @@ class Report:
     data_figures: list[Figure]
     datasets: list[Dataset]
     without_classes: list[str]
+    has_ready_views: bool
     methods: list[MethodFacts]
     runs: int
     image_views: list[str]
@@ -138,6 +139,7 @@ def make_report(study: Study, gallery: Gallery | None, command: str) -> str:
             for name, dataset in facts["datasets"].items()
         ],
         without_classes=[dataset["title"] for dataset in datasets if not dataset["classes"]],
+        has_ready_views=any(dataset["ready_views"] for dataset in datasets),
         methods=[_method(study, method) for method in study.methods],
         runs=len(runs),
         image_views=sorted({run["image_view"] for run in runs}),
@@ -193,7 +195,7 @@ def _split_rows(dataset: Mapping[str, Any]) -> list[SplitRow]:
         str(len(dataset["classes"]) or "none"),
         f"{dataset['labels']['mean']:.2f}".removesuffix(".00") if dataset["classes"] else "",
         f"{words['mean']:.1f}" if words else "",
-        _kinds({kind: [number] for kind, number in dataset["duplicates"].items()}),
+        _duplicates(dataset),
     )
     of_splits = [
         (
@@ -201,7 +203,7 @@ def _split_rows(dataset: Mapping[str, Any]) -> list[SplitRow]:
             " / ".join(_range([split[part] for split in splits]) for part in PARTS),
             _range([split["left_out"] for split in splits]),
             _range([f"{split['random_map']:.3f}" for split in splits]),
-            _kinds(_overlaps(splits, "overlaps")),
+            _kinds(_overlaps(splits, "overlaps")) + _not_compared(dataset),
         )
         for title, splits in _alike(dataset["splits"]).items()
     ]
@@ -238,6 +240,18 @@ def _kinds(numbers: Mapping[str, Sequence[int]]) -> str:
     return ", ".join(_number(some, kind) for kind, some in numbers.items() if any(some)) or "none"
 
 
+def _duplicates(dataset: Mapping[str, Any]) -> str:
+    """`60 pairs by text, 2 by image`; `none` where there are none."""
+    found = [f"{number} by {kind}" for kind, number in dataset["duplicates"].items() if number]
+    return (", ".join(found) or "none") + _not_compared(dataset)
+
+
+def _not_compared(dataset: Mapping[str, Any]) -> str:
+    unknown = [] if dataset["texts"]["number"] else ["texts"]
+    unknown += [] if "image" in dataset["duplicates"] else ["images"]
+    return f"; {' and '.join(unknown)} not compared" if unknown else ""
+
+
 def _number(numbers: Sequence[int], noun: str) -> str:
     text = _range(numbers)
     return f"{text} {noun}" if text == "1" else f"{text} {noun}s"
@@ -269,8 +283,7 @@ def _data_facts(dataset: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "Images", _about_images(dataset["images"], pairs)
     shared = {kind: number for kind, number in dataset["duplicates"].items() if number}
     kinds = [f"{number} pairs have the {kind} of another pair" for kind, number in shared.items()]
-    unknown = [] if "image" in dataset["duplicates"] else ["images were not compared"]
-    yield "Duplicates", "; ".join([*(kinds or ["none"]), *unknown])
+    yield "Duplicates", "; ".join(kinds or ["none"]) + _not_compared(dataset)
 
 
 def _about_texts(texts: Mapping[str, Any], pairs: int) -> str:

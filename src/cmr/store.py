@@ -153,8 +153,9 @@ def _read_array(dataset: h5py.Dataset) -> np.ndarray:
 
 def _digest(array: np.ndarray) -> str:
     """Of type, shape and bytes."""
-    kind = f"{array.dtype.str} {array.shape} ".encode()
-    return hashlib.sha256(kind + np.ascontiguousarray(array).tobytes()).hexdigest()
+    digest = hashlib.sha256(f"{array.dtype.str} {array.shape} ".encode())
+    digest.update(np.ascontiguousarray(array).data.cast("B") if array.size else b"")
+    return digest.hexdigest()
 
 
 def _dataset_names(file: h5py.File) -> list[str]:

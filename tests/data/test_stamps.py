@@ -62,7 +62,8 @@ def test_there_are_763_pairs_in_12_classes(quickstart):
 def test_equal_captions_stand_on_one_side(quickstart):
     pairs = store.read_table(quickstart / "data/datasets/tuxpaint_stamps/pairs.parquet")
     split = store.read_table(quickstart / "data/datasets/tuxpaint_stamps/splits/random-0.parquet")
-    parts = pairs.merge(split, on="id").groupby(pairs["text"].str.casefold())["part"].nunique()
+    merged = pairs.merge(split, on="id", suffixes=("_of_source", ""))
+    parts = merged.groupby(merged["text"].str.casefold())["part"].nunique()
     assert len(parts) < len(pairs)
     assert parts.max() == 1
 

@@ -341,13 +341,13 @@ def test_mirrors_are_those_configured_then_the_environment_s(tmp_path, monkeypat
     assert assets.mirror_folders([str(one)]) == [one]
 
 
-def test_what_a_user_put_into_manual_is_found_after_the_mirrors(server, folder, tmp_path):
+def test_what_a_user_put_into_manual_is_found_before_the_mirrors(server, folder, tmp_path):
     manual = mirror(folder.parent.parent / "manual", "weights.bin")
     found = assets.status("weights", url(server), [], folder.parent)
     assert found.words == f"in a mirror, {manual / 'weights.bin'}"
     assert json.loads(obtain(folder, url(server)).read_text())["from"] == str(manual / "weights.bin")
     mirrored = mirror(tmp_path / "1", "weights.bin")
-    assert json.loads(obtain(folder, url(server), mirrored).read_text())["from"] == str(mirrored / "weights.bin")
+    assert json.loads(obtain(folder, url(server), mirrored).read_text())["from"] == str(manual / "weights.bin")
     assert server.ranges == []
 
 
@@ -369,7 +369,7 @@ def test_when_all_fails_the_message_says_what_was_tried_and_what_to_do(server, f
     } | url(server)
     message = failure(folder, spec, tmp_path)
     for part in (
-        f"mirrors ({tmp_path}, {folder.parent.parent / 'manual'}): ",
+        f"mirrors ({folder.parent.parent / 'manual'}, {tmp_path}): ",
         "no set/a.mat or weights_1-1_all.deb or b.bin or weights.bin",
         "Debian package weights 1-1: this machine has no apt-get",
         "Python distribution no-such-distribution: it is not installed",
@@ -584,7 +584,7 @@ def test_status_tells_an_unpacked_copy_and_a_folder_of_the_user_s(folder, tmp_pa
     own = ABOUT | {"local": str(tmp_path / "1/set")}
     assert assets.status("weights", own, [], folder.parent).folder == tmp_path / "1/set"
     gone = ABOUT | {"local": str(tmp_path / "gone")}
-    assert "does not exist: create it" in assets.status("weights", gone, [], folder.parent).words
+    assert "does not exist, create it" in assets.status("weights", gone, [], folder.parent).words
 
 
 # Folders
@@ -633,6 +633,74 @@ def test_a_whole_archive_is_preferred_to_an_unpacked_copy(folder, unpacked):
     assert set(files_below(folder)) == {"from_archive.txt"}
 
 
+def test_a_whole_archive_in_manual_completes_a_copy_in_part_in_a_mirror(folder, unpacked):
+    spec = ABOUT | {"mirror": [{"folder": "set"}, {"file": "set.tar"}], "unpack": {"limit": 10**6}}
+    obtain(folder, spec, unpacked)
+    assert set(files_below(folder)) == {"a.txt", "deep/b.txt"}
+    manual = folder.parent.parent / "manual"
+    manual.mkdir()
+    with tarfile.open(manual / "set.tar", "w") as tar:
+        tar.add(unpacked / "set/a.txt", "whole.txt")
+    obtain(folder, spec, unpacked)
+    assert set(files_below(folder)) == {"whole.txt"}
+
+
+def test_a_changed_file_changes_the_digest_of_a_folder_and_a_completed_copy_needs_no_other_lock(folder, unpacked):
+    spec = ABOUT | {"mirror": [{"folder": "set"}]}
+    digests = set()
+    for content in (b"one", b"eno"):
+        (unpacked / "set/a.txt").write_bytes(content)
+        digests.add(read_json(obtain(folder, spec, unpacked))["sha256"])
+    assert len(digests) == 2
+    assert not folder.with_name("weights.lock.json").exists()
+
+
+def test_hidden_files_are_no_data(folder, unpacked):
+    (unpacked / "set/.DS_Store").write_bytes(b"x")
+    (unpacked / "set/.cache").mkdir()
+    (unpacked / "set/.cache/y").write_bytes(b"y")
+    obtain(folder, ABOUT | {"local": str(unpacked / "set")})
+    assert set(files_below(folder)) == {"a.txt", "deep/b.txt"}
+
+
+def test_a_folder_s_digest_follows_contents_and_not_times(unpacked, tmp_path):
+    own, memory = unpacked / "set", tmp_path / "memory.json"
+    first = assets.folder_digest(own, memory)
+    os.utime(own / "a.txt", (0, 0))
+    (own / ".hidden").write_bytes(b"x")
+    assert assets.folder_digest(own, memory) == first
+    (own / "a.txt").write_bytes(b"eno")
+    changed = assets.folder_digest(own, memory)
+    assert changed != first
+    (own / "a.txt").rename(own / "c.txt")
+    assert assets.folder_digest(own, memory) not in (first, changed)
+    (own / "c.txt").rename(own / "a.txt")
+    own.rename(unpacked / "away")
+    assert assets.folder_digest(own, memory) not in (first,)  # what stood there last
+    (unpacked / "away").rename(own)
+    assert assets.folder_digest(own, memory) == changed
+
+
+def test_a_folder_s_unchanged_files_are_not_read_again(unpacked, tmp_path, monkeypatch):
+    own, memory = unpacked / "set", tmp_path / "memory.json"
+    assets.folder_digest(own, memory)
+    read = []
+    monkeypatch.setattr("cmr.assets.local.file_sha256", lambda path: read.append(path.name) or "digest")
+    assets.folder_digest(own, memory)
+    assert read == []
+    (own / "a.txt").write_bytes(b"longer")
+    assets.folder_digest(own, memory)
+    assert read == ["a.txt"]
+
+
+@pytest.mark.parametrize("relation", ["holds", "lies in"])
+def test_a_folder_that_holds_its_own_copy_is_refused(folder, relation):
+    own = folder.parent.parent if relation == "holds" else folder.parent / "mine"
+    own.mkdir(parents=True, exist_ok=True)
+    (own / "file").write_bytes(b"x")
+    assert "hold one another" in failure(folder, ABOUT | {"local": str(own)})
+
+
 def test_a_folder_of_the_user_s_is_an_asset(folder, unpacked):
     obtain(folder, ABOUT | {"local": str(unpacked / "set")})
     assert files_below(folder) == {"a.txt": b"one", "deep/b.txt": b"two"}
@@ -663,6 +731,11 @@ def test_an_md5_is_checked_and_names_both(server, folder):
     assert assets.single_file(folder).read_bytes() == CONTENT
     message = failure(folder, url(server, md5="0" * 32))
     assert right in message and "0" * 32 in message
+
+
+def test_a_prefix_of_a_digest_is_not_enough_without_encryption(folder):
+    spec = {"url": {"address": "http://localhost:1/weights.bin", "sha256_prefix": "0" * 8}}
+    assert "without encryption" in failure(folder, spec)
 
 
 @pytest.mark.parametrize("known", [{"md5": "0" * 32}, {"sha256": "0" * 64}, {"unverified": True}])

@@ -213,12 +213,71 @@ def test_studies_may_name_every_metric_that_is_computed_and_no_other():
         (
             "studies/wikipedia.yaml",
             lambda s: s["tables"]["map_roph"].update(image_view="vgg16_fc7"),
-            r'wikipedia\.yaml: unknown image view of the study "vgg16_fc7"',
+            r'wikipedia\.yaml: tables: map_roph: unknown image view of the study "vgg16_fc7"',
+        ),
+        (
+            "studies/wikipedia.yaml",
+            lambda s: s["tables"]["map_sift_lda"].pop("text_view"),
+            r"tables: map_sift_lda: name dataset, image_view, text_view so that exactly one setting fits; "
+            r"there are: wikipedia sift128 lda10; wikipedia sift128 tfidf1000",
+        ),
+        (
+            "datasets/wikipedia.yaml",
+            lambda s: s.update(images=["wiki"]),
+            r'wikipedia\.yaml: images: unknown asset "wiki"; did you mean "wikipedia"',
+        ),
+        (
+            "datasets/wikipedia.yaml",
+            lambda s: s["splits"]["random"]["sizes"].update(valid=10),
+            r"wikipedia\.yaml: splits: random: give one of a size of valid",
+        ),
+        (
+            "datasets/wikipedia.yaml",
+            lambda s: s["splits"]["official"].update(valid_from_test=0.1),
+            r"wikipedia\.yaml: splits: official: give one of a size of valid",
+        ),
+        (
+            "datasets/wikipedia.yaml",
+            lambda s: s["splits"]["random"]["sizes"].update(train="60%"),
+            r"splits: random: sizes: train: '60%' will not do: a number of items \(400\), or a share of them \(0.4\)",
+        ),
+        (
+            "datasets/wikipedia.yaml",
+            lambda s: s["splits"]["official"].update(sizes={"train": 1, "test": 1}),
+            r"splits: official: give exactly one of from, sizes, per_class",
+        ),
+        (
+            "datasets/wikipedia.yaml",
+            lambda s: s.update(reader="cmr.datasets.wikpedia.read"),
+            r'wikipedia\.yaml: there is no reader "cmr.datasets.wikpedia.read"; it is a function\'s dotted name',
+        ),
+        (
+            "datasets/wikipedia.yaml",
+            lambda s: s["views"]["text"]["lda10"].update(reader="features"),
+            r'wikipedia\.yaml: there is no reader "features"',
         ),
     ],
 )
 def test_mistake_in_a_data_set_names_file_key_and_remedy(root, file, change, message):
     edit(root / "config" / file, change)
+    with pytest.raises(UserError, match=message):
+        Catalogue.read(root)
+
+
+def test_a_setting_that_is_clear_need_not_be_named_in_full(root):
+    edit(root / "config/studies/wikipedia.yaml", lambda s: s["tables"]["map_roph"].pop("text_view"))
+    Catalogue.read(root)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("my birds.yaml", "title: x", r"my birds\.yaml: its name becomes a folder's"),
+        ("empty.yaml", "", r"empty\.yaml: it is empty"),
+    ],
+)
+def test_a_file_that_is_no_data_set_is_named(root, name, content, message):
+    (root / "config/datasets" / name).write_text(content)
     with pytest.raises(UserError, match=message):
         Catalogue.read(root)
 

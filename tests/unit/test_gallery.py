@@ -1,5 +1,6 @@
 import base64
 import io
+import shutil
 from html.parser import HTMLParser
 
 import numpy as np
@@ -232,3 +233,13 @@ def test_items_without_a_text_are_named_by_their_id(made):
     gallery = make_gallery(SPEC, "Made pictures", "CCA", pairs.assign(text=None), embeddings, ATTRIBUTES, ALL_SEEN, raw)
     result = gallery.tasks[TASK_TITLES["img2txt"]][0].results[0].item
     assert result.text == f"{result.id} (this copy has no texts)"
+
+
+def test_a_picture_that_cannot_be_read_is_named_by_its_id(made, tmp_path):
+    pairs, embeddings, raw = made
+    shutil.copytree(raw, tmp_path / "raw")
+    for image in pairs["image"]:
+        (tmp_path / "raw" / image).write_bytes(b"")
+    gallery = make_gallery(SPEC, "Made pictures", "CCA", pairs, embeddings, ATTRIBUTES, ALL_SEEN, tmp_path / "raw")
+    query = gallery.tasks[TASK_TITLES["img2txt"]][0].query
+    assert (query.source, query.text) == (None, f"{query.id} (its picture cannot be read)")

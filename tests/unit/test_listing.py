@@ -110,8 +110,9 @@ def test_copy_in_part_says_what_it_lacks_and_how_to_complete_it(way, root, liste
     listing = listed("datasets", "wikipedia")
     assert f"in a mirror, {partial_mirror / 'wikipedia_dataset'} (unpacked, perhaps in part)" in listing
     for side in ("texts", "images"):
-        assert f"{side} missing in this copy. Where to get all: wikipedia_dataset.zip from http://www.svcl" in listing
-    assert "data/manual and delete data/raw/wikipedia" in listing
+        assert f"{side} missing in this copy, which has no {side}. Where to get all:\n" in listing
+    assert "wikipedia_dataset.zip from http://www.svcl" in listing
+    assert "--forcerun data/raw/wikipedia/asset.json -- data/datasets/wikipedia/pairs.parquet" in listing
 
 
 def test_what_is_obtained_is_present_and_its_gaps_stay_known(root, listed, partial_mirror):
@@ -144,12 +145,12 @@ def test_data_set_is_as_ready_as_the_least_ready_of_its_assets(root, listed):
 def test_folder_of_one_s_own_is_listed_and_one_that_does_not_exist_is_asked_for(root, listed):
     (root / "config/datasets/birds.yaml").write_text(yaml.safe_dump(OWN))
     assert entry(listed("datasets"), "birds") == ["pairs by hand", "images by hand"]
-    assert "your folder data/manual/birds, which does not exist: create it" in listed("datasets", "birds")
+    assert "by hand: your folder data/manual/birds does not exist, create it" in listed("datasets", "birds")
     lay_out(root / "data/manual/birds", {"pairs.csv": b"image,text\n"})
-    assert entry(listed("datasets"), "birds") == ["pairs in a mirror", "images in a mirror"]
+    assert entry(listed("datasets"), "birds") == ["pairs in your folder", "images in your folder"]
     listing = listed("datasets", "birds")
-    assert "asset birds, for pairs, images:\n        your folder data/manual/birds\n" in listing
-    assert entry(listed("assets"), "birds") == ["your folder data/manual/birds"]
+    assert "asset birds, for pairs, images:\n        in your folder, data/manual/birds\n" in listing
+    assert entry(listed("assets"), "birds") == ["in your folder, data/manual/birds"]
 
 
 @pytest.mark.parametrize("what", ["datasets", "assets"])
@@ -199,5 +200,15 @@ print(*sorted(sys.modules), file=sys.stderr)
         assert run.stdout.count("obtainable") > 0
         loaded = {name for name in run.stderr.split() if name.count(".") <= 1}
         assert "cmr.catalogue" in loaded
-        slow = {"torch", "torchvision", "sklearn", "matplotlib", "gensim", "nltk", "cmr.datasets", "cmr.results"}
+        slow = {
+            "torch",
+            "torchvision",
+            "sklearn",
+            "matplotlib",
+            "gensim",
+            "nltk",
+            "pandas",
+            "cmr.datasets.pairs",
+            "cmr.results",
+        }
         assert loaded & slow == set()

@@ -169,7 +169,7 @@ def text_of_two(tmp_path_factory):
 def test_splits_that_are_drawn_alike_share_a_line_with_ranges(page):
     text = " ".join(page.text.split())
     # 27 test texts of three classes of nine: H is 3.891, and (H + 8/26 (27 - H)) / 27 = 0.407.
-    line = "Made pictures 45 3 1 2.1 2 texts random-0 to random-2 9 / 9 / 27 0 0.407 0 to 1 texts"
+    line = "Made pictures 45 3 1 2.1 2 by text random-0 to random-2 9 / 9 / 27 0 0.407 0 to 1 texts"
     assert line in text
     assert text.count("random-0 to random-2 9 / 9 / 27") == 1
 
@@ -213,7 +213,7 @@ def test_what_is_damaged_left_out_or_absent_is_told(text_of_two):
     assert "Left out of runs 0 to 2 of train with the views pixels and bow" in text_of_two
     assert "Texts none in this copy" in text_of_two
     assert "Images none are published" in text_of_two
-    assert "Duplicates 20 pairs have the group of another pair; images were not compared" in text_of_two
+    assert "Duplicates 20 pairs have the group of another pair; texts and images not compared" in text_of_two
 
 
 def test_relevance_without_classes_is_told(text_of_two, page):

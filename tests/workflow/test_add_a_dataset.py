@@ -1,6 +1,7 @@
 """docs/add-a-dataset.md, done as the page says: its files written, its code executed, its commands run."""
 
 import csv
+import os
 import re
 import shlex
 import subprocess
@@ -138,6 +139,9 @@ def test_features_are_ranked_far_above_chance(project):
 def test_changed_folder_is_copied_anew(project, tmp_path):
     copy = copy_of(project, tmp_path)
     study = ["all", "--config", "studies=[birds]"]
+    assert not copy.planned(*study)
+    os.utime(copy.root / "data/manual/birds/pairs.csv")
+    (copy.root / "data/manual/birds/.DS_Store").touch()
     assert not copy.planned(*study)
     with (copy.root / "data/manual/birds/pairs.csv").open("a") as table:
         table.write("images/circle-000.png,Once more.,circle\n")

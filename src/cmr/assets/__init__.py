@@ -1,5 +1,6 @@
 """Outside files: found in a mirror or fetched, verified, unpacked and put whole below `data/raw/`."""
 
+from cmr.assets.local import folder_digest
 from cmr.assets.obtain import Status, mirror_folders, obtain, single_file, status
 
-__all__ = ["Status", "mirror_folders", "obtain", "single_file", "status"]
+__all__ = ["Status", "folder_digest", "mirror_folders", "obtain", "single_file", "status"]

@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -126,7 +127,7 @@ class _ResumingDownloader:
         ):
             if mark := _version_mark(response):
                 self.mark.write_text(mark, "utf-8")
-            for block in response.iter_content(BLOCK_BYTES):
+            for block in _blocks(response):
                 file.write(block)
                 received += len(block)
                 bar.update(len(block))
@@ -151,6 +152,14 @@ def _version_mark(response: requests.Response) -> str | None:
 def _is_secure(address: str) -> bool:
     parts = urlsplit(address)
     return parts.scheme == "https" or parts.hostname == "127.0.0.1"
+
+
+def _blocks(response: requests.Response) -> Iterator[bytes]:
+    """The body, up to where the connection ends; whether that is all the caller knows."""
+    try:
+        yield from response.iter_content(BLOCK_BYTES)
+    except requests.exceptions.ChunkedEncodingError:
+        return
 
 
 def _reason(error: BaseException) -> str:

@@ -20,6 +20,7 @@ from filelock import FileLock
 
 from cmr.assets.digests import check_file, remember_digest
 from cmr.assets.download import Unavailable
+from cmr.assets.local import files_of
 from cmr.assets.sources import MirrorFolder, Source, fetchable_sources, mirror_files
 from cmr.assets.unpack import unpack
 from cmr.errors import UserError
@@ -40,7 +41,7 @@ def obtain(
     Parameters
     ----------
     spec : the asset's entry in `config/assets/`.
-    mirrors : folders searched first, see `mirror_folders`; `manual/` beside `raw/` is always searched after them.
+    mirrors : folders searched before any network, see `mirror_folders`; `manual/` beside `raw/` always comes first.
     folder : `data/raw/<asset>`. Beside it lies `<asset>.lock.json`, the digests remembered from the first use.
 
     Returns the path of the manifest, `folder/asset.json`.
@@ -100,12 +101,13 @@ class Status:
 
     Attributes
     ----------
-    state : present (below data/raw), in a mirror, obtainable from a source, or to be fetched by hand.
+    state : present (below data/raw), in the user's own folder, in a mirror, obtainable from a source, or to be fetched
+        by hand.
     words : the same for a reader, with the place, and what to do by hand.
     folder : where its files lie unpacked, if they do; perhaps in part.
     """
 
-    state: Literal["present", "in a mirror", "obtainable", "by hand"]
+    state: Literal["present", "in your folder", "in a mirror", "obtainable", "by hand"]
     words: str
     folder: Path | None = None
 
@@ -119,9 +121,9 @@ def status(name: str, spec: Mapping[str, Any], mirrors: Sequence[Path], raw: Pat
     if "local" in spec:
         local = Path(spec["local"])
         if local.is_dir():
-            return Status("in a mirror", f"your folder {local}", local)
-        return Status("by hand", f"your folder {local}, which does not exist: create it")
-    for _, path in _in_mirrors(spec, [*mirrors, _manual(raw)]):
+            return Status("in your folder", f"in your folder, {local}", local)
+        return Status("by hand", f"by hand: your folder {local} does not exist, create it")
+    for _, path in _in_mirrors(spec, [_manual(raw), *mirrors]):
         if path.is_dir():
             return Status("in a mirror", f"in a mirror, {path} (unpacked, perhaps in part)", path)
         return Status("in a mirror", f"in a mirror, {path}")
@@ -178,8 +180,11 @@ def _find(
     if local := spec.get("local"):
         if not Path(local).is_dir():
             raise UserError(f"the folder {local} of {name} does not exist: create it, or name another as `folder`")
+        own, ours = Path(local).resolve(), raw.resolve()
+        if ours.is_relative_to(own) or own.is_relative_to(ours):
+            raise UserError(f"the folder {local} of {name} and {raw}, where it is copied to, hold one another")
         return _Found(Path(local), MirrorFolder(folder=local), "local", local)
-    mirrors = [*mirrors, _manual(raw)]
+    mirrors = [_manual(raw), *mirrors]
     for source, path in _in_mirrors(spec, mirrors):
         return _Found(path, source, "mirror", str(path))
     reasons = [f"mirrors ({', '.join(map(str, mirrors))}): no {_or(_mirror_names(spec))}"]
@@ -199,8 +204,8 @@ def _find(
 
 
 def _in_mirrors(spec: Mapping[str, Any], mirrors: Sequence[Path]) -> Iterable[tuple[Source, Path]]:
-    for mirror in mirrors:
-        for source in mirror_files(spec):
+    for source in mirror_files(spec):
+        for mirror in mirrors:
             path = mirror / source.mirror_name
             if path.is_dir() if isinstance(source, MirrorFolder) else path.is_file():
                 yield source, path
@@ -229,8 +234,7 @@ def _lay_out(found: _Found, spec: Mapping[str, Any], new: Path, progress: Progre
 
 def _copy_folder(folder: Path, patterns: Sequence[str], new: Path, progress: Progress) -> tuple[int, str, int]:
     """Copy files of a folder; their bytes together, a digest of their names and contents, and their number."""
-    found = {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
-    names = sorted(path.relative_to(folder) for path in found)
+    names = files_of(folder, patterns)
     if not names:
         raise UserError(f"the folder {folder} holds no file {_or(patterns)}")
     if Path(MANIFEST) in names:

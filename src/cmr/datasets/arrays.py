@@ -193,12 +193,20 @@ def _names_of_items(
         numbers = [np.flatnonzero(row).tolist() for row in labels]
         used = range(labels.shape[1])
     else:
-        numbers = [[number] for number in _whole(labels, where).tolist()]
+        whole = _whole(labels, where)
+        if len(negative := np.flatnonzero(whole < 0)):
+            raise UserError(f"{where} holds {whole[negative[0]]} in row {negative[0]}, but classes count from 0")
+        numbers = [[number] for number in whole.tolist()]
         used = {number for one in numbers for number in one}
     if classes is None:
         name_of = {number: str(number) for number in used}
     elif isinstance(classes, Mapping):
-        name_of = {int(number): str(name) for number, name in classes.items()}
+        try:
+            name_of = {int(number): str(name) for number, name in classes.items()}
+        except ValueError as error:
+            raise UserError(
+                f"{where}: classes maps numbers to names, such as {{1: crow}}, but has {classes}"
+            ) from error
     else:
         name_of = dict(enumerate(_strings(path, classes) if isinstance(classes, str) else map(str, classes)))
         if labels.ndim == 2 and len(name_of) != len(used):

@@ -9,9 +9,10 @@ The layout in which many sets are published and in which one's own is soon laid 
     images/         one file an image, or a folder a class
 """
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,8 @@ from scipy.sparse.csgraph import connected_components
 
 from cmr.datasets.pairs import PARTS, Pair
 from cmr.errors import UserError
+
+log = logging.getLogger(__name__)
 
 COLUMNS = ("text", "image", "label")
 
@@ -74,6 +77,13 @@ def read(
     names = None if classes is None else class_names(folder / classes)
     rows = _rows(folder, lists, columns)
     has_texts = texts is not None and (folder / texts).is_dir()
+    if texts is not None and not has_texts:
+        log.warning("there is no folder %s: no item has a text", folder / texts)
+    if has_texts and not any((folder / texts / (row.text + text_suffix)).is_file() for row in rows):
+        first = folder / texts / (rows[0].text + text_suffix)
+        raise UserError(f"{folder / texts} has none of the {len(rows)} texts; the first would be {first}")
+    if not callable(parse):
+        raise UserError("parse is for readers that build on this one, not for configuration files")
     uses_of_text = Counter(row.text for row in rows)
     for row, group in zip(rows, _groups(rows), strict=True):
         label = row.label if names is None else _class_of(row, names)
@@ -128,6 +138,8 @@ def _rows(folder: Path, lists: str | Mapping[str, str], columns: Sequence[str]) 
                 )
             row = dict(zip(columns, fields, strict=True))
             text, image = row.get("text", row.get("image")), row.get("image", row.get("text"))
+            if outside := [field for field in fields if field.startswith("/") or ".." in PurePosixPath(field).parts]:
+                raise UserError(f"{place}: {outside[0]!r} leads out of the data set's folder")
             if (earlier := first_place.setdefault((text, image), place)) != place:
                 raise UserError(f"{place}: the pair of text {text} and image {image} stands already in {earlier}")
             rows.append(_Row(text, image, row.get("label"), part, place))

@@ -4,31 +4,42 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pandas as pd
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cmr.datasets.pairs import describe_bad_items
 from cmr.errors import UserError
 from cmr.progress import SILENT, Progress
 from cmr.provenance import file_sha256
 
+# What Pillow's decoders raise for damaged files.
+DAMAGED = (OSError, UnidentifiedImageError, SyntaxError, ValueError, RuntimeError, Image.DecompressionBombError)
+
 
 def load_rgb(path: Path) -> Image.Image:
-    """Decode a whole image to RGB; transparent pixels lie on white.
+    """Decode a whole image to RGB: upright as its EXIF data say, transparent pixels on white, 16 bits as 8.
 
     Raises
     ------
-    UserError : the file is missing, empty, cut short or no image.
+    UserError : the file is missing, empty, cut short or no image, or its pixels are numbers of unknown range.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path) as opened:
+            image = ImageOps.exif_transpose(opened)
             if image.mode == "RGB" and "transparency" not in image.info:
-                return image.copy()
+                return image
+            if image.mode in ("I", "F"):
+                raise UserError(
+                    f"image {path} has pixels of 32 bits, whose range is not known: save it with 8 or 16 bits a channel"
+                )
+            if image.mode.startswith("I;16"):  # which Pillow would cut at 255 instead of scaling
+                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
             # RGBA first: palettes, grey with alpha and colour-key transparency all reach white by the same way.
             rgba = image.convert("RGBA")
     except FileNotFoundError as error:
         raise UserError(f"image {path} does not exist") from error
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except DAMAGED as error:
         reason = "the file is empty" if path.stat().st_size == 0 else str(error)
         raise UserError(f"image {path} cannot be read: {reason}") from error
     white = Image.new("RGBA", rgba.size, "white")

@@ -72,7 +72,7 @@ def load_structs(path: Path, name: str, fields: Iterable[str]) -> list[dict[str,
 
 def _load(path: Path, name: str) -> Any:
     if not path.is_file():
-        raise UserError(f"MATLAB file {path} does not exist")
+        raise UserError(f"MATLAB file {path} does not exist: `python -m cmr datasets` says how to get it")
     try:
         return _from_hdf5(path, name) if h5py.is_hdf5(path) else _from_matlab5(path, name)
     except (OSError, ValueError, TypeError, NotImplementedError, zlib.error, MatReadError) as error:

@@ -48,16 +48,20 @@ def pair_table(pairs: Iterable[Pair], raw: Path, progress: Progress = SILENT) ->
     """
     columns: dict[str, list] = {name: [] for name in ("id", "image", "text", "labels", "part", "group")}
     outside, prefix = [], f"{raw.as_posix()}/"
+    groups: set[str] = set()
+    ungrouped: set[str] = set()
     for pair in progress.track(pairs, "reading pairs", unit=" pairs"):
         image = None if pair.image is None else pair.image.as_posix()
         if image is not None and (not image.startswith(prefix) or "/../" in image):
             outside.append(pair.id)
+        _check_characters(pair)
         columns["id"].append(pair.id)
         columns["image"].append(image and image.removeprefix(prefix))
         columns["text"].append(pair.text)
         columns["labels"].append(sorted(set(pair.labels)))
         columns["part"].append(pair.part)
         columns["group"].append(pair.id if pair.group is None else pair.group)
+        (ungrouped if pair.group is None else groups).add(columns["group"][-1])
     if not columns["id"]:
         raise UserError("the data set holds no image-text pair")
     if outside:
@@ -67,6 +71,10 @@ def pair_table(pairs: Iterable[Pair], raw: Path, progress: Progress = SILENT) ->
         raise UserError(f"ids occur more than once: {_some(ids[ids.duplicated()].unique())}")
     if strange := {str(part) for part in columns["part"] if part not in (None, *PARTS)}:
         raise UserError(f"a part is one of {', '.join(PARTS)}, but the data set names {_some(sorted(strange))}")
+    if strayed := sorted(groups & ungrouped):
+        raise UserError(
+            f"group {strayed[0]!r} is also the id of an item without a group: give that item the group, or rename it"
+        )
     labels = columns.pop("labels")
     table = pd.DataFrame(columns, dtype="string").astype(object)
     table = table.where(table.notna(), None)
@@ -134,6 +142,16 @@ def group_numbers(pairs: pd.DataFrame, ids: Iterable[str]) -> NDArray[np.intp]:
     """(n,) number of the group of each item of `ids`, in their order."""
     group_of = dict(zip(pairs["id"], pairs["group"], strict=True))
     return pd.factorize(np.array([group_of[item] for item in ids], dtype=object))[0]
+
+
+def _check_characters(pair: Pair) -> None:
+    """Refuse what the files that follow cannot store."""
+    try:
+        (pair.id + (pair.text or "") + "".join(pair.labels)).encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"item {pair.id!r} has characters that are not Unicode: {error}") from error
+    if "\0" in pair.id or not pair.id:
+        raise UserError(f"id {pair.id!r} will not do: it is empty or holds a zero byte")
 
 
 def _some(items: Iterable[str]) -> str:

@@ -83,10 +83,6 @@ def _from_json(path: Path, content: str) -> list[_Entry]:
     return entries
 
 
-def _is_text(caption: object) -> bool:
-    return isinstance(caption, str)
-
-
 def _from_page(path: Path, content: str) -> list[_Entry]:
     page = _Page(path)
     page.feed(content)

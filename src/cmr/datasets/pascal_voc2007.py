@@ -67,7 +67,7 @@ def tag_features(
     count : how often the list has the word.
     absolute : 1 / log2(1 + rank), rank being the word's first place in the list.
     relative : 1 - percentile, the share of the word's places in all lists of the train part that are at most its mean
-        place in this one. Places after the 50th count as the 50th of the list at hand and not at all in the share.
+        place in this one. A mean beyond the 50th place counts as the 50th; places after it are not in the share.
 
     A word that is not in the list has 0, and so has `relative` of a word that no train list has.
     """

@@ -1,5 +1,6 @@
 """Named partitions of a data set into train, valid and test."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,8 @@ from scipy.sparse.csgraph import connected_components
 
 from cmr.datasets.pairs import PARTS
 from cmr.errors import UserError
+
+log = logging.getLogger(__name__)
 
 REST = ""  # the part of items that a split leaves out
 
@@ -50,6 +53,8 @@ def make_split(
                 raise UserError(f"valid_from_{donor} is for splits without a valid part, but this one has it")
             rows = np.flatnonzero(part == donor)
             valid = share if isinstance(share, int) else round(share * len(rows))
+            if not 0 < valid < len(rows):
+                raise UserError(f"valid_from_{donor}: {share} of {len(rows)} items leaves one of the two parts empty")
             rules = {key: protocol[key] for key in ("stratified", "grouped_by") if key in protocol}
             rules["sizes"] = {donor: len(rows) - valid, "valid": valid}
             items = pairs.iloc[rows].reset_index(drop=True)
@@ -76,7 +81,7 @@ def _parts_of_source(pairs: pd.DataFrame) -> NDArray:
 
 
 def _quotas(strata: pd.Series, protocol: Mapping[str, Any]) -> pd.DataFrame:
-    """Items of each stratum (columns) that go into each part (rows); what is left out is a part, too."""
+    """Items of each stratum (columns) that go into each part (rows), as fractions; what is left out is a part, too."""
     count = strata.value_counts().sort_index()
     if per_class := protocol.get("per_class"):
         needed = sum(per_class.values())
@@ -89,6 +94,21 @@ def _quotas(strata: pd.Series, protocol: Mapping[str, Any]) -> pd.DataFrame:
         quotas = pd.DataFrame({name: count * size / len(strata) for name, size in sizes.items()})
     quotas[REST] = count - quotas.sum(axis=1)
     return quotas.T
+
+
+def _in_whole_items(quotas: pd.DataFrame) -> NDArray[np.intp]:
+    """(parts, strata) quotas in whole items, a stratum's in sum its size.
+
+    What a part is owed by rounding is carried from stratum to stratum, so that many small classes add up, too.
+    """
+    whole, owed = np.zeros(quotas.shape, dtype=np.intp), [0.0] * len(quotas)
+    for number, (_, quota) in enumerate(quotas.items()):
+        owed = [debt + share for debt, share in zip(owed, quota, strict=True)]
+        for _ in range(round(quota.sum())):
+            part = max(range(len(owed)), key=owed.__getitem__)
+            owed[part] -= 1
+            whole[part, number] += 1
+    return whole
 
 
 def _whole_numbers(sizes: Mapping[str, float], n: int) -> dict[str, int]:
@@ -143,33 +163,64 @@ def _draw(
 ) -> NDArray:
     """(n,) part of each item: sizes exactly as asked, strata as near to their quotas as groups allow.
 
-    Groups are dealt out in random order, large ones first, each to the part that lacks most of its strata.
+    Groups of several items are dealt out first, large ones before small ones, each to the part that lacks most of its
+    strata. The single items of a stratum then fill what is left of its quotas in an order that does not depend on the
+    groups: a copy of the data set that lacks some texts is split much as a whole one. Where no part has room for
+    another group, the one with most room takes it, so that sizes miss by less than a group.
     """
     strata = _strata(pairs, protocol)
+    order = generator.permutation(len(pairs))
     quotas = _quotas(strata, protocol)
+    quotas = quotas[generator.permutation(quotas.columns)]  # else classes early in the alphabet would be rounded alike
+    lacking = _in_whole_items(quotas)
+    sizes = lacking.sum(axis=1)
+    room = sizes.copy()
     stratum = strata.map({name: number for number, name in enumerate(quotas.columns)}).to_numpy()
-    members: dict[int, list[int]] = {}
-    for item, group in enumerate(_groups(pairs, protocol, digests).tolist()):
-        members.setdefault(group, []).append(item)
-    dealt = list(members.values())
-    dealt = [dealt[number] for number in generator.permutation(len(dealt))]
-    dealt.sort(key=len, reverse=True)
+    group = _groups(pairs, protocol, digests)
+    alone = np.bincount(group)[group] == 1
+    chosen = np.full(len(pairs), -1)
 
-    lacking = quotas.to_numpy(dtype=float).tolist()
-    room = quotas.sum(axis=1).round().astype(int).tolist()
-    part = np.empty(len(pairs), dtype=object)
-    for items in dealt:
-        fitting = [number for number, free in enumerate(room) if free >= len(items)]
-        if not fitting:
-            sizes = {name: round(total) for name, total in quotas.sum(axis=1).items() if name}
+    for items in _groups_of_several(group, order, alone):
+        if len(items) > sizes.max():
             raise UserError(
-                f"{len(items)} items belong together by group, text or image, but fit into no part of {sizes}; one of "
-                f"them is {pairs['id'].iloc[items[0]]}. Choose other sizes, or set grouped_by"
+                f"{len(items)} items belong together by group, text or image, but the largest part has {sizes.max()}; "
+                f"one of them is {pairs['id'].iloc[items[0]]}. Choose other sizes, or set grouped_by"
             )
-        strata_of_items = [stratum[item] for item in items]
-        chosen = max(fitting, key=lambda number: sum(lacking[number][s] for s in strata_of_items))
-        for s in strata_of_items:
-            lacking[chosen][s] -= 1
-        room[chosen] -= len(items)
-        part[items] = quotas.index[chosen]
-    return part
+        fitting = np.flatnonzero(room >= len(items))
+        if not len(fitting):
+            fitting = np.array([room.argmax()])
+        here = np.bincount(stratum[items], minlength=lacking.shape[1])
+        part = fitting[(lacking[fitting] @ here).argmax()]
+        lacking[part] -= here
+        room[part] -= len(items)
+        chosen[items] = part
+
+    singles = order[alone[order]]
+    for number in range(lacking.shape[1]):
+        items = singles[stratum[singles] == number]
+        parts = np.repeat(np.arange(len(room)), np.minimum(lacking[:, number], room).clip(min=0))[: len(items)]
+        chosen[items[: len(parts)]] = parts
+        room -= np.bincount(parts, minlength=len(room))
+    left_over = singles[chosen[singles] < 0]
+    chosen[left_over] = np.repeat(np.arange(len(room)), room.clip(min=0))[: len(left_over)]
+    if "per_class" in protocol and (lacking_in_the_end := _missed(quotas, stratum, chosen)):
+        log.warning("groups do not allow the numbers of every class: %s", lacking_in_the_end)
+    return quotas.index.to_numpy(dtype=object)[chosen]
+
+
+def _missed(quotas: pd.DataFrame, stratum: NDArray[np.intp], chosen: NDArray[np.intp]) -> dict[str, dict[str, int]]:
+    """Part -> class -> its number of items, where that is not the one asked for."""
+    found = pd.crosstab(chosen, stratum).reindex(range(len(quotas)), fill_value=0)
+    found = pd.DataFrame(found.to_numpy(), quotas.index, quotas.columns).drop(index=REST)
+    missed = found.where(found != quotas.drop(index=REST))
+    return {part: row.dropna().astype(int).to_dict() for part, row in missed.iterrows() if row.notna().any()}
+
+
+def _groups_of_several(
+    group: NDArray[np.intp], order: NDArray[np.intp], alone: NDArray[np.bool_]
+) -> list[NDArray[np.intp]]:
+    """Items of each group of several, large groups first, equally large ones in the order of their first item."""
+    members: dict[int, list[int]] = {}
+    for item in order[~alone[order]].tolist():
+        members.setdefault(group[item], []).append(item)
+    return [np.array(items) for items in sorted(members.values(), key=len, reverse=True)]

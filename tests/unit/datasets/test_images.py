@@ -1,5 +1,6 @@
 """Pictures: decoded as every part of the project sees them, and checked once."""
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -78,9 +79,32 @@ def test_transparent_pixels_become_white(tmp_path, mode):
     assert rgb.getpixel((1, 0)) != (255, 255, 255)
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "P", "CMYK", "YCbCr", "I;16", "F"])
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_sixteen_bits_are_scaled_and_not_cut(tmp_path, suffix):
+    ramp = np.linspace(0, 65535, 256).astype(np.uint16)[None].repeat(2, axis=0)
+    Image.fromarray(ramp).save(tmp_path / f"i.{suffix}")
+    seen = np.asarray(load_rgb(tmp_path / f"i.{suffix}"))
+    np.testing.assert_array_equal(seen, (ramp // 256)[:, :, None].repeat(3, axis=2))
+
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_pixels_of_unknown_range_are_refused(tmp_path, mode):
+    Image.new(mode, (3, 2)).save(tmp_path / "i.tif")
+    with pytest.raises(UserError, match=r"i\.tif has pixels of 32 bits, .* save it with 8 or 16 bits"):
+        load_rgb(tmp_path / "i.tif")
+
+
+def test_pictures_stand_upright(tmp_path):
+    image = Image.new("RGB", (4, 2), "red")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    image.save(tmp_path / "i.jpg", exif=exif)
+    assert load_rgb(tmp_path / "i.jpg").size == (2, 4)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "CMYK", "YCbCr"])
 def test_pictures_of_any_mode_become_rgb(tmp_path, mode):
-    suffix = "tif" if mode in ("CMYK", "YCbCr", "F") else "png"
+    suffix = "tif" if mode in ("CMYK", "YCbCr") else "png"
     Image.new(mode, (3, 2)).save(tmp_path / f"i.{suffix}")
     rgb = load_rgb(tmp_path / f"i.{suffix}")
     assert (rgb.mode, rgb.size) == ("RGB", (3, 2))
