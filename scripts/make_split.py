@@ -32,7 +32,8 @@ def main() -> None:
         digests = pairs["id"].map(store.read_table(arguments.images).set_index("id")["sha256"])
     split = make_split(pairs, arguments.protocol, arguments.seed, digests)
     logging.info("%s", split["part"].value_counts().to_dict())
-    for what, count in overlaps(pairs, split).items():
+    known = None if digests is None else dict(zip(pairs["id"], digests, strict=True))
+    for what, count in overlaps(pairs, split, known).items():
         if count:
             logging.warning("%d values of %s occur in more than one part", count, what)
     store.write_table(arguments.split, split)

@@ -312,7 +312,7 @@ def _draw_histogram(panel: Any, histogram: Mapping[str, Any], colour: str, label
     panel.stairs(histogram["counts"], edges, color=colour, alpha=0.3, fill=True)
     panel.stairs(histogram["counts"], edges, color=colour, linewidth=1.2, label=label)
     panel.tick_params(labelsize=8)
-    panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    panel.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
 
 
 def _short(name: str) -> str:

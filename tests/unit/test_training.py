@@ -125,7 +125,7 @@ def test_restored_model_embeds_as_the_fitted_one(parts, method):
 RUN_FILES = ("pairs.parquet", "split.parquet", "i.h5", "t.h5")
 
 
-def write_run(folder, ids, left_out=()):
+def write_run(folder, ids, left_out=(), texts_left_out=()):
     """Four items, of which the last two train; image features count them, text features are ten times that."""
     labels = [["x"], ["y"], ["x"], ["y"]]
     pairs = pd.DataFrame({"id": ids, "image": "", "text": "t", "labels": labels, "group": ids})
@@ -134,7 +134,8 @@ def write_run(folder, ids, left_out=()):
     store.write_table(folder / "split.parquet", split)
     rows = [row for row in (2, 0, 3, 1) if ids[row] not in left_out]
     store.write_view(folder / "i.h5", ids[rows], np.array(rows, dtype=float)[:, None], {}, left_out)
-    store.write_view(folder / "t.h5", ids, np.array([[0.0], [10.0], [20.0], [30.0]]), {"counts": True})
+    rows = [row for row in range(4) if ids[row] not in texts_left_out]
+    store.write_view(folder / "t.h5", ids[rows], 10.0 * np.array(rows)[:, None], {"counts": True}, texts_left_out)
 
 
 def test_run_joins_labels_split_and_views_by_id(tmp_path):
@@ -156,6 +157,9 @@ def test_run_leaves_out_what_a_view_leaves_out_and_counts_it(tmp_path):
     write_run(tmp_path, ids, left_out=["d"])
     run = training.read_run(*(tmp_path / name for name in RUN_FILES))
     assert list(run.ids["train"]) == ["c"] and run.left_out == {"train": 1}
+    write_run(tmp_path, ids, texts_left_out=["c"])
+    run = training.read_run(*(tmp_path / name for name in RUN_FILES))
+    assert list(run.ids["train"]) == ["d"] and run.left_out == {"train": 1}
     write_run(tmp_path, ids, left_out=["a"])
     with pytest.raises(UserError, match="no item of the test part is left"):
         training.read_run(*(tmp_path / name for name in RUN_FILES))

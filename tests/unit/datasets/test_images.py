@@ -110,6 +110,25 @@ def test_pictures_of_any_mode_become_rgb(tmp_path, mode):
     assert (rgb.mode, rgb.size) == ("RGB", (3, 2))
 
 
+def test_colour_that_a_png_calls_transparent_becomes_white(tmp_path):
+    image = Image.new("RGB", (2, 1), (0, 0, 0))
+    image.putpixel((1, 0), (10, 20, 30))
+    image.save(tmp_path / "i.png", transparency=(0, 0, 0))
+    assert [load_rgb(tmp_path / "i.png").getpixel((x, 0)) for x in (0, 1)] == [(255, 255, 255), (10, 20, 30)]
+
+
+@pytest.mark.parametrize("kind", [SyntaxError, ValueError, RuntimeError, Image.DecompressionBombError])
+def test_whatever_a_decoder_raises_names_the_picture(tmp_path, monkeypatch, kind):
+    Image.new("RGB", (2, 2)).save(tmp_path / "i.png")
+
+    def fail(*_):
+        raise kind("broken data")
+
+    monkeypatch.setattr("PIL.ImageOps.exif_transpose", fail)
+    with pytest.raises(UserError, match=r"i\.png cannot be read: broken data"):
+        load_rgb(tmp_path / "i.png")
+
+
 def test_palette_with_a_transparent_colour_becomes_white(tmp_path):
     image = Image.new("P", (2, 1))
     image.putpalette([0, 0, 0, 10, 20, 30] + [0] * 762)
