@@ -5,19 +5,19 @@ import json
 import logging
 from pathlib import Path
 
+import yaml
+
 from cmr import store
-from cmr.catalogue import Catalogue
 from cmr.construct import call
-from cmr.datasets.pairs import classes_of, pair_table, separate_bad_items
-from cmr.errors import UserError, run_main
+from cmr.datasets.pairs import check_whole, classes_of, pair_table, separate_bad_items
+from cmr.errors import run_main
 from cmr.progress import Progress
 
 
 def main() -> None:
     """Arguments in, pairs.parquet and dropped.parquet out."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", help="of the data set, whose config says what a whole copy holds")
-    parser.add_argument("--root", type=Path, default=Path(), help="the checkout, by default the current folder")
+    parser.add_argument("config", type=Path, help="config/datasets/NAME.yaml, for what a whole copy holds (`expected`)")
     parser.add_argument("--reader", required=True, help="dotted function name, e.g. cmr.datasets.table.read")
     parser.add_argument(
         "--options", type=json.loads, default={}, metavar="JSON", help="keyword arguments of the reader"
@@ -32,14 +32,7 @@ def main() -> None:
 
     folders = {name: arguments.raw / name for name in arguments.assets}
     table = pair_table(call(arguments.reader, folders, **arguments.options), arguments.raw, Progress())
-    found = {"pairs": len(table), "classes": len(classes_of(table))}
-    expected = Catalogue.read(arguments.root).dataset(arguments.name)["expected"]
-    if wrong := [key for key, number in expected.items() if found[key] != number]:
-        raise UserError(
-            f"{arguments.name} should have {expected[wrong[0]]} {wrong[0]}, but this copy has "
-            f"{found[wrong[0]]}: it is incomplete or another edition. `python -m cmr datasets {arguments.name}` says "
-            f"where to get it; delete {' and '.join(str(folder) for folder in folders.values())} before the next run"
-        )
+    check_whole(table, arguments.config.stem, yaml.safe_load(arguments.config.read_text("utf-8")).get("expected", {}))
     good, bad = separate_bad_items(table, arguments.on_bad_item)
     for reason, count in bad["reason"].value_counts().items():
         logging.info("dropped %d items: %s", count, reason)

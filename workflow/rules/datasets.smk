@@ -22,9 +22,9 @@ rule read_dataset:
         code=digest_of(code_of_reader),
         reader=reader_arguments,
         raw=f"{config['data']}/raw",
-        root=ROOT,
+        config=lambda wildcards: f"{ROOT}/config/datasets/{wildcards.dataset}.yaml",
     shell:
-        "python scripts/read_dataset.py {wildcards.dataset} --root {params.root:q} --reader {params.reader[reader]}"
+        "python scripts/read_dataset.py {params.config:q} --reader {params.reader[reader]}"
         " --options {params.reader[options]:q} --assets {params.reader[assets]} --raw {params.raw}"
         " --on-bad-item {params.reader[on_bad_item]}"
         " --pairs {output.pairs} --dropped {output.dropped} > {log} 2>&1"

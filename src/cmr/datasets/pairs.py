@@ -1,6 +1,6 @@
 """The normalised form of a data set: one table of image-text pairs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -80,6 +80,17 @@ def pair_table(pairs: Iterable[Pair], raw: Path, progress: Progress = SILENT) ->
     table = table.where(table.notna(), None)
     table.insert(3, "labels", labels)
     return table.sort_values("id", ignore_index=True)
+
+
+def check_whole(table: pd.DataFrame, name: str, expected: Mapping[str, int]) -> None:
+    """Refuse a copy of the data set `name` that has other numbers of `pairs` or `classes` than a whole one."""
+    found = {"pairs": len(table), "classes": len(classes_of(table))}
+    for what, number in expected.items():
+        if found[what] != number:
+            raise UserError(
+                f"{name} should have {number} {what}, but this copy has {found[what]}: it is incomplete or another "
+                f"edition. `python -m cmr datasets {name}` says where each file is from and where to get a whole copy"
+            )
 
 
 def separate_bad_items(table: pd.DataFrame, on_bad_item: Literal["stop", "drop"]) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -7,7 +7,15 @@ import pandas as pd
 import pytest
 
 from cmr.datasets import table
-from cmr.datasets.pairs import Pair, classes_of, group_numbers, label_matrix, pair_table, separate_bad_items
+from cmr.datasets.pairs import (
+    Pair,
+    check_whole,
+    classes_of,
+    group_numbers,
+    label_matrix,
+    pair_table,
+    separate_bad_items,
+)
 from cmr.errors import UserError
 from tests.shapes import write_shapes
 
@@ -106,6 +114,35 @@ def test_what_no_item_has_is_no_fault_of_any(tmp_path, column):
 def test_data_set_of_bad_items_alone_is_refused(tmp_path):
     with pytest.raises(UserError, match="none of the 3 items can be used; the first, a: its text is empty"):
         separate_bad_items(pairs_of(tmp_path, text=[" "] * 3), "drop")
+
+
+def test_a_copy_with_other_numbers_than_a_whole_one_is_refused(tmp_path):
+    pairs = pairs_of(tmp_path, labels=[("x",), ("y",), ()])
+    check_whole(pairs, "birds", {"pairs": 3, "classes": 2})
+    check_whole(pairs, "birds", {})
+    with pytest.raises(UserError, match=r"birds should have 4 pairs, but this copy has 3: .* datasets birds` says"):
+        check_whole(pairs, "birds", {"pairs": 4, "classes": 2})
+    with pytest.raises(UserError, match="birds should have 0 classes, but this copy has 2"):
+        check_whole(pairs, "birds", {"classes": 0})
+
+
+def test_a_group_that_is_another_item_s_id_is_refused(tmp_path):
+    with pytest.raises(UserError, match="group 'b' is also the id of an item without a group"):
+        pairs_of(tmp_path, group=["b", None, "b"])
+    assert pairs_of(tmp_path, group=["b", "b", None])["group"].tolist() == ["b", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("pair", "message"),
+    [
+        (Pair("a\0", None, "text", ()), "is empty or holds a zero byte"),
+        (Pair("", None, "text", ()), "is empty or holds a zero byte"),
+        (Pair("a", None, "\ud800", ()), "item 'a' has characters that are not Unicode"),
+    ],
+)
+def test_what_no_file_can_store_is_refused(tmp_path, pair, message):
+    with pytest.raises(UserError, match=message):
+        pair_table([pair], tmp_path)
 
 
 def test_long_lists_of_bad_items_are_cut(tmp_path):
