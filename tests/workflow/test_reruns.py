@@ -174,4 +174,4 @@ def test_other_folders_for_data_and_results(finished, tmp_path):
     run = finished.snakemake(target, *overrides)
     assert run.returncode == 0, run.stdout
     assert Path(target).exists()
-    assert (scratch / "r/logs/datasets/shapes/random-1.log").exists()
+    assert (scratch / "r/logs/datasets/shapes/splits/random-1.log").exists()
