@@ -163,11 +163,11 @@ def _draw(
 ) -> NDArray:
     """(n,) part of each item: sizes exactly as asked, strata as near to their quotas as groups allow.
 
-    Groups of several items are dealt out first, large ones before small ones, each to a part at random, as likely as
-    the part lacks items of its strata; else the largest part would get them all. The single items of a stratum then
-    fill what is left of its quotas in an order that does not depend on the groups: a copy of the data set that lacks
-    some texts is split much as a whole one. Where no part has room for another group, the one with most room takes it,
-    so that sizes miss by less than a group.
+    Groups of several items are dealt out first, large ones before small ones, each to the part that is owed most by its
+    share of the groups so far, in their strata and in all. (By what it lacks of the whole data set, the largest part
+    would get them all.) The single items of a stratum then fill what is left of its quotas in an order that does not
+    depend on the groups: a copy of the data set that lacks some texts is split much as a whole one. Where no part has
+    room for another group, the one with most room takes it, so that sizes miss by less than a group.
     """
     strata = _strata(pairs, protocol)
     order = generator.permutation(len(pairs))
@@ -176,6 +176,7 @@ def _draw(
     lacking = _in_whole_items(quotas)
     sizes = lacking.sum(axis=1)
     room = sizes.copy()
+    shares, owed = (quotas / quotas.sum(axis=0)).to_numpy(dtype=float), np.zeros(quotas.shape)
     stratum = strata.map({name: number for number, name in enumerate(quotas.columns)}).to_numpy()
     group = _groups(pairs, protocol, digests)
     alone = np.bincount(group)[group] == 1
@@ -191,8 +192,9 @@ def _draw(
         if not len(fitting):
             fitting = np.array([room.argmax()])
         here = np.bincount(stratum[items], minlength=lacking.shape[1])
-        need = (lacking[fitting] @ here).clip(min=0)
-        part = generator.choice(fitting, p=need / need.sum() if need.any() else None)
+        owed += shares * here
+        part = fitting[(owed[fitting] @ here / len(items) + owed[fitting].sum(axis=1)).argmax()]
+        owed[part] -= here
         lacking[part] -= here
         room[part] -= len(items)
         chosen[items] = part
