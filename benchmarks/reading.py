@@ -154,9 +154,11 @@ def main() -> None:
             raw, pairs = Path(folder) / "raw", Path(folder) / "pairs.parquet"
             reader, options, assets = forms[form](raw, arguments.pairs, random.Random(0))
             size = sum(path.stat().st_size for path in raw.rglob("*") if path.is_file()) / 1e6
+            config = Path(folder) / f"{form}.yaml"
+            config.write_text(json.dumps({"expected": {"pairs": arguments.pairs}}))  # JSON is YAML, too
             how = ["--reader", reader, "--options", json.dumps(options), "--assets", *assets, "--raw", raw]
-            how += ["--expected", json.dumps({"pairs": arguments.pairs}), "--pairs", pairs]
-            reading, peak = run("read_dataset.py", form, *how, "--dropped", Path(folder) / "dropped.parquet")
+            how += ["--pairs", pairs, "--dropped", Path(folder) / "dropped.parquet"]
+            reading, peak = run("read_dataset.py", config, *how)
             protocol = ["--protocol", json.dumps(SPLIT), "--seed", "0", "--split", Path(folder) / "split.parquet"]
             splitting, split_peak = run("make_split.py", "--pairs", pairs, *protocol)
         most = max(most, peak, split_peak)
