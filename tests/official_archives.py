@@ -50,10 +50,11 @@ def pack(name: str, files: Mapping[str, bytes]) -> bytes:
             info = tarfile.TarInfo(member)
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
-    return _as_7z(stream.getvalue()) if name.endswith(".rar") else stream.getvalue()
+    return as_7z(stream.getvalue()) if name.endswith(".rar") else stream.getvalue()
 
 
-def _as_7z(plain_tar: bytes) -> bytes:
+def as_7z(plain_tar: bytes) -> bytes:
+    """What bsdtar makes of the members; RAR archives are unpacked the same way, but no free program makes them."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "plain.tar").write_bytes(plain_tar)
         target = Path(folder) / "archive.7z"

@@ -9,9 +9,7 @@ import os
 import shutil
 import stat
 import struct
-import subprocess
 import tarfile
-import tempfile
 import zipfile
 from pathlib import Path
 
@@ -20,6 +18,7 @@ import pytest
 
 from cmr.assets.unpack import unpack
 from cmr.errors import UserError
+from tests.official_archives import as_7z
 
 TREE = {
     "set/readme.txt": b"read me",
@@ -74,19 +73,10 @@ def deb_bytes(data_tar: bytes) -> bytes:
     return archive
 
 
-def sevenzip_bytes(plain_tar: bytes) -> bytes:
-    """What bsdtar makes of the members; RAR archives go the same way, but no free program makes them."""
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "plain.tar").write_bytes(plain_tar)
-        target = Path(folder) / "archive.7z"
-        subprocess.run(["bsdtar", "--create", "--format=7zip", f"--file={target}", f"@{folder}/plain.tar"], check=True)
-        return target.read_bytes()
-
-
 def tree_archive(form: str) -> bytes:
     plain = tar_bytes(*(entry(name, content) for name, content in TREE.items()))
     if form == "7z":
-        return sevenzip_bytes(plain)
+        return as_7z(plain)
     wrap = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress, "zst": zstd_bytes, "deb": deb_bytes}
     if form == "zip":
         return zip_bytes(*((name, content, 0) for name, content in TREE.items()))

@@ -16,11 +16,8 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from cmr.datasets.links import linked
 from cmr.datasets.pairs import PARTS, Pair
 from cmr.errors import UserError
 
@@ -156,11 +153,7 @@ def _fields(line: str, columns: int) -> list[str]:
 
 def _groups(rows: list[_Row]) -> list[str | None]:
     """Id-like name of each row's group, or None where a row shares neither text nor image with another."""
-    text, texts = pd.factorize(np.array([row.text for row in rows], object))
-    image, images = pd.factorize(np.array([row.image for row in rows], object))
-    nodes = len(texts) + len(images)
-    links = coo_array((np.ones(len(rows)), (text, image + len(texts))), shape=(nodes, nodes))
-    component: NDArray[np.int32] = connected_components(links, directed=False)[1][text]
+    component = linked(len(rows), [[row.text for row in rows], [row.image for row in rows]])
     size = np.bincount(component)
     first: dict[int, str] = {}
     for row, number in zip(rows, component.tolist(), strict=True):

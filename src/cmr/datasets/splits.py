@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from cmr.datasets.links import linked
 from cmr.datasets.pairs import PARTS
 from cmr.errors import UserError
 
@@ -42,7 +41,7 @@ def make_split(
     -------
     Columns id, part; items that are left out are absent.
 
-    Raises UserError when the data set is too small, lacks what the protocol asks for, or a group fits into no part.
+    Raises UserError when the data set is too small or lacks what is asked for, or a group is larger than any part.
     """
     generator = np.random.default_rng(seed)
     from_source = protocol.get("from") == "source"
@@ -135,21 +134,10 @@ def _strata(pairs: pd.DataFrame, protocol: Mapping[str, Any]) -> pd.Series:
     return pairs["labels"].map(lambda labels: min(labels, key=lambda name: (frequency[name], name), default=""))
 
 
-def _groups(pairs: pd.DataFrame, protocol: Mapping[str, Any], digests: pd.Series | None) -> NDArray[np.intp]:
-    """(n,) number of each item's group: items are in one that share a value, or are linked by items that do."""
+def _groups(pairs: pd.DataFrame, protocol: Mapping[str, Any], digests: pd.Series | None) -> NDArray[np.int32]:
+    """(n,) number of each item's group."""
     keys = {"group": pairs["group"], "text": text_keys(pairs), "image": digests}
-    numbers = [pd.factorize(keys[name])[0] for name in protocol.get("grouped_by", ("group", "text"))]
-    if not numbers:
-        return np.arange(len(pairs))
-    items, values, first = [], [], len(pairs)
-    for number in numbers:
-        known = np.flatnonzero(number >= 0)
-        items.append(known)
-        values.append(first + number[known])
-        first += number.max(initial=-1) + 1
-    rows, columns = np.concatenate(items), np.concatenate(values)
-    graph = coo_array((np.ones(len(rows), dtype=bool), (rows, columns)), shape=(first, first))
-    return connected_components(graph, directed=False)[1][: len(pairs)]
+    return linked(len(pairs), [keys[name] for name in protocol.get("grouped_by", ("group", "text"))])
 
 
 def text_keys(pairs: pd.DataFrame) -> pd.Series:
@@ -207,8 +195,8 @@ def _draw(
         room -= np.bincount(parts, minlength=len(room))
     left_over = singles[chosen[singles] < 0]
     chosen[left_over] = np.repeat(np.arange(len(room)), room.clip(min=0))[: len(left_over)]
-    if "per_class" in protocol and (lacking_in_the_end := _missed(quotas, stratum, chosen)):
-        log.warning("groups do not allow the numbers of every class: %s", lacking_in_the_end)
+    if "per_class" in protocol and (missed := _missed(quotas, stratum, chosen)):
+        log.warning("groups do not allow the numbers of every class: %s", missed)
     return quotas.index.to_numpy(dtype=object)[chosen]
 
 
