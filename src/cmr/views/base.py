@@ -1,0 +1,113 @@
+"""What a view is made by: a frozen or fitted dataclass of options that turns images, or texts, into numbers.
+
+Whatever learns from data says so (`learnt`), is fitted on the train part of a split only, and lies in the split's
+folder; what is fixed is computed once a data set. Options whose type is `Path` are filled with the folder of an asset.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL.Image import Image
+
+from cmr.progress import SILENT, Progress
+
+State = dict[str, np.ndarray]
+Kind = Literal["vectors", "patches", "tokens"]
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Images of one part of a split: files, and `labels` (n, c), multi-hot."""
+
+    paths: Sequence[Path]
+    labels: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+
+class ImageView(ABC):
+    """Turns images into features.
+
+    Attributes
+    ----------
+    batch_size : images a call of `features`; the features may depend on it within rounding.
+    uses_torch : workers are threads that share one network, and one GPU; else they are processes.
+    learnt : has `fit`, `state` and `restore`.
+    kind : `vectors` (n, d), or `patches` (n, p, d).
+    """
+
+    batch_size: int = 16
+    uses_torch: ClassVar[bool] = False
+    learnt: ClassVar[bool] = False
+    kind: Kind = "vectors"
+
+    @abstractmethod
+    def features(self, images: Sequence[Image]) -> NDArray[np.float32]:
+        """(b, d) or (b, p, d) of b images in RGB, of any sizes."""
+
+
+class LearntImageView(ImageView):
+    """An image view that is fitted on the train part."""
+
+    learnt: ClassVar[bool] = True
+
+    @abstractmethod
+    def fit(
+        self,
+        train: LabelledImages,
+        valid: LabelledImages | None = None,
+        *,
+        workers: int = 1,
+        device: str = "cpu",
+        progress: Progress = SILENT,
+    ) -> Self:
+        """Learn from `train`, for any number of workers the same; `valid` serves early stopping only."""
+
+    @abstractmethod
+    def state(self) -> State:
+        """What was learnt, as named arrays."""
+
+    @abstractmethod
+    def restore(self, state: State) -> Self:
+        """Take up what `state` gave."""
+
+
+class TextView(ABC):
+    """Turns texts into features.
+
+    Attributes
+    ----------
+    counts : the features are word counts, for methods that model them as such.
+    learnt : `fit` learns from the train texts; else it does nothing.
+    kind : `vectors` (n, d), or `tokens` (n, l), numbers of words.
+    """
+
+    counts: ClassVar[bool] = False
+    learnt: ClassVar[bool] = True
+    kind: ClassVar[Kind] = "vectors"
+
+    @abstractmethod
+    def fit(self, texts: Sequence[str]) -> Self:
+        """Learn from the train texts."""
+
+    @abstractmethod
+    def transform(self, texts: Sequence[str]) -> NDArray[np.float32] | NDArray[np.int32]:
+        """(n, d) float32, or (n, l) int32 for tokens; each row depends on its own text alone."""
+
+    @abstractmethod
+    def tokens(self, text: str) -> list[str]:
+        """The words of a text, in the form in which `vocabulary` holds them."""
+
+    @abstractmethod
+    def vocabulary(self) -> list[str]:
+        """The words that count; all others are out of vocabulary."""
+
+    def arrays(self) -> State:
+        """What is stored beside the features, such as the matrix of word vectors of a token sequence."""
+        return {}
