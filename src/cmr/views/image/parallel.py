@@ -1,0 +1,76 @@
+"""One function over many images: several at once, results in order, memory flat in their number."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from itertools import islice
+from multiprocessing import get_context
+from typing import TypeVar
+
+import cv2
+from threadpoolctl import threadpool_limits
+
+from cmr.progress import Progress
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+IN_FLIGHT = 3  # calls a worker that are under way or wait for their turn: more would only fill memory
+
+
+def map_in_order(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    *,
+    workers: int,
+    threads: bool,
+    progress: Progress,
+    description: str,
+    unit: str,
+) -> Iterator[Result]:
+    """Yield function(item) for every item, in order, `workers` at once.
+
+    Each call computes with one thread, so that results do not depend on how many cores there are, and no core waits for
+    another.
+
+    Parameters
+    ----------
+    threads : whether workers are threads of this process, or processes; `function` must then be picklable.
+    """
+    with _executor(workers, threads) as pool, _one_thread_an_operation():
+        results = _in_order(partial(pool.submit, function), iter(items), workers * IN_FLIGHT)
+        yield from progress.track(results, description, len(items), unit)
+
+
+def _in_order(submit: Callable[[Item], Future], items: Iterator[Item], at_once: int) -> Iterator[Result]:
+    waiting = deque(map(submit, islice(items, at_once)))
+    while waiting:
+        result = waiting.popleft().result()
+        waiting.extend(map(submit, islice(items, 1)))
+        yield result
+
+
+@contextmanager
+def _executor(workers: int, threads: bool) -> Iterator[Executor]:
+    if threads:
+        pool: Executor = ThreadPoolExecutor(workers)
+    else:
+        pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_compute_alone)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _compute_alone() -> None:
+    cv2.setNumThreads(1)
+    threadpool_limits(1)
+
+
+@contextmanager
+def _one_thread_an_operation() -> Iterator[None]:
+    """For threads of this process: BLAS and OpenMP, torch's included."""
+    with threadpool_limits(1):
+        yield
