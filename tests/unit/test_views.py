@@ -1,4 +1,4 @@
-"""Text models learn from train texts only; networks give the published shapes; extraction resumes."""
+"""Networks give the published shapes; extraction resumes."""
 
 import hashlib
 
@@ -6,97 +6,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 from cmr.errors import UserError
 from cmr.views.image.extraction import BATCHES_PER_PART, extract
 from cmr.views.image.networks import Network, build_network
-from cmr.views.text.bow import BagOfWords, TfIdf
-from cmr.views.text.lda import LDA
-from cmr.views.text.tokens import characters, english, tokenizer, words
-
-TRAIN = ["A red apple on a tree.", "The red car drives", "green apples, green trees", "driving a green car"]
-UNSEEN = ["An apple and a zeppelin", "zeppelin"]
-
-
-def test_tokens_are_stems_without_stop_words():
-    assert english("The CARS drive by; 3 apples, naïve Übung!") == ["car", "drive", "appl", "naïv", "übung"]
-
-
-@pytest.mark.parametrize(
-    ("text", "tokens"),
-    [
-        ("The CARS, 3 of them", ["the", "cars", "3", "of", "them"]),
-        ("Straße STRASSE", ["strasse", "strasse"]),
-        ("caf\u00e9 cafe\u0301", ["caf\u00e9", "caf\u00e9"]),  # one character, or a letter and its accent
-        ("हिन्दी में", ["हिन्दी", "में"]),  # vowel signs belong to their word
-        ("кошка и собака", ["кошка", "и", "собака"]),
-        ("d80_nikon", ["d80", "nikon"]),
-    ],
-)
-def test_words_of_any_script_are_told_apart(text, tokens):
-    assert words(text) == tokens
-
-
-def test_characters_serve_scripts_without_blanks():
-    assert characters("红苹果, 苹") == ["红", "苹", "果", "红苹", "苹果", "苹"]
-
-
-def test_the_tokenizer_is_chosen_by_name():
-    texts = ["红苹果", "绿苹果", "红汽车"]
-    assert set(BagOfWords(tokenizer="words").fit(texts).vocabulary()) == set(texts)
-    assert "苹果" in TfIdf(tokenizer="characters").fit(texts).vocabulary()
-    assert "苹果" in LDA(topics=2, tokenizer="characters").fit(texts).vocabulary()
-    assert tokenizer("english") is english
-    with pytest.raises(UserError, match='unknown tokenizer "german"; known are english, words, characters'):
-        BagOfWords(tokenizer="german").fit(texts)
-
-
-def test_words_of_other_parts_are_unknown():
-    view = BagOfWords().fit(TRAIN)
-    assert "zeppelin" not in view.vocabulary()
-    assert view.transform(UNSEEN).sum(axis=1).tolist() == [1, 0]
-
-
-def test_counts_are_counts():
-    view = BagOfWords().fit(TRAIN)
-    row = dict(zip(view.vocabulary(), view.transform([TRAIN[2]])[0], strict=True))
-    assert row["green"] == 2 and row["appl"] == 1 and row["car"] == 0
-
-
-def test_vocabulary_keeps_the_most_frequent_words_of_train():
-    assert set(BagOfWords(vocabulary_size=1).fit(["x x y", "x z"]).vocabulary()) == {"x"}
-
-
-def test_tfidf_equals_scikit_learns_vectorizer():
-    oracle = TfidfVectorizer(tokenizer=english, lowercase=False, token_pattern=None, sublinear_tf=True).fit(TRAIN)
-    np.testing.assert_allclose(TfIdf().fit(TRAIN).transform(UNSEEN), oracle.transform(UNSEEN).toarray(), atol=1e-6)
-
-
-def test_texts_of_stop_words_alone_are_refused():
-    with pytest.raises(UserError, match="no word is left in 2 train texts"):
-        TfIdf().fit(["the", "a an"])
-
-
-@pytest.mark.parametrize("view", [BagOfWords(), TfIdf(), LDA(topics=3)], ids=lambda view: type(view).__name__)
-def test_text_does_not_depend_on_the_texts_beside_it(view):
-    view.fit(TRAIN)
-    together = view.transform(UNSEEN)
-    np.testing.assert_array_equal(view.transform(UNSEEN[1:])[0], together[1])
-
-
-def test_topics_are_proportions_and_reproducible():
-    first, second = (LDA(topics=3).fit(TRAIN).transform(UNSEEN) for _ in range(2))
-    assert first.shape == (2, 3)
-    np.testing.assert_allclose(first.sum(axis=1), 1, atol=1e-6)
-    np.testing.assert_array_equal(first, second)
-
-
-def test_topics_separate_two_vocabularies():
-    texts = ["cat dog fur paw tail"] * 20 + ["engine wheel road petrol gear"] * 20
-    topics = LDA(topics=2).fit(texts).transform(["dog tail paw", "road wheel gear"])
-    assert topics[0].argmax() != topics[1].argmax()
-    assert topics.max(axis=1).min() > 0.8
 
 
 @pytest.fixture
