@@ -1,16 +1,18 @@
 """Files that hold results: whole or not at all, checked when read, and saying what made them.
 
-HDF5 for arrays (chunked, compressed with Zstandard, a digest an array), Parquet for tables.
+HDF5 for arrays (chunked, compressed with Zstandard, a digest an array), Parquet for tables. A view may be larger than
+memory: it is written and read in blocks of rows, and may be gathered from shards as one virtual data set.
 """
 
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import h5py
 import hdf5plugin
@@ -21,6 +23,8 @@ from cmr.errors import UserError
 from cmr.files import unreadable, whole_file
 
 CHUNK_BYTES = 1 << 20
+BLOCK_BYTES = 16 << 20
+SPARSE = 0.25  # share of zeros
 
 
 def write_table(path: Path, table: pd.DataFrame, metadata: Mapping[str, Any] | None = None) -> None:
@@ -44,16 +48,9 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], attributes: Mappi
 
     `attributes` are JSON values that describe the whole file.
     """
-    # In memory first: on a full disk the HDF5 library itself crashes, and takes Python with it.
-    buffer = io.BytesIO()
-    with h5py.File(buffer, "w") as file:
-        description = json.dumps(dict(attributes or {}), ensure_ascii=False)
-        file.attrs["description"] = description
-        file.attrs["sha256"] = hashlib.sha256(description.encode()).hexdigest()
+    with _created(path, attributes or {}) as (file, _):
         for name, array in arrays.items():
             _write_array(file, name, np.asarray(array))
-    with whole_file(path) as temporary:
-        temporary.write_bytes(buffer.getbuffer())
 
 
 def read_arrays(path: Path, names: Iterable[str] | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -61,16 +58,13 @@ def read_arrays(path: Path, names: Iterable[str] | None = None) -> tuple[dict[st
 
     Raises UserError naming the file when it is missing, cut short, or anything read differs from its digest.
     """
-    with _open(path) as file:
-        description = file.attrs["description"]
-        if hashlib.sha256(description.encode()).hexdigest() != file.attrs["sha256"]:
-            raise ValueError("the description differs from its digest")
+    with _reading(path), h5py.File(path, "r") as file:
         present = _dataset_names(file)
         wanted = present if names is None else list(names)
         for name in wanted:
             if name not in present:
                 raise UserError(f'{path} holds no "{name}"; it holds {", ".join(present)}. Delete it and run again')
-        return {name: _read_array(file[name]) for name in wanted}, json.loads(description)
+        return {name: _read_array(file[name]) for name in wanted}, _read_description(file)
 
 
 @dataclass(frozen=True)
@@ -98,29 +92,179 @@ class View:
 def write_view(
     path: Path,
     ids: Iterable[str],
-    values: np.ndarray,
+    values: np.ndarray | Iterable[np.ndarray],
     attributes: Mapping[str, Any],
     left_out: Iterable[str] = (),
+    arrays: Mapping[str, np.ndarray] | None = None,
 ) -> None:
-    """Cache a view: float32 rows beside their ids, `attributes` saying what made it from what.
+    """Cache a view: float32 rows (or int32, of token sequences) beside their ids, `attributes` saying what made it.
 
+    Parameters
+    ----------
+    values : (n, ...), whole or as an iterable of blocks of rows: memory then holds one block at a time.
     left_out : items without a row, which runs leave out, too.
+    arrays : what else belongs to the view, by name.
+
+    Raises UserError when a feature is NaN or infinite, naming the first item that has one.
     """
     ids = np.asarray(list(ids), dtype=object)
-    if len(ids) != len(values):
-        raise ValueError(f"{len(ids)} ids for {len(values)} rows")
-    if not np.isfinite(values).all():
-        bad = ids[np.flatnonzero(~np.isfinite(values).all(axis=1))]
-        raise UserError(f"{path}: {len(bad)} items have NaN or infinite features, the first is {bad[0]!r}")
-    write_arrays(
-        path, {"ids": ids, "values": np.asarray(values, dtype=np.float32)}, {**attributes, "left_out": [*left_out]}
-    )
+    blocks = iter([values] if isinstance(values, np.ndarray) else values)
+    with _created(path, {**attributes, "left_out": [*left_out]}) as (file, disk):
+        for name, array in {"ids": ids, **(arrays or {})}.items():
+            _write_array(file, name, np.asarray(array))
+        first = _compact(next(blocks))
+        dataset = _create_dataset(file, "values", (len(ids), *first.shape[1:]), first)
+        digest, row = _started_digest(dataset), 0
+        for block in chain([first], map(_compact, blocks)):
+            if row + len(block) > len(ids):
+                raise ValueError(f"more rows than the {len(ids)} ids")
+            if not np.isfinite(block).all():
+                bad = np.flatnonzero(~np.isfinite(block.reshape(len(block), -1)).all(axis=1))
+                raise UserError(f"{path}: items have NaN or infinite features, the first is {ids[row + bad[0]]!r}")
+            dataset[row : row + len(block)] = block
+            disk.check()
+            digest.update(_bytes_of(block))
+            row += len(block)
+        if row != len(ids):
+            raise ValueError(f"{len(ids)} ids for {row} rows")
+        dataset.attrs["sha256"] = digest.hexdigest()
+
+
+def gather_view(path: Path, shards: Sequence[Path]) -> None:
+    """One view of the rows of several, in their order, without copying them: the shards must stay where they are.
+
+    What describes the first shard describes them all. Raises UserError naming a shard that is damaged or of other make.
+    """
+    with ExitStack() as stack:
+        parts = [stack.enter_context(ViewFile.open(shard)) for shard in shards]
+        first = parts[0]
+        for part in parts:
+            if part.description != first.description or part.values.shape[1:] != first.values.shape[1:]:
+                raise UserError(f"{part.path} was made otherwise than {first.path}. Delete both and run again")
+        shape = (sum(len(part.ids) for part in parts), *first.values.shape[1:])
+        layout = h5py.VirtualLayout(shape, dtype=first.values.dtype)
+        digest, row = _started_digest(layout), 0
+        for part in parts:
+            for block in part.blocks():
+                digest.update(_bytes_of(block))
+            source = h5py.VirtualSource(part.path.name, "values", part.values.shape, dtype=part.values.dtype)
+            layout[row : row + len(part.ids)] = source
+            row += len(part.ids)
+        left_out = [item for part in parts for item in part.attributes["left_out"]]
+        ids = np.concatenate([part.ids for part in parts])
+        others = first.arrays()
+    with _created(path, {**first.description, "left_out": left_out}) as (file, _):
+        for name, array in {"ids": ids, **others}.items():
+            _write_array(file, name, array)
+        file.create_virtual_dataset("values", layout).attrs["sha256"] = digest.hexdigest()
 
 
 def read_view(path: Path) -> View:
     """A cached view, its checksums verified; raises UserError naming the file when it is damaged."""
-    arrays, attributes = read_arrays(path, ["ids", "values"])
-    return View(arrays["ids"], arrays["values"], attributes)
+    with ViewFile.open(path) as view:
+        values, row = np.empty(view.values.shape, view.values.dtype), 0
+        for block in view.blocks():
+            values[row : row + len(block)] = block
+            row += len(block)
+        return View(view.ids, values, view.attributes)
+
+
+class ViewFile:
+    """A view on disk, for those that do not want all of it in memory.
+
+    Attributes
+    ----------
+    path : of the file.
+    ids : (n,) of str.
+    values : the HDF5 data set (n, ...).
+    attributes : what made the view.
+    """
+
+    def __init__(self, path: Path, file: h5py.File) -> None:
+        self.path = path
+        self.ids: np.ndarray = _read_array(file["ids"])
+        self.values: h5py.Dataset = file["values"]
+        self.attributes: dict[str, Any] = _read_description(file)
+        if self.values.is_virtual:
+            # HDF5 reads zeros where a source is missing.
+            for source in self.values.virtual_sources():
+                if not (path.parent / source.file_name).exists():
+                    raise UserError(
+                        f"{path} was gathered from {source.file_name}, which is missing. Delete it and run again"
+                    )
+
+    @classmethod
+    @contextmanager
+    def open(cls, path: Path) -> Iterator[Self]:
+        """Raises UserError naming the file when it is missing or damaged."""
+        with ExitStack() as stack:
+            with _reading(path):
+                view = cls(path, stack.enter_context(h5py.File(path, "r")))
+            yield view
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """The attributes without those that tell of single rows."""
+        return {name: value for name, value in self.attributes.items() if name != "left_out"}
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What is stored beside ids and values; raises UserError when it is damaged."""
+        with _reading(self.path):
+            file = self.values.file
+            return {name: _read_array(file[name]) for name in _dataset_names(file) if name not in ("ids", "values")}
+
+    def blocks(self, rows: int | None = None) -> Iterator[np.ndarray]:
+        """All rows in order, `rows` at a time, by default some 16 MB.
+
+        Raises UserError at a damaged chunk, and after the last block when all rows together differ from their digest.
+        """
+        rows = rows or _rows_of(BLOCK_BYTES, self.values)
+        digest = _started_digest(self.values)
+        for start in range(0, len(self.values), rows):
+            with _reading(self.path):
+                block = self.values[start : start + rows]
+            digest.update(_bytes_of(block))
+            yield block
+        with _reading(self.path):
+            _compare(digest, self.values)
+
+
+class _Disk(io.FileIO):
+    """A file whose failures HDF5 does not see: at the next write its library would crash, and take Python with it."""
+
+    error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        rest = memoryview(data).cast("B")
+        while len(rest) and self.error is None:
+            try:
+                rest = rest[super().write(rest) :]
+            except OSError as error:
+                self.error = error
+        return memoryview(data).nbytes
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+            return self.tell() if size is None else size
+
+    def check(self) -> None:
+        """Raise the first failure."""
+        if self.error is not None:
+            raise self.error
+
+
+@contextmanager
+def _created(path: Path, attributes: Mapping[str, Any]) -> Iterator[tuple[h5py.File, _Disk]]:
+    with whole_file(path) as temporary, _Disk(temporary, "w+b") as disk:
+        with h5py.File(disk, "w") as file:
+            description = json.dumps(dict(attributes), ensure_ascii=False)
+            file.attrs["description"] = description
+            file.attrs["sha256"] = hashlib.sha256(description.encode()).hexdigest()
+            yield file, disk
+        disk.check()
 
 
 def _write_array(file: h5py.File, name: str, array: np.ndarray) -> None:
@@ -131,31 +275,66 @@ def _write_array(file: h5py.File, name: str, array: np.ndarray) -> None:
     if array.ndim == 0 or array.size == 0:
         dataset = file.create_dataset(name, data=array)  # HDF5 filters need at least one chunk
     else:
-        rows = int(np.clip(CHUNK_BYTES // max(1, array[:1].nbytes), 1, len(array)))
-        # Byte shuffling before Zstandard suits floats; by Fletcher-32 other readers of HDF5 notice damage too.
-        dataset = file.create_dataset(
-            name,
-            data=array,
-            chunks=(rows, *array.shape[1:]),
-            shuffle=True,
-            fletcher32=True,
-            **hdf5plugin.Zstd(clevel=3),
-        )
-    dataset.attrs["sha256"] = _digest(array)
+        dataset = _create_dataset(file, name, array.shape, array)
+        dataset[...] = array
+    digest = _started_digest(array)
+    digest.update(_bytes_of(array))
+    dataset.attrs["sha256"] = digest.hexdigest()
+
+
+def _create_dataset(file: h5py.File, name: str, shape: tuple[int, ...], sample: np.ndarray) -> h5py.Dataset:
+    """A chunked, compressed data set for rows like those of `sample`."""
+    # Bytes that are grouped by their place in a number compress better, but runs of zeros (as after a rectifier) are
+    # long enough as they are, and twice as fast to read.
+    mostly_zero = sample.dtype.kind in "fi" and np.count_nonzero(sample) < (1 - SPARSE) * sample.size
+    # By Fletcher-32 other readers of HDF5 notice damage too.
+    return file.create_dataset(
+        name,
+        shape=shape,
+        dtype=sample.dtype,
+        chunks=(min(_rows_of(CHUNK_BYTES, sample), shape[0]), *shape[1:]),
+        shuffle=not mostly_zero,
+        fletcher32=True,
+        **hdf5plugin.Zstd(clevel=3),
+    )
+
+
+def _rows_of(size: int, array: np.ndarray | h5py.Dataset) -> int:
+    """How many rows of an array make some `size` bytes; one at least."""
+    return max(1, size // max(1, array.dtype.itemsize * int(np.prod(array.shape[1:]))))
+
+
+def _compact(block: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(block, dtype=np.int32 if np.issubdtype(block.dtype, np.integer) else np.float32)
+
+
+def _read_description(file: h5py.File) -> dict[str, Any]:
+    description = file.attrs["description"]
+    if hashlib.sha256(description.encode()).hexdigest() != file.attrs["sha256"]:
+        raise ValueError("the description differs from its digest")
+    return json.loads(description)
 
 
 def _read_array(dataset: h5py.Dataset) -> np.ndarray:
     array = dataset[...]
-    if _digest(np.asarray(array)) != dataset.attrs["sha256"]:
-        raise ValueError(f"{dataset.name} differs from its digest")
+    digest = _started_digest(dataset)
+    digest.update(_bytes_of(np.asarray(array)))
+    _compare(digest, dataset)
     return dataset.asstr()[...] if h5py.check_string_dtype(dataset.dtype) else array
 
 
-def _digest(array: np.ndarray) -> str:
-    """Of type, shape and bytes."""
-    digest = hashlib.sha256(f"{array.dtype.str} {array.shape} ".encode())
-    digest.update(np.ascontiguousarray(array).data.cast("B") if array.size else b"")
-    return digest.hexdigest()
+def _compare(digest: "hashlib._Hash", dataset: h5py.Dataset) -> None:
+    if digest.hexdigest() != dataset.attrs["sha256"]:
+        raise ValueError(f"{dataset.name} differs from its digest")
+
+
+def _started_digest(array: np.ndarray | h5py.Dataset | h5py.VirtualLayout) -> "hashlib._Hash":
+    """Of type and shape; the bytes are to follow."""
+    return hashlib.sha256(f"{array.dtype.str} {array.shape} ".encode())
+
+
+def _bytes_of(array: np.ndarray) -> memoryview | bytes:
+    return np.ascontiguousarray(array).data.cast("B") if array.size else b""
 
 
 def _dataset_names(file: h5py.File) -> list[str]:
@@ -165,9 +344,9 @@ def _dataset_names(file: h5py.File) -> list[str]:
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[h5py.File]:
+def _reading(path: Path) -> Iterator[None]:
+    """What HDF5 or a digest finds wrong becomes an error that names the file."""
     try:
-        with h5py.File(path, "r") as file:
-            yield file
+        yield
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise unreadable(path, error) from error

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -146,3 +147,124 @@ def test_damaged_table_is_named(tmp_path):
     (tmp_path / "t.parquet").write_bytes(b"PAR1 no table PAR1")
     with pytest.raises(UserError, match=r"t\.parquet is damaged"):
         store.read_table(tmp_path / "t.parquet")
+
+
+def blocks_of(values, rows=7):
+    return (values[start : start + rows] for start in range(0, len(values), rows))
+
+
+def test_view_written_in_blocks_equals_the_view_written_whole(tmp_path):
+    values = np.random.default_rng(0).random((50, 3, 4))
+    ids = [f"item-{i}" for i in range(50)]
+    store.write_view(tmp_path / "whole.h5", ids, values, {"a": 1}, ["x"])
+    store.write_view(tmp_path / "blocks.h5", ids, blocks_of(values), {"a": 1}, ["x"])
+    assert (tmp_path / "whole.h5").read_bytes() == (tmp_path / "blocks.h5").read_bytes()
+    view = store.read_view(tmp_path / "blocks.h5")
+    np.testing.assert_array_equal(view.values, values.astype(np.float32))
+    assert view.left_out == {"x"} and list(view.ids) == ids
+
+
+@pytest.mark.parametrize("rows", [3, 49, 51])
+def test_blocks_that_do_not_add_up_to_the_ids_leave_no_file(tmp_path, rows):
+    with pytest.raises(ValueError, match=r"the 50 ids|50 ids for"):
+        store.write_view(tmp_path / "v.h5", map(str, range(50)), blocks_of(np.ones((rows, 2))), {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_numbers_of_words_stay_whole_numbers(tmp_path):
+    store.write_view(tmp_path / "v.h5", ["a", "b"], np.array([[2**30 + 1, 0], [1, 2]]), {}, arrays={"w": np.ones(3)})
+    view = store.read_view(tmp_path / "v.h5")
+    assert view.values.dtype == np.int32 and view.values[0, 0] == 2**30 + 1
+    with store.ViewFile.open(tmp_path / "v.h5") as file:
+        np.testing.assert_array_equal(file.arrays()["w"], np.ones(3))
+
+
+def test_view_is_read_in_blocks_and_checked(tmp_path):
+    values = np.random.default_rng(0).random((3000, 200), dtype=np.float32)
+    path = tmp_path / "v.h5"
+    store.write_view(path, map(str, range(3000)), values, {})
+    with store.ViewFile.open(path) as view:
+        assert [len(block) for block in view.blocks(rows=1024)] == [1024, 1024, 952]
+        np.testing.assert_array_equal(np.concatenate(list(view.blocks())), values)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"v\.h5 is damaged"), store.ViewFile.open(path) as view:
+        list(view.blocks())
+
+
+@pytest.mark.parametrize("zeros", [0.0, 0.8])
+def test_sparse_features_are_stored_without_shuffling(tmp_path, zeros):
+    rng = np.random.default_rng(0)
+    values = rng.random((200, 50)) * (rng.random((200, 50)) >= zeros)
+    store.write_view(tmp_path / "v.h5", map(str, range(200)), values, {})
+    with h5py.File(tmp_path / "v.h5") as file:
+        assert file["values"].shuffle == (zeros == 0)
+
+
+def test_writing_takes_no_more_memory_than_a_block(tmp_path):
+    """100 000 x 500 floats are 200 MB, a block here is 4, and one that is read 16."""
+    code = (
+        "import sys, resource, numpy as np; from pathlib import Path; from cmr import store;"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
+        "blocks = (np.full((2000, 500), i, np.float32) for i in range(50));"
+        "store.write_view(Path(sys.argv[1]), map(str, range(100_000)), blocks, {});"
+        "opened = store.ViewFile.open(Path(sys.argv[1])); view = opened.__enter__();"
+        "assert sum(len(block) for block in view.blocks()) == 100_000;"
+        "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "v.h5")], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    assert int(run.stdout) < 100
+
+
+def shards_of(folder, values, count=3):
+    ids = np.array([f"item-{i:03d}" for i in range(len(values))])
+    paths = [folder / f"v.{i}.h5" for i in range(count)]
+    for path, rows in zip(paths, np.array_split(np.arange(len(values)), count), strict=True):
+        store.write_view(path, ids[rows], values[rows], {"of": "made"}, [f"bad of {path.name}"], {"w": np.ones(2)})
+    return paths
+
+
+def test_gathered_shards_are_one_view(tmp_path):
+    values = np.random.default_rng(0).random((100, 5), dtype=np.float32)
+    store.gather_view(tmp_path / "v.h5", shards_of(tmp_path, values))
+    view = store.read_view(tmp_path / "v.h5")
+    np.testing.assert_array_equal(view.values, values)
+    assert list(view.ids) == [f"item-{i:03d}" for i in range(100)]
+    assert view.left_out == {"bad of v.0.h5", "bad of v.1.h5", "bad of v.2.h5"} and view.attributes["of"] == "made"
+    with store.ViewFile.open(tmp_path / "v.h5") as file:
+        assert list(file.arrays()) == ["w"]
+        assert (tmp_path / "v.h5").stat().st_size < 40_000  # it points to the shards
+
+
+def test_gathered_view_may_move_with_its_shards(tmp_path):
+    (tmp_path / "here").mkdir()
+    values = np.ones((10, 2))
+    store.gather_view(tmp_path / "here/v.h5", shards_of(tmp_path / "here", values))
+    (tmp_path / "here").rename(tmp_path / "there")
+    np.testing.assert_array_equal(store.read_view(tmp_path / "there/v.h5").values, values)
+
+
+@pytest.mark.parametrize("fault", ["missing", "damaged", "other"])
+def test_fault_of_a_shard_is_named(tmp_path, fault):
+    shards = shards_of(tmp_path, np.random.default_rng(0).random((100, 50)))
+    store.gather_view(tmp_path / "v.h5", shards)
+    if fault == "missing":
+        shards[1].unlink()
+        with pytest.raises(UserError, match=r"v\.h5 was gathered from v\.1\.h5, which is missing"):
+            store.read_view(tmp_path / "v.h5")
+    elif fault == "damaged":
+        with h5py.File(shards[1]) as file:
+            chunk = file["values"].id.get_chunk_info(0)
+        content = bytearray(shards[1].read_bytes())
+        content[chunk.byte_offset + chunk.size // 2] ^= 1
+        shards[1].write_bytes(content)
+        with pytest.raises(UserError, match=r"v\.h5 is damaged"):
+            store.read_view(tmp_path / "v.h5")
+    else:
+        store.write_view(shards[1], ["a"], np.ones((1, 50)), {"of": "another"})
+        with pytest.raises(UserError, match=r"v\.1\.h5 was made otherwise than"):
+            store.gather_view(tmp_path / "v.h5", shards)
