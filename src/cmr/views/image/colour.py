@@ -1,7 +1,7 @@
 """Colour features of NUS-WIDE (Chua et al., CIVR 2009): histogram, auto-correlogram, block-wise moments.
 
 The paper names colour spaces and dimensions; what it leaves open is said with each feature. All images are sRGB; LAB is
-CIE 1976 L*a*b* under D65: L from 0 to 100, a and b within -128 and 128 (sRGB reaches -108 to 99).
+CIE 1976 L*a*b* under D65: L from 0 to 100, a and b within -108 and 99 (what sRGB reaches).
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,9 @@ def hsv(image: Image) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class LabHistogram(Handcrafted):
-    """64 proportions: colours in 4 x 4 x 4 equal bins of L (0 to 100), a and b (-128 to 128); b varies fastest.
+    """64 proportions: colours in 4 x 4 x 4 equal bins of L (0 to 100), a and b (-128 to 127); b varies fastest.
+
+    The ranges are those of LAB in 8 bits. No bin ends at a = b = 0, so that rounding does not scatter greys.
 
     Parameters
     ----------
@@ -44,7 +46,7 @@ class LabHistogram(Handcrafted):
     def describe(self, image: Image) -> NDArray[np.float32]:
         """(64,), sums to 1."""
         values = lab(shrink(image, self.longest)).reshape(-1, 3)
-        bins = np.clip((values - (0, -128, -128)) * (4 / np.array([100, 256, 256])), 0, 3).astype(np.intp)
+        bins = np.clip((values - (0, -128, -128)) * (4 / np.array([100, 255, 255])), 0, 3).astype(np.intp)
         return (np.bincount(bins @ (16, 4, 1), minlength=64) / len(bins)).astype(np.float32)
 
 
