@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,6 +15,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 
 from cmr.errors import UserError
+from cmr.methods import FLOOR
 
 Settings = dict[str, Any]
 
@@ -155,6 +157,26 @@ class Catalogue:
         ]
         return list({tuple(run.values()): run for run in runs}.values())
 
+    def view_comparison(self, study: str) -> Settings:
+        """A study's comparison of views, with `splits` filled in: by default all that have every combination.
+
+        Raises UserError naming the first run that the study lacks.
+        """
+        spec, runs = self.studies[study]["view_comparison"], self.runs(study)
+        present = {run_name(run) for run in runs}
+        splits = spec.get("splits", list(dict.fromkeys(r["split"] for r in runs if r["dataset"] == spec["dataset"])))
+        lacking = {
+            split: [run for run in map(run_name, compared_runs(spec, split)) if run not in present] for split in splits
+        }
+        complete = [split for split in splits if not lacking[split]]
+        if not complete or ("splits" in spec and len(complete) < len(splits)):
+            first = min((missing for missing in lacking.values() if missing), key=len)[0]
+            raise UserError(
+                f"config/studies/{study}.yaml: view_comparison: {first} is no run of the study; add it to runs, "
+                "or take its split, view or method out of the comparison"
+            )
+        return {**spec, "splits": complete}
+
     def seeds(self, run: Mapping[str, str]) -> list[int]:
         """Seeds of a run: all that any study of the configuration folder asks for, so that studies share it."""
         seeds = {
@@ -197,16 +219,32 @@ class Catalogue:
                 )
 
     def _check_item(self, study: str, where: str, item: Settings) -> None:
-        """A table or figure names what the study has, and one data set with one pair of views, if there are several."""
-        runs = self.runs(study)
-        for key in ("dataset", "image_view", "text_view", "method"):
-            if key in item:
-                _known(item[key], sorted({run[key] for run in runs}), where, f"{key.replace('_', ' ')} of the study")
+        """A table or figure names what the study has, and one data set with one pair of views, if there are several.
+
+        What it does not name may stand in the study's `setting`.
+        """
+        runs, item = self.runs(study), {**self.studies[study].get("setting", {}), **item}
+        _check_names(item, runs, where)
         keys = ("dataset", "image_view", "text_view")
         settings = {tuple(run[key] for key in keys) for run in runs if all(run[k] == item.get(k, run[k]) for k in keys)}
         if len(settings) != 1 and item.get("kind") != "dataset_statistics":
             found = "; ".join(" ".join(setting) for setting in sorted(settings)) or "none"
             raise UserError(f"{where}: name {', '.join(keys)} so that exactly one setting fits; there are: {found}")
+
+    def _check_view_comparison(self, study: str) -> None:
+        """A comparison of views names what the study has, and the floor was run on its splits."""
+        where, spec = f"config/studies/{study}.yaml: view_comparison", self.studies[study]["view_comparison"]
+        runs = [run for run in self.runs(study) if run["dataset"] == spec["dataset"]]
+        _check_names({"dataset": spec["dataset"]}, self.runs(study), where)
+        for key in ("image_view", "text_view", "method", "split"):
+            for name in spec.get(f"{key}s", []):
+                _check_names({key: name}, runs, where)
+        if FLOOR in spec["methods"]:
+            raise UserError(f'{where}: methods: leave out "{FLOOR}": the page names its score beside all others')
+        floors = {run["split"] for run in runs if run["method"] == FLOOR}
+        for split in self.view_comparison(study)["splits"]:
+            if split not in floors:
+                raise UserError(f"{where}: {split} has no run of {FLOOR}, whose score is the floor; add one to runs")
 
     def _check_references(self) -> None:
         for name in self.config["studies"]:
@@ -239,9 +277,12 @@ class Catalogue:
                         ready = self.dataset(dataset)["views"][modality]
                         for view in block[f"{modality}_views"]:
                             _known(view, [*known, *ready], where, f"{modality} view of {dataset}")
+            _check_names(study.get("setting", {}), self.runs(name), f"config/studies/{name}.yaml: setting")
             for kind in ("tables", "figures"):
                 for item, spec in study[kind].items():
                     self._check_item(name, f"config/studies/{name}.yaml: {kind}: {item}", spec)
+            if "view_comparison" in study:
+                self._check_view_comparison(name)
             if gallery := study.get("gallery"):
                 runs = [run_name(run) for run in self.runs(name)]
                 _known(run_name(gallery), runs, f"config/studies/{name}.yaml: gallery", "run of the study")
@@ -273,6 +314,15 @@ def _own_folder(dataset: Settings) -> Settings:
 def run_name(run: Mapping[str, Any]) -> str:
     """A run's path below results/runs."""
     return f"{run['dataset']}/{run['split']}/{run['image_view']}+{run['text_view']}/{run['method']}"
+
+
+def compared_runs(spec: Settings, split: str) -> list[dict[str, str]]:
+    """The runs on one split that a comparison of views is about."""
+    keys = ("image_view", "text_view", "method")
+    return [
+        {"dataset": spec["dataset"], "split": split, **dict(zip(keys, names, strict=True))}
+        for names in product(spec["image_views"], spec["text_views"], spec["methods"])
+    ]
 
 
 def _read_yaml(path: Path) -> Settings:
@@ -313,6 +363,13 @@ def _explain(error: ValidationError) -> str:
     if error.validator == "pattern" and "description" in error.schema:
         return f'"{error.instance}" will not do: {error.schema["description"]}'
     return error.message
+
+
+def _check_names(item: Mapping[str, Any], runs: Iterable[Mapping[str, str]], where: str) -> None:
+    """What an item names of a run is that of some run of the study."""
+    for key in ("dataset", "split", "image_view", "text_view", "method"):
+        if key in item:
+            _known(item[key], sorted({run[key] for run in runs}), where, f"{key.replace('_', ' ')} of the study")
 
 
 def _known(name: str, known: Iterable[str], where: str, kind: str) -> None:

@@ -7,23 +7,27 @@ all figures. Sizes are those of a phone's screen, so that nothing is scaled down
 import io
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator
 
 from cmr import files
 from cmr.errors import UserError
-from cmr.results import FLOOR, TASK_TITLES, Study, metric_title
+from cmr.methods import FLOOR
+from cmr.results import TASK_TITLES, Study, metric_title
 
 # Okabe and Ito's palette, safe for colour-blind readers, its yellow and black left out: both vanish on one background.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # not as many as colours, so that few pairs of them occur twice
 FLOOR_COLOUR = "#7f8790"
 INK = "#1b2530"  # text and axes; the report replaces it by its own text colour
 
@@ -59,11 +63,33 @@ STYLE = {
 }
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """A figure as a page shows it; `words` tell what it shows, for readers who cannot see it."""
+
+    name: str
+    caption: str
+    words: str
+    svg: Markup
+
+
 def draw(study: Study, name: str) -> Figure:
     """The figure `name` of the study's config."""
     spec = study.item("figures", name)
     with mpl.rc_context(STYLE):
         figure = KINDS[spec["kind"]](study, spec)
+        FigureCanvasAgg(figure).draw()  # lay out while the style holds
+    return figure
+
+
+def draw_intervals(panels: Mapping[str, pd.DataFrame], label: str) -> Figure:
+    """A panel a title; in it a block of rows a group, and in that a dot a series with its interval.
+
+    panels : title -> columns group, series, mean, low, high (NaN where a mean has no interval); the first on top.
+    label : of the axis of numbers.
+    """
+    with mpl.rc_context(STYLE):
+        figure = _intervals(panels, label)
         FigureCanvasAgg(figure).draw()  # lay out while the style holds
     return figure
 
@@ -190,6 +216,46 @@ def _map_bars(study: Study, spec: dict[str, Any]) -> Figure:
     for panel in panels[len(tasks) :]:
         panel.set_visible(False)
     figure.supxlabel(metric_title(spec["metric"]).partition(" (")[0], fontsize=STYLE["font.size"])
+    return figure
+
+
+def _intervals(panels: Mapping[str, pd.DataFrame], label: str) -> Figure:
+    first = next(iter(panels.values()))
+    groups, series = (list(dict.fromkeys(first[key])) for key in ("group", "series"))
+    block = len(series) + 1  # rows, one of them empty
+    columns = min(2, len(panels))
+    rows, keys = -(-len(panels) // columns), -(-len(series) // 2)
+    height = rows * (0.14 * block * len(groups) + 0.45) + 0.25 * keys + 0.35
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for panel, (title, cells) in zip(axes, panels.items(), strict=False):
+        for k, name in enumerate(series):
+            own = cells[cells["series"] == name]
+            places = [block * groups.index(group) + k for group in own["group"]]
+            panel.errorbar(
+                own["mean"],
+                places,
+                xerr=[own["mean"] - own["low"], own["high"] - own["mean"]],
+                label=name,
+                fmt=MARKERS[k % len(MARKERS)],
+                color=PALETTE[k % len(PALETTE)],
+                markersize=4,
+                elinewidth=1.2,
+                capsize=2,
+            )
+        panel.set(title=title, yticks=[block * k + (len(series) - 1) / 2 for k in range(len(groups))])
+        panel.set_yticklabels(groups)
+        panel.set_ylim(block * len(groups) - 1.2, -0.8)
+        panel.tick_params(axis="y", length=0)
+        panel.grid(axis="y", visible=False)
+        panel.xaxis.set_major_locator(MaxNLocator(4))
+        for k in range(1, len(groups)):
+            panel.axhline(block * k - 1, color=INK, alpha=0.12, linewidth=0.7)
+    for panel in axes[len(panels) :]:
+        panel.set_visible(False)
+    figure.supxlabel(label, fontsize=STYLE["font.size"])
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=9, handlelength=2.2)
     return figure
 
 

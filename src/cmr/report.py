@@ -10,18 +10,12 @@ from markupsafe import Markup
 
 from cmr import figures, tables
 from cmr.datasets.pairs import PARTS
+from cmr.figures import Drawing
 from cmr.gallery import Gallery, templates
-from cmr.results import FLOOR, Study
+from cmr.methods import FLOOR
+from cmr.results import Study
 from cmr.statistics import mean_interval
 from cmr.tables import Row, Table
-
-
-@dataclass(frozen=True)
-class Figure:
-    name: str
-    caption: str
-    words: str  # what it shows, for readers who cannot see it
-    svg: Markup
 
 
 @dataclass(frozen=True)
@@ -89,10 +83,11 @@ class Report:
     counts: list[tuple[str, int]]
     finding: str
     tables: list[Table]
-    figures: list[Figure]
+    figures: list[Drawing]
     gallery: Gallery | None
+    views: str
     splits: list[SplitRow]
-    data_figures: list[Figure]
+    data_figures: list[Drawing]
     datasets: list[Dataset]
     without_classes: list[str]
     has_ready_views: bool
@@ -111,6 +106,7 @@ def make_report(study: Study, gallery: Gallery | None, command: str) -> str:
     gallery : example retrievals, where the study's config asks for them.
     command : what a reader types to make the study.
     """
+    all_runs, study = study.facts["runs"], study.reported
     facts, config, runs = study.facts, study.config, study.facts["runs"]
     drawn = [tables.make_table(study, name) for name in config["tables"]]
     datasets = facts["datasets"].values()
@@ -118,7 +114,7 @@ def make_report(study: Study, gallery: Gallery | None, command: str) -> str:
     counts = [
         ("image-text pairs", sum(dataset["pairs"] for dataset in datasets)),
         ("classes", sum(len(dataset["classes"]) for dataset in datasets)),
-        ("methods", len(study.methods)),
+        ("methods", len({run["method"] for run in runs})),
         ("splits", sum(len(dataset["splits"]) for dataset in datasets)),
         ("runs", len(runs)),
         ("candidates fitted", sum(run["candidates"] - run["infeasible"] for run in runs)),
@@ -132,6 +128,7 @@ def make_report(study: Study, gallery: Gallery | None, command: str) -> str:
         tables=drawn,
         figures=[_figure(study, name) for name in config["figures"] if name not in of_data],
         gallery=gallery,
+        views=_views(study, len(all_runs) - len(runs)) if "view_comparison" in config else "",
         splits=[row for dataset in datasets for row in _split_rows(dataset)],
         data_figures=[_figure(study, name) for name in of_data],
         datasets=[
@@ -140,7 +137,7 @@ def make_report(study: Study, gallery: Gallery | None, command: str) -> str:
         ],
         without_classes=[dataset["title"] for dataset in datasets if not dataset["classes"]],
         has_ready_views=any(dataset["ready_views"] for dataset in datasets),
-        methods=[_method(study, method) for method in study.methods],
+        methods=[_method(study, method) for method in study.methods if method in {run["method"] for run in runs}],
         runs=len(runs),
         image_views=sorted({run["image_view"] for run in runs}),
         text_views=sorted({run["text_view"] for run in runs}),
@@ -151,9 +148,9 @@ def make_report(study: Study, gallery: Gallery | None, command: str) -> str:
     return templates().get_template("report.html.j2").render(report=report, note=tables.NOTE)
 
 
-def _figure(study: Study, name: str) -> Figure:
+def _figure(study: Study, name: str) -> Drawing:
     svg = figures.to_svg(figures.draw(study, name), name)
-    return Figure(name, study.config["figures"][name]["caption"], figures.describe(study, name), Markup(svg))
+    return Drawing(name, study.config["figures"][name]["caption"], figures.describe(study, name), Markup(svg))
 
 
 def _finding(study: Study, table: Table) -> str:
@@ -184,6 +181,18 @@ def _not_told_apart(study: Study, table: Table, column: str, best: list[Row]) ->
             if len(lead) and mean_interval(lead)[1] <= 0:
                 rivals.append(row.title)
     return rivals
+
+
+def _views(study: Study, further_runs: int) -> str:
+    """What the page that compares views is about."""
+    spec = study.config["view_comparison"]
+    methods = " and ".join(study.method_title(method) for method in spec["methods"])
+    image_views, text_views = (
+        _number([len(spec[f"{modality}_views"])], f"{modality} view") for modality in ("image", "text")
+    )
+    elsewhere = f" {_number([further_runs], 'run')} of that comparison are not counted here." if further_runs else ""
+    dataset = study.facts["datasets"][spec["dataset"]]["title"]
+    return f"{methods} with every one of {image_views} and {text_views} on {dataset}.{elsewhere}"
 
 
 def _split_rows(dataset: Mapping[str, Any]) -> list[SplitRow]:

@@ -7,7 +7,8 @@ A study's folder holds `results.csv`, `curves.parquet`, `history.parquet` and `s
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,7 +19,6 @@ from cmr.datasets.statistics import dataset_facts
 from cmr.errors import UserError
 from cmr.statistics import mean_interval
 
-FLOOR = "random"  # the method whose scores are those of a random ranking
 SETTING = ["dataset", "image_view", "text_view"]
 RUN = ["dataset", "split", "image_view", "text_view", "method"]
 SCORES = ["study", *RUN, "seed", "part", "task", "metric", "value"]
@@ -101,7 +101,11 @@ class Study:
             raise UserError(f'study {self.facts["study"]} has no {kind[:-1]} "{name}"; it has {known}') from error
 
     def setting(self, spec: Mapping[str, Any]) -> dict[str, str]:
-        """The data set and views that a table or figure is about: as its config says, or the only ones of the study."""
+        """The data set and views that a table or figure is about.
+
+        As its config says; what that leaves open the study's `setting` says, or the study has only one.
+        """
+        spec = {**self.config.get("setting", {}), **spec}
         rows = self.scores[SETTING].drop_duplicates()
         for key in SETTING:
             if key in spec:
@@ -119,20 +123,54 @@ class Study:
     def has_several_settings(self) -> bool:
         return len(self.scores[SETTING].drop_duplicates()) > 1
 
+    @property
+    def reported(self) -> Self:
+        """The study without the settings that its comparison of views alone is about: that has a page of its own."""
+        if "view_comparison" not in self.config:
+            return self
+        compared = self.config["view_comparison"]
+        items = [*self.config["tables"].values(), *self.config["figures"].values()]
+        shown = [self.setting(item) for item in items if item.get("kind") != "dataset_statistics"]
+        shown += [self.config["gallery"]] if "gallery" in self.config else []
+        own_page = {*product([compared["dataset"]], compared["image_views"], compared["text_views"])}
+        own_page -= {tuple(setting[key] for key in SETTING) for setting in shown}
+        runs = [run for run in self.facts["runs"] if tuple(run[key] for key in SETTING) not in own_page]
+        used = {(run["dataset"], run[f"{modality}_view"]) for run in runs for modality in ("image", "text")}
+        datasets = {
+            name: facts
+            | {
+                "ready_views": [view for view in facts["ready_views"] if (name, view) in used],
+                "cautions": {view: text for view, text in facts["cautions"].items() if (name, view) in used},
+            }
+            for name, facts in self.facts["datasets"].items()
+        }
+        frames = {
+            name: frame[~pd.MultiIndex.from_frame(frame[SETTING]).isin(own_page)]
+            for name, frame in (("scores", self.scores), ("curves", self.curves), ("history", self.history))
+        }
+        return replace(self, **frames, facts=self.facts | {"runs": runs, "datasets": datasets})
+
     def scores_of(self, spec: Mapping[str, Any]) -> pd.DataFrame:
         """Scores of one metric in one setting: index (method, split, seed), a column a task and `mean` where asked for.
 
         `spec` holds `metric`, `tasks`, and optionally `part` (default test) and the keys of a setting. `mean` is the
         mean over img2txt and txt2img within each split and seed.
         """
-        rows = _matching(self.scores, self.setting(spec) | {"part": spec.get("part", "test")})
+        return self._by_task(spec, self.setting(spec), ["method", "split", "seed"])
+
+    def scores_of_views(self, spec: Mapping[str, Any]) -> pd.DataFrame:
+        """As `scores_of`, of a data set seen through any views: index (image_view, text_view, method, split, seed)."""
+        return self._by_task(spec, {"dataset": spec["dataset"]}, ["image_view", "text_view", "method", "split", "seed"])
+
+    def _by_task(self, spec: Mapping[str, Any], wanted: Mapping[str, str], index: list[str]) -> pd.DataFrame:
+        rows = _matching(self.scores, {**wanted, "part": spec.get("part", "test")})
         if spec["metric"] not in set(rows["metric"]):
             known = ", ".join(sorted(rows["metric"].unique()))
             raise UserError(
                 f'study {self.facts["study"]}: no run reports the metric "{spec["metric"]}"; there are {known}'
             )
         rows = rows[rows["metric"] == spec["metric"]]
-        wide = rows.pivot(index=["method", "split", "seed"], columns="task", values="value")
+        wide = rows.pivot(index=index, columns="task", values="value")
         wide["mean"] = wide[["img2txt", "txt2img"]].mean(axis=1, skipna=False)
         if missing := [task for task in spec["tasks"] if task not in wide]:
             raise UserError(f"study {self.facts['study']}: no run reports the task {missing[0]}")

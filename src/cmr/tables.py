@@ -8,11 +8,13 @@ import io
 import math
 import re
 import textwrap
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from cmr.results import FLOOR, TASK_TITLES, Study, metric_title
+from cmr.methods import FLOOR
+from cmr.results import TASK_TITLES, Study, metric_title
 
 DIGITS = 3
 NOTE = "Mean ± half of the 95 % interval; best in bold, the floor aside. The floor is what a random ranking scores."
@@ -172,7 +174,6 @@ def make_table(study: Study, name: str) -> Table:
                 tuple(Cell(c.mean, c.low, c.high, c.n) for c in cells.itertuples(index=False)),
             )
         )
-    rows.sort(key=lambda row: row.is_floor)
     measure = metric_title(spec["metric"]).partition(" (")[0]
     return Table(name, measure, describe(study, spec), spec["caption"], tuple(spec["tasks"]), _mark_best(rows))
 
@@ -206,24 +207,19 @@ def _repetitions(study: Study, spec: dict) -> str:
     return _count(splits, "split") + each
 
 
+def mark_best(cells: Iterable[Cell]) -> tuple[Cell, ...]:
+    """Mark the highest mean; all that print the same digits are best."""
+    cells = tuple(cells)
+    top = max(cells, key=lambda cell: cell.mean, default=None)
+    return tuple(replace(cell, best=cell.printed == top.printed) for cell in cells)
+
+
 def _mark_best(rows: list[Row]) -> tuple[Row, ...]:
-    """Mark the highest mean of each column, the floor aside; all that print the same digits are best."""
+    """Mark the best of each column, the floor aside; that becomes the last row."""
     rivals = [row for row in rows if not row.is_floor]
-    if not rivals:
-        return tuple(rows)
-    top = [max(row.cells[i].mean for row in rivals) for i in range(len(rows[0].cells))]
-    return tuple(
-        row
-        if row.is_floor
-        else replace(
-            row,
-            cells=tuple(
-                replace(cell, best=cell.printed == f"{best:.{DIGITS}f}")
-                for cell, best in zip(row.cells, top, strict=True)
-            ),
-        )
-        for row in rows
-    )
+    columns = [mark_best(column) for column in zip(*(row.cells for row in rivals), strict=True)]
+    marked = [replace(row, cells=cells) for row, cells in zip(rivals, zip(*columns, strict=True), strict=True)]
+    return (*marked, *(row for row in rows if row.is_floor))
 
 
 def _count(numbers: pd.Series, noun: str) -> str:

@@ -21,7 +21,7 @@ import grimp
 import yaml
 
 from cmr.assets import folder_digest
-from cmr.catalogue import Catalogue, run_name
+from cmr.catalogue import Catalogue, compared_runs, run_name
 from cmr.errors import UserError
 
 NAME = r"[A-Za-z0-9_\-]+"

@@ -120,6 +120,43 @@ rule make_gallery:
         "python scripts/make_gallery.py $(dirname {input.study[0]}) {params.gallery:q} --output {output} > {log} 2>&1"
 
 
+rule make_view_comparison:
+    """Every image view with every text view by the same methods, on one page."""
+    input:
+        unpack(comparison_inputs),
+        study=rules.collect_results.output,
+        code=code_of("scripts/make_view_comparison.py"),
+        templates=TEMPLATES,
+    output:
+        page=report(
+            "<results>/studies/{study}/views.html",
+            caption="../report/view_comparison.rst",
+            category="{study}",
+            labels={"page": "views"},
+        ),
+        csv=report(
+            "<results>/studies/{study}/views.csv",
+            caption="../report/view_comparison.rst",
+            category="{study}",
+            subcategory="Tables",
+            labels={"table": "views"},
+        ),
+    log:
+        "<logs>/studies/{study}/views.log",
+    benchmark:
+        "<benchmarks>/studies/{study}/views.tsv"
+    conda:
+        "../../environment.yml"
+    params:
+        code=digest_of(code_of("scripts/make_view_comparison.py")),
+        splits=lambda wildcards: catalogue.view_comparison(wildcards.study)["splits"],
+        views=lambda wildcards: as_json(compared_views(wildcards)),
+    shell:
+        "python scripts/make_view_comparison.py $(dirname {input.study[0]}) --splits {params.splits}"
+        " --views {params.views:q} --image-views {input.image_views} --text-views {input.text_views}"
+        " --page {output.page} --csv {output.csv} > {log} 2>&1"
+
+
 # The report draws its tables, figures and gallery itself, from the same library: a lost figure is redrawn alone.
 rule make_report:
     """Everything about a study on one page."""

@@ -197,6 +197,7 @@ def outputs_of_study(study):
     return [
         f"{folder}/report.html",
         *[f"{folder}/gallery.html" for _ in settings.keys() & {"gallery"}],
+        *[f"{folder}/views.{form}" for _ in settings.keys() & {"view_comparison"} for form in ("html", "csv")],
         *[f"{folder}/tables/{table}.{form}" for table in settings["tables"] for form in ("csv", "md", "tex")],
         *[f"{folder}/figures/{figure}.{form}" for figure in settings["figures"] for form in ("svg", "png")],
     ]
@@ -265,6 +266,32 @@ def gallery_arguments(wildcards):
         part for name, file in files.items() if name != "images" for part in (f"--{name.replace('_', '-')}", file)
     ]
     return [*arguments, "--raw", f"{config['data']}/raw"] if files else []
+
+
+def comparison_inputs(wildcards):
+    """The files of the views that a study compares, by modality."""
+    comparison = catalogue.view_comparison(wildcards.study)
+    runs = [run for split in comparison["splits"] for run in compared_runs(comparison, split)]
+    return {
+        f"{modality}_views": list(dict.fromkeys(view_of_run(run, modality) for run in runs))
+        for modality in ("image", "text")
+    }
+
+
+def compared_views(wildcards):
+    """What is told of the views that a study compares: modality -> view -> settings."""
+    comparison = catalogue.view_comparison(wildcards.study)
+    return {
+        modality: {view: about_view(comparison["dataset"], modality, view) for view in comparison[f"{modality}_views"]}
+        for modality in ("image", "text")
+    }
+
+
+def about_view(dataset, modality, view):
+    """Settings of a view that a data set comes with, or of a computed one."""
+    if catalogue.is_ready(dataset, modality, view):
+        return catalogue.ready_view(dataset, modality, view)
+    return (catalogue.image_views if modality == "image" else catalogue.text_views)[view]
 
 
 def command_of_study(wildcards):

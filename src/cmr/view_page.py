@@ -1,0 +1,331 @@
+"""The comparison of a study's views as one page for people, which needs no other file and no network."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from cmr import figures, store
+from cmr.figures import Drawing
+from cmr.gallery import templates
+from cmr.results import TASK_TITLES, Study, metric_title
+from cmr.statistics import mean_interval
+from cmr.tables import DIGITS, Cell, mark_best
+from cmr.view_comparison import FACTORS, Comparison, Lead
+
+FACTOR_TITLES = dict(zip(FACTORS, ("Image view", "Text view", "Method", "Split"), strict=True))
+SHADES = (5, 42)  # per cent of the accent colour behind the lowest and the highest number; more would hide the ink
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Image views as rows, text views as columns; `shades` in per cent of colour."""
+
+    method: str
+    rows: list[tuple[str, list[tuple[Cell, int]]]]
+
+
+@dataclass(frozen=True)
+class TaskMatrices:
+    """A matrix a method, on one scale of colour from the lowest to the highest number of all."""
+
+    title: str
+    lowest: str
+    highest: str
+    floor: str
+    matrices: list[Matrix]
+
+
+@dataclass(frozen=True)
+class AverageRow:
+    """A view's mean over all else: a cell a method, then one over all methods."""
+
+    view: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class ShareRow:
+    """What a factor explains; `spread` is the best of its levels less the worst."""
+
+    factor: str
+    levels: str
+    spread: str
+    share: str
+
+
+@dataclass(frozen=True)
+class ViewFacts:
+    """What is told of a view.
+
+    Attributes
+    ----------
+    dimension : of one item, e.g. `1280`, `49 by 512`; a range where splits differ.
+    made_by : class, network or reader, with its options.
+    featureless : share of the test items that have nothing but zeros, averaged over splits; empty where there are none.
+    """
+
+    name: str
+    description: str
+    caution: str
+    dimension: str
+    made_by: str
+    options: str
+    featureless: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the page shows, in the words that it shows."""
+
+    study: str
+    title: str
+    dataset: str
+    caption: str
+    measure: str
+    counts: list[tuple[str, int]]
+    finding: str
+    text_views: list[str]
+    methods: list[str]
+    first: TaskMatrices
+    others: list[TaskMatrices]
+    drawing: Drawing
+    averages: list[tuple[str, list[AverageRow]]]
+    shares: list[ShareRow]
+    leads: list[tuple[str, str]]
+    views: list[tuple[str, list[ViewFacts]]]
+    splits: list[str]
+    test_items: str
+
+
+def read_dimensions(paths: Iterable[Path]) -> dict[str, str]:
+    """View -> shape of one item, as words; the files of a view that is learnt in every split share their name."""
+    shapes: dict[str, set[tuple[int, ...]]] = {}
+    for path in paths:
+        with store.ViewFile.open(path) as view:
+            shapes.setdefault(path.stem, set()).add(view.values.shape[1:])
+    return {view: _range(sorted(found), lambda shape: " by ".join(map(str, shape))) for view, found in shapes.items()}
+
+
+def render(
+    study: Study,
+    comparison: Comparison,
+    views: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    dimensions: Mapping[str, Mapping[str, str]],
+) -> str:
+    """The page as HTML.
+
+    views : "image" and "text" -> view -> its config.
+    dimensions : "image" and "text" -> view -> what `read_dimensions` says of it.
+    """
+    spec, names, task = study.config["view_comparison"], comparison.names, comparison.tasks[0]
+    matrices = [_matrices(study, comparison, one) for one in comparison.tasks]
+    runs = _compared_runs(study, comparison)
+    page = Page(
+        study=study.facts["study"],
+        title=study.config["title"],
+        dataset=study.facts["datasets"][spec["dataset"]]["title"],
+        caption=spec["caption"],
+        measure=metric_title(spec["metric"]),
+        counts=[
+            ("image views", len(names["image_view"])),
+            ("text views", len(names["text_view"])),
+            ("methods", len(names["method"])),
+            ("splits", len(names["split"])),
+            ("runs", len(runs)),
+        ],
+        finding=_finding(study, comparison, matrices[0]),
+        text_views=names["text_view"],
+        methods=[study.method_title(method) for method in names["method"]],
+        first=matrices[0],
+        others=matrices[1:],
+        drawing=_drawing(study, comparison),
+        averages=[
+            (f"{FACTOR_TITLES[factor]}s", _average_rows(comparison, task, factor))
+            for factor in ("image_view", "text_view")
+        ],
+        shares=_share_rows(comparison, task),
+        leads=_leads(study, comparison, task),
+        views=[
+            (f"{modality.capitalize()} views", [_view(modality, name, views, dimensions, runs) for name in names[key]])
+            for modality, key in (("image", "image_view"), ("text", "text_view"))
+        ],
+        splits=names["split"],
+        test_items=_range([run["sizes"]["test"] for run in runs]),
+    )
+    return templates().get_template("views.html.j2").render(page=page)
+
+
+def _compared_runs(study: Study, comparison: Comparison) -> list[dict[str, Any]]:
+    dataset = study.config["view_comparison"]["dataset"]
+    return [
+        run
+        for run in study.facts["runs"]
+        if run["dataset"] == dataset and all(run[factor] in names for factor, names in comparison.names.items())
+    ]
+
+
+def _matrices(study: Study, comparison: Comparison, task: str) -> TaskMatrices:
+    summary, names = comparison.summary(), comparison.names
+    summary = summary[summary["task"] == task]
+    lowest, highest = summary["mean"].min(), summary["mean"].max()
+    floors = [f"{floor:.{DIGITS}f}" for floor in summary["floor"] if not math.isnan(floor)]
+
+    def shade(mean: float) -> int:
+        place = (mean - lowest) / (highest - lowest) if highest > lowest else 0.0
+        return round(SHADES[0] + place * (SHADES[1] - SHADES[0]))
+
+    matrices = []
+    for method in names["method"]:
+        own = summary[summary["method"] == method]
+        shaded = [(cell, shade(cell.mean)) for cell in _cells(own, comparison)]
+        width = len(names["text_view"])
+        rows = [(view, shaded[k * width : (k + 1) * width]) for k, view in enumerate(names["image_view"])]
+        matrices.append(Matrix(study.method_title(method), rows))
+    ends = (f"{number:.{DIGITS}f}" for number in (lowest, highest))
+    return TaskMatrices(_title(task), *ends, _range(floors) if floors else "not known", matrices)
+
+
+def _cells(numbers: pd.DataFrame, comparison: Comparison) -> tuple[Cell, ...]:
+    """Of columns mean, low and high, the best marked."""
+    n = len(comparison.names["split"])
+    return mark_best(Cell(row.mean, row.low, row.high, n) for row in numbers.itertuples(index=False))
+
+
+def _average_rows(comparison: Comparison, task: str, factor: str) -> list[AverageRow]:
+    columns = []
+    for method in (*comparison.names["method"], None):
+        averages = comparison.averages(task, [factor], method).values()
+        columns.append(_cells(pd.DataFrame(map(mean_interval, averages), columns=["mean", "low", "high"]), comparison))
+    return [AverageRow(*row) for row in zip(comparison.names[factor], zip(*columns, strict=True), strict=True)]
+
+
+def _share_rows(comparison: Comparison, task: str) -> list[ShareRow]:
+    shares = comparison.shares(task)
+    rows = []
+    for axis, factor in enumerate(FACTORS):
+        means = comparison.scores[task].mean(axis=tuple(other for other in range(4) if other != axis))
+        levels = len(means)
+        spread = f"{np.ptp(means):.{DIGITS}f}" if levels > 1 else "only one"
+        rows.append(ShareRow(FACTOR_TITLES[factor], str(levels), spread, _percent(shares[factor])))
+    return [*rows, ShareRow("Their combinations, and chance", "", "", _percent(shares["rest"]))]
+
+
+def _leads(study: Study, comparison: Comparison, task: str) -> list[tuple[str, str]]:
+    """What is compared -> the best against the runner-up, in words."""
+    asked = [
+        ("Image views, averaged over methods and text views", ["image_view"], None),
+        ("Text views, averaged over methods and image views", ["text_view"], None),
+        ("Pairs of views, averaged over methods", ["image_view", "text_view"], None),
+        *((f"Pairs of views, {study.method_title(m)}", ["image_view", "text_view"], m) for m in study.methods),
+    ]
+    found = [
+        (title, comparison.lead(task, factors, method))
+        for title, factors, method in asked
+        if method is None or method in comparison.names["method"]
+    ]
+    if len(comparison.names["method"]) == 1:  # averaged over one method is that method
+        found.pop(2)
+    return [(title, _lead(lead)) for title, lead in found if lead]
+
+
+def _lead(lead: Lead) -> str:
+    best, other = (" with ".join(names) for names in (lead.best, lead.runner_up))
+    told = f"{best} leads {other} by {_signed(lead.mean)}"
+    if math.isnan(lead.low):
+        return f"{told}; one split gives no interval."
+    told += f", 95 % interval {_signed(lead.low)} to {_signed(lead.high)}"
+    return f"{told}: {'told apart' if lead.low > 0 else 'not told apart'} by these splits."
+
+
+def _finding(study: Study, comparison: Comparison, first: TaskMatrices) -> str:
+    """The best views on average and the best combination, with the floor beside them, and what views explain."""
+    task, sentences = comparison.tasks[0], []
+    for factor, others in (("image_view", "text views"), ("text_view", "image views")):
+        averages = comparison.averages(task, [factor])
+        if len(averages) > 1:
+            best = max(averages, key=lambda names: averages[names].mean())
+            title, mean = FACTOR_TITLES[factor].lower(), f"{averages[best].mean():.{DIGITS}f}"
+            sentences.append(f"{best[0]} is the best {title} on average over methods and {others}: {mean}.")
+    summary = comparison.summary()
+    top = summary.loc[summary[summary["task"] == task]["mean"].idxmax()]
+    cell = Cell(top["mean"], top["low"], top["high"], top["n_splits"])
+    sentences.append(
+        f"The highest single value is {cell}: {study.method_title(top['method'])} with {top['image_view']} and "
+        f"{top['text_view']}. A random ranking scores {first.floor}."
+    )
+    shares = comparison.shares(task)
+    sentences.append(
+        f"Image views explain {_percent(shares['image_view'])} of the variance of the scores, text views "
+        f"{_percent(shares['text_view'])}, methods {_percent(shares['method'])}."
+    )
+    measure = metric_title(study.config["view_comparison"]["metric"]).partition(" (")[0]
+    return " ".join([f"{measure}, {first.title}.", *sentences])
+
+
+def _drawing(study: Study, comparison: Comparison) -> Drawing:
+    task = comparison.tasks[0]
+    cells = comparison.summary().query("task == @task").rename(columns={"text_view": "group", "image_view": "series"})
+    panels = {
+        study.method_title(method): cells[cells["method"] == method].sort_values(
+            "group", key=lambda groups: groups.map(comparison.names["text_view"].index), kind="stable"
+        )
+        for method in comparison.names["method"]
+    }
+    measure = metric_title(study.config["view_comparison"]["metric"]).partition(" (")[0]
+    svg = figures.to_svg(figures.draw_intervals(panels, measure), "views")
+    caption = (
+        f"{measure}, {_title(task)}. A block a text view, a dot an image view; lines are 95 % intervals over splits. "
+        "The axis does not begin at zero."
+    )
+    words = f"Dots with intervals of {measure}, {_title(task)}; the numbers are those of the first tables."
+    return Drawing("views", caption, words, Markup(svg))
+
+
+def _view(
+    modality: str,
+    name: str,
+    views: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    dimensions: Mapping[str, Mapping[str, str]],
+    runs: Sequence[Mapping[str, Any]],
+) -> ViewFacts:
+    settings = views[modality][name]
+    maker = next(settings[key] for key in ("implementation", "network", "reader") if key in settings)
+    options = settings.get("options", {})
+    of_split = {
+        run["split"]: run["featureless"]["test"][f"{modality}s"] / run["sizes"]["test"]
+        for run in runs
+        if run[f"{modality}_view"] == name
+    }
+    share = np.mean(list(of_split.values()))
+    return ViewFacts(
+        name=name,
+        description=settings["description"],
+        caution=settings.get("caution", ""),
+        dimension=dimensions[modality][name],
+        made_by=maker,
+        options=", ".join(f"{key} {value}" for key, value in options.items()),
+        featureless=f"{100 * share:.1f} %" if share else "",
+    )
+
+
+def _title(task: str) -> str:
+    return "mean of both directions" if task == "mean" else TASK_TITLES[task].lower()
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+def _signed(number: float) -> str:
+    return f"{number:.{DIGITS}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _range(values: Sequence[Any], words: Any = str) -> str:
+    low, high = words(min(values)), words(max(values))
+    return low if low == high else f"{low} to {high}"
