@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch.nn.functional import mse_loss
 
+from cmr import checkpoint as checkpoint_module
+from cmr.checkpoint import Checkpoint
 from cmr.device import resolve_device
 from cmr.errors import UserError
 from cmr.methods.base import InfeasibleError, Pairs
-from cmr.methods.deep import checkpoint as checkpoint_module
 from cmr.methods.deep import trainer
 from cmr.methods.deep.acmr import ACMR
-from cmr.methods.deep.checkpoint import Checkpoint
 from cmr.methods.deep.layers import Dropout, linear
 from cmr.methods.deep.network import TrainableSpace
 from cmr.methods.deep.trainer import Schedule, fit_network, seeded
@@ -341,7 +341,7 @@ KILLED = """
     from pathlib import Path
     import numpy as np, torch
     from cmr.methods.base import Pairs
-    from cmr.methods.deep import checkpoint
+    from cmr import checkpoint
     from cmr.methods.deep.acmr import ACMR, ACMRNetwork
     from cmr.progress import SILENT, Progress
 

@@ -3,11 +3,10 @@
 import torch
 from torch import Tensor, nn
 
+from cmr.checkpoint import Checkpoint, to_arrays, to_tensors
 from cmr.methods.base import Array, History
 from cmr.methods.boltzmann.rbm import RBM, BernoulliRBM, ContrastiveDivergence, GaussianRBM, ReplicatedSoftmaxRBM
-from cmr.methods.deep.checkpoint import Checkpoint
 from cmr.methods.deep.layers import Standardise
-from cmr.methods.deep.network import to_arrays, to_tensors
 from cmr.methods.deep.trainer import seeded
 from cmr.progress import SILENT, Progress
 

@@ -17,10 +17,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, log_softmax, normalize, relu
 
+from cmr.checkpoint import group
 from cmr.device import resolve_device
 from cmr.methods.base import Array, Pairs, State
 from cmr.methods.deep.layers import Dropout, Standardise, linear, perceptron, reverse_gradient
-from cmr.methods.deep.network import Batch, DeepModel, TrainableSpace, group
+from cmr.methods.deep.network import Batch, DeepModel, TrainableSpace
 from cmr.methods.deep.trainer import Schedule, checkpoint_of, fit_network, seeded
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity

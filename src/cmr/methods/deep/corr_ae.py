@@ -14,11 +14,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from cmr.checkpoint import group
 from cmr.device import resolve_device
 from cmr.methods.base import Pairs, State
 from cmr.methods.boltzmann.stack import Stack, fit_stack
 from cmr.methods.deep.layers import linear
-from cmr.methods.deep.network import Batch, CommonSpace, DeepModel, TrainableSpace, embed, group
+from cmr.methods.deep.network import Batch, CommonSpace, DeepModel, TrainableSpace, embed
 from cmr.methods.deep.trainer import Schedule, checkpoint_of, fit_network, seeded
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity

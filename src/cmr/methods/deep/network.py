@@ -1,7 +1,7 @@
 """What a deep method hands to the trainer, and the fitted model that comes of it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
 from typing import Self
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from cmr.checkpoint import group, to_arrays, to_tensors
 from cmr.methods.base import Array, History, Pairs, State
 
 ROWS_AT_ONCE = 4096  # bounds the memory that embedding a large gallery takes
@@ -94,18 +95,3 @@ def embed(network: nn.Module, side: Callable[[Tensor], Tensor], x: Array | Tenso
         blocks = [side(block.to(device)).cpu() for block in x.split(ROWS_AT_ONCE)]
     network.train(training)
     return torch.cat(blocks).numpy()
-
-
-def to_arrays(tensors: Mapping[str, Tensor]) -> State:
-    """Copies of the tensors as NumPy arrays."""
-    return {name: tensor.detach().cpu().numpy().copy() for name, tensor in tensors.items()}
-
-
-def to_tensors(arrays: State) -> dict[str, Tensor]:
-    """The reverse of `to_arrays`, on the CPU."""
-    return {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
-
-
-def group(arrays: State, prefix: str) -> State:
-    """The arrays whose name starts with `prefix/`, without it."""
-    return {name.removeprefix(f"{prefix}/"): array for name, array in arrays.items() if name.startswith(f"{prefix}/")}

@@ -8,17 +8,16 @@ import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from cmr.checkpoint import Checkpoint, TrainingState
 from cmr.errors import UserError
-from cmr.methods.base import History, InfeasibleError, Method, Pairs, State
-from cmr.methods.deep.checkpoint import Checkpoint
-from cmr.methods.deep.network import Batch, TrainableSpace, embed, group, to_arrays, to_tensors
+from cmr.methods.base import History, InfeasibleError, Method, Pairs
+from cmr.methods.deep.network import Batch, TrainableSpace, embed
 from cmr.metrics import bimodal_map
 from cmr.progress import Progress
 from cmr.provenance import fingerprint
@@ -107,7 +106,7 @@ def fit_network(
         if part is not None and len(part) == 0:
             raise UserError(f"the {name} part holds no pairs; training needs at least one")
     checkpoint = checkpoint or Checkpoint()
-    run = _Run(network, optimiser, generator)
+    run = TrainingState(network, optimiser, generator)
     run.resume(checkpoint)
     pairs = Batch.of(train, generator.device)
     with tqdm(
@@ -118,9 +117,9 @@ def fit_network(
             means = _epoch(network, optimiser, weights, pairs, schedule, generator, run.epoch)
             if valid is not None:
                 means["valid_map"] = _score(network, valid, similarity, schedule, run.epoch)
-            run.record(means, schedule)
+            run.record(means, schedule.epochs, schedule.patience)
             if run.finished or checkpoint.due:
-                checkpoint.write(*run.state())
+                checkpoint.write(*run.to_arrays())
             shown = {name: f"{means[name]:.4g}" for name in ("loss", "valid_map") if name in means}
             bar.set_postfix(shown, refresh=False)
             bar.update()
@@ -167,64 +166,3 @@ def _score(network: TrainableSpace, valid: Pairs, similarity: str, schedule: Sch
             "Lower learning_rate, or look for features of extreme scale"
         )
     return bimodal_map(images, texts, valid.relevance, similarity)
-
-
-class _Run:
-    """How far a training has come: all that must survive a kill."""
-
-    def __init__(self, network: TrainableSpace, optimiser: torch.optim.Optimizer, generator: torch.Generator) -> None:
-        self.network, self.optimiser, self.generator = network, optimiser, generator
-        self.history: History = {}
-        self.best: dict[str, Tensor] | None = None  # weights of the best epoch so far; None without a valid part
-        self.best_epoch = 0
-        self.finished = False
-
-    @property
-    def epoch(self) -> int:
-        """Epochs that are over."""
-        return len(self.history.get("loss", []))
-
-    def record(self, means: dict[str, float], schedule: Schedule) -> None:
-        """Close an epoch: its values go into the history, its weights are kept if they are the best."""
-        for name, value in means.items():
-            self.history.setdefault(name, []).append(value)
-        scores = self.history.get("valid_map")
-        if scores and (self.best is None or scores[-1] > scores[self.best_epoch - 1]):
-            self.best_epoch = self.epoch
-            self.best = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
-        waited = self.epoch - self.best_epoch if scores else 0
-        self.finished = self.epoch >= schedule.epochs or waited >= schedule.patience
-
-    def restore_best(self) -> None:
-        if self.best is not None:
-            self.network.load_state_dict(self.best)
-
-    def state(self) -> tuple[State, dict[str, Any]]:
-        """Everything as named arrays and JSON values."""
-        moments = {
-            f"{index}/{name}": torch.as_tensor(value)
-            for index, entry in self.optimiser.state_dict()["state"].items()
-            for name, value in entry.items()
-        }
-        groups = {"network": self.network.state_dict(), "best": self.best or {}, "optimiser": moments}
-        tensors = {f"{prefix}/{name}": tensor for prefix, part in groups.items() for name, tensor in part.items()}
-        arrays = to_arrays(tensors | {"generator": self.generator.get_state()})
-        return arrays, {"history": self.history, "best_epoch": self.best_epoch, "finished": self.finished}
-
-    def resume(self, checkpoint: Checkpoint) -> None:
-        """Go on from what the checkpoint holds, if it holds anything."""
-        kept = checkpoint.read()
-        if kept is None:
-            return
-        arrays, attributes = kept
-        self.history, self.best_epoch = attributes["history"], attributes["best_epoch"]
-        self.finished = attributes["finished"]
-        self.network.load_state_dict(to_tensors(group(arrays, "network")))
-        best = to_tensors(group(arrays, "best"))
-        self.best = {name: tensor.to(self.generator.device) for name, tensor in best.items()} or None
-        moments: dict[int, dict[str, Tensor]] = {}
-        for path, tensor in to_tensors(group(arrays, "optimiser")).items():
-            index, name = path.split("/")
-            moments.setdefault(int(index), {})[name] = tensor
-        self.optimiser.load_state_dict(self.optimiser.state_dict() | {"state": moments})
-        self.generator.set_state(torch.from_numpy(arrays["generator"]))

@@ -1,18 +1,13 @@
-"""Running a network over many images: several batches at once, resumed after a kill.
-
-Each batch is decoded and computed by one worker with one thread. The features then do not depend on how many cores
-there are, and no core waits for another.
-"""
+"""Computing a view of many images: several batches at once, resumed after a kill, memory flat in their number."""
 
 import logging
 import shutil
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from cmr import store
@@ -20,91 +15,102 @@ from cmr.datasets.images import load_rgb
 from cmr.errors import UserError
 from cmr.progress import SILENT, Progress
 from cmr.provenance import fingerprint
-from cmr.views.image.networks import Network
+from cmr.views.base import ImageView
+from cmr.views.image.parallel import map_in_order
 
 BATCHES_PER_PART = 4
 
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Features:
+    """Features of n images on disk, in parts of equal length.
+
+    Attributes
+    ----------
+    parts : files of `part_rows` images each, the last perhaps of less.
+    """
+
+    parts: Sequence[Path]
+    part_rows: int
+
+    def blocks(self, images: NDArray[np.intp]) -> Iterator[NDArray[np.float32]]:
+        """The features of the images of these numbers, in blocks; parts are read whole, in any order."""
+        read = lru_cache(maxsize=4)(lambda part: store.read_arrays(self.parts[part])[0]["features"])
+        for start in range(0, len(images), self.part_rows):
+            chosen = images[start : start + self.part_rows]
+            yield np.stack([read(image // self.part_rows)[image % self.part_rows] for image in chosen])
+
+
 def extract(
+    view: ImageView,
     images: Sequence[Path],
     digests: Sequence[str],
-    network: Network,
     *,
-    batch_size: int,
-    device: str | torch.device = "cpu",
     workers: int = 1,
     parts: Path,
     identity: dict,
     progress: Progress = SILENT,
-) -> NDArray[np.float32]:
-    """Features (n, d) of n images.
+) -> Features:
+    """Compute the features of n images into files.
 
     Parameters
     ----------
-    workers : batches in the making at once; the features are the same for any number.
+    view : fitted if it learns, on its device if it uses torch.
     digests : of the images' contents, in their order.
-    parts : folder for finished parts of BATCHES_PER_PART batches. A later call with the same `digests`, `batch_size`
-        and `identity` (whatever else determines the features, as JSON values) takes them as they are; other and
-        damaged parts are removed. The caller deletes the folder once the features are stored.
+    workers : batches in the making at once; the features are the same for any number.
+    parts : folder for finished parts of BATCHES_PER_PART batches. A later call with the same `digests` and `identity`
+        (whatever else determines the features, as JSON values) takes them as they are; other and damaged parts are
+        removed. The caller deletes the folder once the features are stored.
     """
-    key = fingerprint(digests=list(digests), batch_size=batch_size, identity=identity)[:16]
+    key = fingerprint(digests=list(digests), batch_size=view.batch_size, identity=identity)[:16]
     _remove_parts_of_others(parts, key)
-    folder = parts / key
-    rows = batch_size * BATCHES_PER_PART
+    rows = view.batch_size * BATCHES_PER_PART
     starts = range(0, len(images), rows)
-    done = {start: features for start in starts if (features := _read_part(folder / _name(start))) is not None}
-    todo = [start for start in starts if start not in done]
-    if done:
-        log.info("going on after %d of %d parts", len(done), len(starts))
-    module = network.module.to(device, memory_format=torch.channels_last)
+    paths = {start: parts / key / f"{start:08d}.h5" for start in starts}
+    todo = [start for start in starts if not _is_whole(paths[start])]
+    if len(todo) < len(starts):
+        log.info("going on after %d of %d parts", len(starts) - len(todo), len(starts))
     batches = [
-        images[i : i + batch_size] for start in todo for i in range(start, min(start + rows, len(images)), batch_size)
+        images[row : min(row + view.batch_size, start + rows)]
+        for start in todo
+        for row in range(start, min(start + rows, len(images)), view.batch_size)
     ]
-
-    def compute(batch: Sequence[Path]) -> NDArray[np.float32]:
-        pixels = torch.stack([network.preprocess(load_rgb(path)) for path in batch])
-        with torch.inference_mode():
-            return module(pixels.to(device, memory_format=torch.channels_last)).float().cpu().numpy()
-
-    features: list[NDArray[np.float32]] = []
-    with ThreadPoolExecutor(workers) as pool, _one_thread_an_operation():
-        results = progress.track(pool.map(compute, batches), "extracting features", len(batches), "batch")
-        for count, result in enumerate(results, start=1):
-            features.append(result)
-            if len(features) == BATCHES_PER_PART or count == len(batches):
-                start = todo.pop(0)
-                done[start] = np.concatenate(features)
-                store.write_arrays(folder / _name(start), {"features": done[start]})
-                features.clear()
-    return np.concatenate([done[start] for start in starts])
+    results = map_in_order(
+        Compute(view), batches, workers=workers, threads=view.uses_torch, progress=progress,
+        description="extracting features", unit=" batches",
+    )  # fmt: skip
+    remaining, part = iter(todo), []
+    for count, features in enumerate(results, start=1):
+        part.append(features)
+        if len(part) == BATCHES_PER_PART or count == len(batches):
+            store.write_arrays(paths[next(remaining)], {"features": np.concatenate(part)})
+            part.clear()
+    return Features([paths[start] for start in starts], rows)
 
 
-@contextmanager
-def _one_thread_an_operation() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+@dataclass(frozen=True)
+class Compute:
+    """From files to features; a worker's task."""
+
+    view: ImageView
+
+    def __call__(self, batch: Sequence[Path]) -> NDArray[np.float32]:
+        return self.view.features([load_rgb(path) for path in batch])
 
 
-def _name(start: int) -> str:
-    return f"{start:08d}.h5"
-
-
-def _read_part(path: Path) -> NDArray[np.float32] | None:
-    """A finished part; None if there is none, or a damaged one, which is discarded."""
+def _is_whole(path: Path) -> bool:
+    """Whether a part is there; a damaged one is discarded."""
     if not path.exists():
-        return None
+        return False
     try:
-        return store.read_arrays(path)[0]["features"]
+        store.read_arrays(path)
     except UserError as error:
         log.warning("%s. It is discarded", error)
         path.unlink()
-        return None
+        return False
+    return True
 
 
 def _remove_parts_of_others(parts: Path, key: str) -> None:

@@ -1,93 +1,175 @@
-"""Fixed convolutional networks as feature extractors.
+"""A layer of a convolutional network as a view of images.
 
-Preprocessing of all: the shorter side is resized to 256 pixels (bilinear, antialiased), the central 224 x 224 pixels
-are kept, channels are centred and scaled as in the network's own training.
+Preprocessing of all: the shorter side is resized (bilinear, antialiased), a square is cut out of the middle (or five
+are, of the corners and the middle), channels are centred and scaled as in the network's own training.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError  # what torch.load raises for a file that is none of its own
+from typing import Literal, Self
 
+import numpy as np
 import torch
 from efficientnet_lite_pytorch import EfficientNet
+from numpy.typing import NDArray
 from PIL.Image import Image
 from torch import Tensor, nn
 from torchvision import models
-from torchvision.transforms import CenterCrop, Compose, PILToTensor, Resize
+from torchvision.transforms import CenterCrop, Compose, FiveCrop, PILToTensor, Resize
+from torchvision.transforms.functional import pil_to_tensor
 
+from cmr.construct import load
 from cmr.errors import UserError
+from cmr.views.base import ImageView, Kind
 
-PREPROCESS = Compose([Resize(256), CenterCrop(224), PILToTensor()])
+# Of each channel over ImageNet, for values from 0 to 255; torchvision's networks expect them.
+IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
-@dataclass(frozen=True)
-class Network:
-    """An extractor.
+def efficientnet_lite0() -> nn.Module:
+    """EfficientNet-Lite0, as any network that is not torchvision's: a function of no arguments, named in the config."""
+    return EfficientNet.from_name("efficientnet-lite0")
 
-    Attributes
+
+@dataclass
+class NetworkLayer(ImageView):
+    """What one layer of a trained network says of an image; maps are averaged over their positions.
+
+    Parameters
     ----------
-    module : (b, 3, 224, 224) uint8 -> features (b, dimension) float32.
-    dimension : of the features.
-    preprocess : PIL image in RGB -> (3, 224, 224) uint8.
+    architecture : a name of torchvision's (`alexnet`), or the dotted name of a function that returns a torch module.
+    layer : a module of it by its path (`classifier.5`); the network is computed up to there.
+    weights : state dictionary, a file of torch's.
+    resize : pixels of the shorter side.
+    crop : pixels of each side of the square that the network sees.
+    crops : `centre`, or `five`: top left, top right, bottom left, bottom right, centre, a patch each.
+    mean, std : of each channel in the network's own training, for values from 0 to 255.
+    batch_size : images computed at once.
     """
 
-    module: nn.Module
-    dimension: int
-    preprocess: Callable[[Image], Tensor] = PREPROCESS
+    architecture: str
+    layer: str
+    weights: Path
+    resize: int = 256
+    crop: int = 224
+    crops: Literal["centre", "five"] = "centre"
+    mean: Sequence[float] = IMAGENET_MEAN
+    std: Sequence[float] = IMAGENET_STD
+    batch_size: int = 16
+
+    uses_torch = True
+
+    def __post_init__(self) -> None:
+        if self.crops not in ("centre", "five"):
+            raise UserError(f'crops: "{self.crops}" is unknown; give centre or five')
+        if self.crop > self.resize:
+            raise UserError(f"a crop of {self.crop} pixels does not fit into images resized to {self.resize}")
+
+    @property
+    def kind(self) -> Kind:
+        """One vector an image, or one of each patch."""
+        return "patches" if self.crops == "five" else "vectors"
+
+    def place(self, device: str | torch.device = "cpu", mixed_precision: bool = False) -> Self:
+        """Read the weights, once; compute on `device`, in half precision where `torch.autocast` finds it safe."""
+        if not hasattr(self, "_network"):
+            self._network = self.build()
+        self._device, self._mixed_precision = torch.device(device), mixed_precision
+        self._network.to(self._device, memory_format=torch.channels_last)
+        return self
+
+    def build(self) -> "LayerOutput":
+        """The network with its weights, in evaluation mode on the CPU; raises UserError where they do not fit."""
+        network = _architecture(self.architecture)
+        load_weights(network, self.weights)
+        return LayerOutput(network, self.layer, self.mean, self.std).eval()
+
+    def prepare(self, image: Image) -> Tensor:
+        """(p, 3, crop, crop) uint8 of an image in RGB: one patch, or five."""
+        if self.crops == "five":
+            return torch.stack([pil_to_tensor(patch) for patch in FiveCrop(self.crop)(Resize(self.resize)(image))])
+        return Compose([Resize(self.resize), CenterCrop(self.crop), PILToTensor()])(image)[None]
+
+    def features(self, images: Sequence[Image]) -> NDArray[np.float32]:
+        """(b, d) or (b, 5, d)."""
+        if not hasattr(self, "_network"):
+            self.place()
+        patches = torch.cat([self.prepare(image) for image in images])
+        with torch.inference_mode(), self._precision():
+            output = self._network(patches.to(self._device, memory_format=torch.channels_last))
+        values = output.float().cpu().numpy()
+        return values.reshape(len(images), -1, values.shape[1]) if self.kind == "patches" else values
+
+    def _precision(self) -> AbstractContextManager:
+        if not self._mixed_precision:
+            return nullcontext()
+        return torch.autocast(self._device.type, torch.float16 if self._device.type == "cuda" else torch.bfloat16)
 
 
-# Mean and standard deviation of each channel, of values from 0 to 255.
-IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
-EFFICIENTNET_LITE = ((127.0,) * 3, (128.0,) * 3)
+class LayerOutput(nn.Module):
+    """A network up to one of its layers: (b, 3, h, w), values from 0 to 255 -> (b, d), maps averaged over positions."""
 
-
-def build_network(architecture: str, weights: Path) -> Network:
-    """`architecture`: alexnet_fc7, vgg16_fc7, vgg19_fc7 (4096-d, after ReLU) or efficientnet_lite0 (1280-d, pooled).
-
-    `weights` is the published state dict. Raises UserError when it does not fit or cannot be read.
-    """
-    if architecture == "efficientnet_lite0":
-        network = EfficientNet.from_name("efficientnet-lite0")
-        _load(network, weights)
-        return Network(nn.Sequential(_Normalise(*EFFICIENTNET_LITE), _Pooled(network)).eval(), 1280)
-    builders = {"alexnet_fc7": models.alexnet, "vgg16_fc7": models.vgg16, "vgg19_fc7": models.vgg19}
-    if architecture not in builders:
-        raise UserError(f'unknown network "{architecture}"; known are efficientnet_lite0, {", ".join(builders)}')
-    network = builders[architecture]()
-    _load(network, weights)
-    # The last linear layer is fc8. What stands before it ends with fc7's ReLU (and VGG's dropout, idle in evaluation).
-    network.classifier = network.classifier[:-1]
-    return Network(nn.Sequential(_Normalise(*IMAGENET), network).eval(), 4096)
-
-
-class _Normalise(nn.Module):
-    """Of whole batches, which is several times faster than image by image."""
-
-    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.tensor(mean)[:, None, None])
-        self.register_buffer("std", torch.tensor(std)[:, None, None])
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.float().sub_(self.mean).div_(self.std)
-
-
-class _Pooled(nn.Module):
-    def __init__(self, network: EfficientNet) -> None:
+    def __init__(self, network: nn.Module, layer: str, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         self.network = network
+        self.layer = layer
+        self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
+        modules = dict(network.named_modules())
+        if not layer or layer not in modules:
+            raise UserError(
+                f'{type(network).__name__} has no layer "{layer}"; it has {", ".join(filter(None, modules))}'
+            )
+        modules[layer].register_forward_hook(_stop)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.network.extract_features(x).mean(dim=(2, 3))
+        # Whole batches are normalised, which is several times faster than image by image.
+        x = x.float().sub_(self.mean).div_(self.std)
+        try:
+            self.network(x)
+        except _Reached as reached:
+            output = reached.args[0]
+        else:
+            raise UserError(f'{type(self.network).__name__} does not use its layer "{self.layer}"')
+        if output.dim() == 4:
+            return output.mean(dim=(2, 3))
+        if output.dim() != 2:
+            raise UserError(
+                f'layer "{self.layer}" gives {output.dim()} dimensions; choose one that gives vectors or maps'
+            )
+        return output
 
 
-def _load(network: nn.Module, weights: Path) -> None:
+class _Reached(Exception):
+    """Ends a forward pass at the wanted layer: what follows costs time, and may change its output in place."""
+
+
+def _stop(module: nn.Module, arguments: tuple, output: Tensor) -> None:
+    raise _Reached(output)
+
+
+def _architecture(name: str) -> nn.Module:
+    if "." in name:
+        builder: Callable[[], nn.Module] = load(name)
+        return builder()
+    if name not in models.list_models(module=models):
+        raise UserError(
+            f'unknown network "{name}": give a name of torchvision ({", ".join(models.list_models(module=models))}) or '
+            "the dotted name of a function that returns a torch module"
+        )
+    return models.get_model(name, weights=None)
+
+
+def load_weights(network: nn.Module, weights: Path) -> None:
+    """Fill a network from a file of torch's; raises UserError when it cannot be read or does not fit."""
     try:
         state = torch.load(weights, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
         raise UserError(f"weights {weights} are damaged or no PyTorch state dict; delete the file's folder") from error
     try:
         network.load_state_dict(state)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError, AttributeError) as error:
         raise UserError(f"weights {weights} do not fit {type(network).__name__}: {error}") from error

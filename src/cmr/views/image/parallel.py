@@ -37,9 +37,12 @@ def map_in_order(
 
     Parameters
     ----------
-    threads : whether workers are threads of this process, or processes; `function` must then be picklable.
+    threads : workers are threads of this process that compute with torch; else they are processes, and `function` must
+        be picklable.
     """
-    with _executor(workers, threads) as pool, _one_thread_an_operation():
+    if not items:
+        return
+    with _executor(workers, threads) as pool:
         results = _in_order(partial(pool.submit, function), iter(items), workers * IN_FLIGHT)
         yield from progress.track(results, description, len(items), unit)
 
@@ -55,13 +58,11 @@ def _in_order(submit: Callable[[Item], Future], items: Iterator[Item], at_once: 
 @contextmanager
 def _executor(workers: int, threads: bool) -> Iterator[Executor]:
     if threads:
-        pool: Executor = ThreadPoolExecutor(workers)
+        with _torch_on_one_thread(), ThreadPoolExecutor(workers) as pool:
+            yield pool
     else:
-        pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_compute_alone)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_compute_alone) as pool:
+            yield pool
 
 
 def _compute_alone() -> None:
@@ -70,7 +71,12 @@ def _compute_alone() -> None:
 
 
 @contextmanager
-def _one_thread_an_operation() -> Iterator[None]:
-    """For threads of this process: BLAS and OpenMP, torch's included."""
-    with threadpool_limits(1):
+def _torch_on_one_thread() -> Iterator[None]:
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
         yield
+    finally:
+        torch.set_num_threads(threads)
