@@ -154,7 +154,7 @@ class FineTunedLayer(NetworkLayer, LearntImageView):
     def _score(self, classifier: "_Classifier", valid: LabelledImages, loss: "_Loss", workers: int) -> float:
         """The mean loss over the valid part."""
         images = _Images(valid, lambda image: self.prepare(image)[-1])  # the centre, also of five crops
-        loader = DataLoader(images, self.batch_size, **_decoders(workers))
+        loader = DataLoader(images, self.batch_size, generator=torch.Generator(), **_decoders(workers))
         classifier.eval()
         with torch.inference_mode():
             losses = [
