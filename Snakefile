@@ -40,6 +40,7 @@ include: "workflow/rules/views.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/reporting.smk"
+include: "workflow/rules/vectorisation.smk"
 
 
 rule all:

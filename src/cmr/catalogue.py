@@ -42,6 +42,7 @@ class Catalogue:
     ----------
     config : the effective `config/config.yaml`, command-line overrides included.
     assets, datasets, image_views, text_views, methods, studies : name -> settings.
+    vectorisation : `config/vectorisation.yaml`.
     """
 
     config: Settings
@@ -51,6 +52,7 @@ class Catalogue:
     text_views: Named
     methods: Named
     studies: Named
+    vectorisation: Settings
 
     @classmethod
     def read(cls, root: Path, config: Mapping[str, Any] | None = None) -> Self:
@@ -88,6 +90,7 @@ class Catalogue:
             text_views=Named("text view", read_one(folder / "views/text.yaml", "text_views")),
             methods=read_all("methods", "method"),
             studies=read_all("studies", "study"),
+            vectorisation=read_one(folder / "vectorisation.yaml", "vectorisation"),
         )
         catalogue._check_references()
         return catalogue
@@ -188,6 +191,14 @@ class Catalogue:
         }
         return sorted(seeds) or [0]
 
+    def vectoriser(self, name: str) -> Settings:
+        """Settings of a vectoriser of the study of vectorisers, `assets` filled in; an unknown name is a UserError."""
+        return {"assets": {}, **Named("vectoriser", self.vectorisation["vectorisers"])[name]}
+
+    def vectorised_split(self, dataset: str) -> str:
+        """The split from whose train part the study of vectorisers learns; an unknown data set is a UserError."""
+        return Named("data set of vectorisation.yaml", self.vectorisation["datasets"])[dataset]["split"]
+
     def _computed_views(self) -> tuple[tuple[str, Named], ...]:
         return ("image", self.image_views), ("text", self.text_views)
 
@@ -246,6 +257,21 @@ class Catalogue:
             if split not in floors:
                 raise UserError(f"{where}: {split} has no run of {FLOOR}, whose score is the floor; add one to runs")
 
+    def _check_vectorisation(self) -> None:
+        where, settings = "config/vectorisation.yaml", self.vectorisation
+        for dataset, learnt_from in settings["datasets"].items():
+            _known(dataset, self.datasets, f"{where}: datasets", "data set")
+            _known(learnt_from["split"], self.splits(dataset), f"{where}: datasets: {dataset}", f"split of {dataset}")
+        for dataset in settings["run"]:
+            _known(dataset, settings["datasets"], f"{where}: run", "data set")
+        for name in settings["vectorisers"]:
+            for asset in self.vectoriser(name)["assets"].values():
+                _known(asset, self.assets, f"{where}: vectorisers: {name}: assets", "asset")
+        for name in settings["claimed"]:
+            _known(name, settings["vectorisers"], f"{where}: claimed", "vectoriser")
+        if len(settings["claimed"]) == len(settings["vectorisers"]):
+            raise UserError(f"{where}: claimed: leave out at least one vectoriser, with which the others are compared")
+
     def _check_references(self) -> None:
         for name in self.config["studies"]:
             _known(name, self.studies, "configuration: studies", "study")
@@ -264,6 +290,7 @@ class Catalogue:
             self._check_dataset(name)
         for name, settings in self.image_views.items():
             _known(settings["weights"], self.assets, f"config/views/image.yaml: {name}: weights", "asset")
+        self._check_vectorisation()
         for name, study in self.studies.items():
             where = f"config/studies/{name}.yaml: runs"
             for block in study["runs"]:

@@ -215,9 +215,9 @@ def _score_rows(summary: Summary, rows: pd.DataFrame) -> list[_Row]:
     result = []
     for key, title in TITLES.items():
         own = _of(rows, key).set_index("vectoriser").loc[list(summary.vectorisers)]
-        best = f"{own['value'].max():.3f}"
-        values = zip(own["value"], own["low"], own["high"], strict=True)
-        cells = tuple((*_printed(*numbers), f"{numbers[0]:.3f}" == best) for numbers in values)
+        best = _printed(own["value"].max(), 0, 0)[0] if own["value"].notna().any() else None
+        printed = [_printed(*numbers) for numbers in zip(own["value"], own["low"], own["high"], strict=True)]
+        cells = tuple((value, interval, value == best) for value, interval in printed)
         result.append(_Row(title, cells, str(own["n"].iloc[0])))
         if key[0] == "cosine":
             values = zip(own["floor"], own["floor_low"], own["floor_high"], strict=True)
@@ -272,10 +272,9 @@ def _answer_cells(summary: Summary, row: Any) -> list[str]:
 
 
 def _counted(answers: pd.DataFrame) -> str:
-    """`yes by 2 of 8 measures, no by 1, undecided by 5`."""
+    """`of 8 measures, yes by 2, no by 1, undecided by 4, too few by 1`."""
     counts = answers["answer"].value_counts()
-    parts = [f"{words} by {counts[words]}" for words in IN_WORDS if words in counts]
-    return ", ".join([f"{parts[0]} of {len(answers)} measures", *parts[1:]])
+    return ", ".join([f"of {len(answers)} measures", *(f"{kind} by {counts.get(kind, 0)}" for kind in IN_WORDS)])
 
 
 def _of(rows: pd.DataFrame, key: tuple[str, str]) -> pd.DataFrame:

@@ -1,0 +1,141 @@
+"""The study of vectorisers: word vectors learnt from captions, compared on word pairs and analogy questions."""
+
+VECTORISATION = f"{config['results']}/vectorisation"
+
+
+def vectoriser_of(wildcards):
+    return catalogue.vectoriser(wildcards.vectoriser)
+
+
+def learnt_texts(wildcards):
+    """The pairs and the split from whose train part vectorisers learn."""
+    folder = f"{config['data']}/datasets/{wildcards.dataset}"
+    return {"pairs": f"{folder}/pairs.parquet", "split": f"{folder}/splits/{split_of_vectorisers(wildcards)}.parquet"}
+
+
+def split_of_vectorisers(wildcards):
+    return catalogue.vectorised_split(wildcards.dataset)
+
+
+def assets_of_vectoriser(wildcards):
+    return manifests(vectoriser_of(wildcards)["assets"].values())
+
+
+def code_of_vectoriser(wildcards):
+    return code_of("scripts/learn_word_vectors.py", module_of(vectoriser_of(wildcards)["implementation"]))
+
+
+def word_vectors_of_dataset(wildcards):
+    return [f"{VECTORISATION}/{wildcards.dataset}/{name}.h5" for name in catalogue.vectorisation["vectorisers"]]
+
+
+def compared_datasets(file):
+    return [f"{VECTORISATION}/{dataset}/{file}.parquet" for dataset in catalogue.vectorisation["run"]]
+
+
+def titles_of_vectorisation():
+    """What the study calls its data sets and vectorisers, in its order."""
+    settings = catalogue.vectorisation
+    return {
+        "datasets": {name: catalogue.dataset(name)["title"] for name in settings["run"]},
+        "vectorisers": {name: vectoriser["title"] for name, vectoriser in settings["vectorisers"].items()},
+    }
+
+
+rule learn_word_vectors:
+    """The vectors of all words of a data set's train texts by one vectoriser, once a seed."""
+    input:
+        unpack(learnt_texts),
+        assets=assets_of_vectoriser,
+        code=code_of_vectoriser,
+    output:
+        vectors="<results>/vectorisation/{dataset}/{vectoriser}.h5",
+    log:
+        "<logs>/vectorisation/{dataset}/{vectoriser}.log",
+    benchmark:
+        "<benchmarks>/vectorisation/{dataset}/{vectoriser}.tsv"
+    wildcard_constraints:
+        vectoriser=NAME,
+    conda:
+        "../../environment.yml"
+    params:
+        code=digest_of(code_of_vectoriser),
+        implementation=lambda wildcards: vectoriser_of(wildcards)["implementation"],
+        options=lambda wildcards: as_json(vectoriser_of(wildcards)["options"]),
+        assets=lambda wildcards: as_json(vectoriser_of(wildcards)["assets"]),
+        seeds=catalogue.vectorisation["seeds"],
+        raw=f"{config['data']}/raw",
+    shell:
+        "python scripts/learn_word_vectors.py --pairs {input.pairs} --split {input.split}"
+        " --implementation {params.implementation} --options {params.options:q} --assets {params.assets:q}"
+        " --raw {params.raw} --seeds {params.seeds} --vectors {output.vectors} > {log} 2>&1"
+
+
+rule compare_vectorisers:
+    """Every vectoriser of a data set on the same word pairs and questions."""
+    input:
+        vectors=word_vectors_of_dataset,
+        code=code_of("scripts/compare_vectorisers.py"),
+    output:
+        scores="<results>/vectorisation/{dataset}/scores.parquet",
+        answers="<results>/vectorisation/{dataset}/answers.parquet",
+    log:
+        "<logs>/vectorisation/{dataset}/scores.log",
+    benchmark:
+        "<benchmarks>/vectorisation/{dataset}/scores.tsv"
+    conda:
+        "../../environment.yml"
+    params:
+        code=digest_of(code_of("scripts/compare_vectorisers.py")),
+        split=split_of_vectorisers,
+        claimed=catalogue.vectorisation["claimed"],
+        protocol=as_json(catalogue.vectorisation["protocol"]),
+    shell:
+        "python scripts/compare_vectorisers.py {input.vectors} --split {params.split} --claimed {params.claimed}"
+        " --protocol {params.protocol:q} --scores {output.scores} --answers {output.answers} > {log} 2>&1"
+
+
+rule summarise_vectorisers:
+    """All data sets in one table, one figure and one answer."""
+    input:
+        scores=compared_datasets("scores"),
+        answers=compared_datasets("answers"),
+        code=code_of("scripts/summarise_vectorisers.py"),
+    output:
+        csv=report(
+            "<results>/vectorisation/similarity.csv",
+            caption="../report/vectorisation.rst",
+            category="vectorisation",
+            labels={"table": "similarity"},
+        ),
+        markdown="<results>/vectorisation/similarity.md",
+        latex="<results>/vectorisation/similarity.tex",
+        svg=report(
+            "<results>/vectorisation/similarity.svg",
+            caption="../report/vectorisation.rst",
+            category="vectorisation",
+            labels={"figure": "similarity"},
+        ),
+        png="<results>/vectorisation/similarity.png",
+        answers="<results>/vectorisation/answers.csv",
+        answer="<results>/vectorisation/answer.md",
+    log:
+        "<logs>/vectorisation/summary.log",
+    benchmark:
+        "<benchmarks>/vectorisation/summary.tsv"
+    conda:
+        "../../environment.yml"
+    params:
+        code=digest_of(code_of("scripts/summarise_vectorisers.py")),
+        # Not sorted: data sets and vectorisers are shown in the order of their file.
+        about=json.dumps(titles_of_vectorisation()),
+    shell:
+        "python scripts/summarise_vectorisers.py $(dirname {input.scores}) --about {params.about:q}"
+        " --csv {output.csv} --markdown {output.markdown} --latex {output.latex} --figure {output.svg} {output.png}"
+        " --answers {output.answers} --answer {output.answer} > {log} 2>&1"
+
+
+rule vectorisation:
+    """The study of vectorisers on the data sets that config/vectorisation.yaml runs it on."""
+    input:
+        rules.summarise_vectorisers.output,
