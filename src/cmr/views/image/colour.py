@@ -5,6 +5,7 @@ CIE 1976 L*a*b* under D65: L from 0 to 100, a and b within -108 and 99 (what sRG
 """
 
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 
 import cv2
@@ -20,14 +21,22 @@ DISTANCES = (1, 3, 5, 7)  # pixels
 
 def lab(image: Image) -> NDArray[np.float32]:
     """(h, w, 3) L, a, b."""
-    return cv2.cvtColor(_unit_rgb(image), cv2.COLOR_RGB2LAB)
+    # From linear light OpenCV computes LAB by its formula; from sRGB it would interpolate in a table, off by up to 0.3.
+    return cv2.cvtColor(cv2.LUT(np.asarray(image), _linear_light()), cv2.COLOR_LRGB2LAB)
 
 
 def hsv(image: Image) -> NDArray[np.float32]:
     """(h, w, 3) hue in degrees from 0 to below 360 (0 for greys), saturation and value from 0 to 1."""
-    values = cv2.cvtColor(_unit_rgb(image), cv2.COLOR_RGB2HSV)
+    values = cv2.cvtColor(np.asarray(image, dtype=np.float32) / np.float32(255), cv2.COLOR_RGB2HSV)
     values[..., 0] %= 360
     return values
+
+
+@cache
+def _linear_light() -> NDArray[np.float32]:
+    """(256,) from 0 to 1 of the levels of sRGB (IEC 61966-2-1)."""
+    levels = np.arange(256) / 255
+    return np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -159,7 +168,3 @@ def _fifths(length: int) -> list[slice]:
     """Five runs of nearly equal length, none empty."""
     starts = [i * length // 5 for i in range(6)]
     return [slice(start, max(start + 1, end)) for start, end in pairwise(starts)]
-
-
-def _unit_rgb(image: Image) -> NDArray[np.float32]:
-    return np.asarray(image, dtype=np.float32) / np.float32(255)
