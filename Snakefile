@@ -10,6 +10,7 @@ configfile: "config/config.yaml"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/settings.smk"
+include: "workflow/rules/view_settings.smk"
 
 
 # Everything that a run produces lies in two folders, which may be on scratch disks.
@@ -26,6 +27,7 @@ wildcard_constraints:
     modality="image|text",
     view=NAME,
     split=NAME,
+    basis=f"({NAME}/)?",
     image_view=NAME,
     text_view=NAME,
     method=NAME,

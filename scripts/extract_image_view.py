@@ -1,63 +1,74 @@
-"""Extract a network's features of all images of a data set."""
+"""Extract the features of all images of a data set, or of one shard of them."""
 
-import argparse
 import logging
 import shutil
 from pathlib import Path
 
+import numpy as np
+
 from cmr import store
-from cmr.assets import single_file
-from cmr.device import resolve_device
+from cmr.datasets.images import usable_images
 from cmr.errors import run_main
 from cmr.progress import Progress
-from cmr.provenance import code_digest, file_sha256, versions
+from cmr.views.base import ImageView
+from cmr.views.configured import arguments as arguments_of_view
+from cmr.views.configured import configured, provenance
 from cmr.views.image.extraction import extract
-from cmr.views.image.networks import build_network
 
 
 def main() -> None:
     """Arguments in, one view file out."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments_of_view(__doc__)
+    parser.add_argument("--fitted", type=Path, help="what it has learnt, by scripts/fit_image_view.py")
     parser.add_argument("--pairs", type=Path, required=True, help="pairs.parquet of the data set")
     parser.add_argument("--images", type=Path, required=True, help="images.parquet of the data set")
     parser.add_argument("--raw", type=Path, required=True, help="folder that the image paths start from")
-    parser.add_argument("--network", required=True, help="e.g. efficientnet_lite0")
-    parser.add_argument("--weights", type=Path, required=True, help="folder of the weights asset")
-    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--shard", default="1-of-1", help="e.g. 2-of-8: only the second eighth of the images")
     parser.add_argument("--workers", type=int, default=1, help="batches in the making at once")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (views that use torch)")
+    parser.add_argument(
+        "--mixed-precision", action="store_true", help="half precision where safe (views that use torch)"
+    )
     parser.add_argument("--view", type=Path, required=True, help="output, HDF5")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
 
-    pairs = store.read_table(arguments.pairs).merge(store.read_table(arguments.images), on="id")
-    usable = pairs[pairs["problem"].isna()]
+    view = configured(
+        ImageView, arguments.implementation, arguments.options, arguments.assets, arguments.fitted is not None
+    )
+    inputs, arrays = {"pairs": arguments.pairs, "images": arguments.images}, {}
+    if view.learnt:
+        inputs["fitted"] = arguments.fitted
+        learnt, _ = store.read_arrays(arguments.fitted)
+        arrays["train_ids"] = learnt.pop("train_ids")
+        view.restore(learnt)
+    about = {"precision": "mixed" if arguments.mixed_precision and view.uses_torch else "float32"}
+    if view.uses_torch:
+        from cmr.device import resolve_device  # imports torch, which other views do without
+
+        device = resolve_device(arguments.device)
+        about["device"] = device.type
+        view.place(device, arguments.mixed_precision)
+    usable, left_out = usable_images(arguments.pairs, arguments.images)
+    number, count = map(int, arguments.shard.split("-of-"))
+    usable = usable.iloc[np.array_split(np.arange(len(usable)), count)[number - 1]]
     pictures = usable.drop_duplicates("sha256")  # captions may share one
-    weights = single_file(arguments.weights)
-    provenance = {
-        "network": arguments.network,
-        "weights": file_sha256(weights),
-        "pairs": file_sha256(arguments.pairs),
-        "images": file_sha256(arguments.images),
-        "versions": versions(),
-    }
+    about |= provenance(view, arguments.implementation, arguments.options, arguments.assets, inputs)
     # Parts of an interrupted extraction wait beside the view, under a name that no rule declares.
     parts = arguments.view.with_name(f".{arguments.view.name}.parts")
     features = extract(
+        view,
         [arguments.raw / path for path in pictures["image"]],
         pictures["sha256"],
-        build_network(arguments.network, weights),
-        batch_size=arguments.batch_size,
-        device=resolve_device(arguments.device),
         workers=arguments.workers,
         parts=parts,
-        identity=provenance | {"code": code_digest()},
+        identity=about,
         progress=Progress(),
     )
-    rows = dict(zip(pictures["sha256"], range(len(pictures)), strict=True))
-    values = features[[rows[digest] for digest in usable["sha256"]]]
-    left_out = pairs.loc[pairs["problem"].notna(), "id"]
-    store.write_view(arguments.view, usable["id"], values, provenance | {"counts": False}, left_out)
+    rows = pictures.reset_index(drop=True).reset_index().set_index("sha256")["index"].loc[usable["sha256"]].to_numpy()
+    left_out = left_out if number == 1 else []
+    store.write_view(arguments.view, usable["id"], features.blocks(rows), {**about, "counts": False}, left_out, arrays)
+    logging.info("%d images of %d items, %d items left out", len(pictures), len(usable), len(left_out))
     shutil.rmtree(parts)
 
 

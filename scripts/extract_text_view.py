@@ -1,48 +1,59 @@
-"""Turn all texts of a data set into vectors by a model of the split's train texts."""
+"""Turn all texts of a data set into features; what learns, learns from the split's train texts."""
 
-import argparse
-import json
 import logging
 from pathlib import Path
 
 from cmr import store
-from cmr.construct import build
 from cmr.errors import UserError, run_main
-from cmr.provenance import file_sha256, versions
+from cmr.progress import Progress
+from cmr.views.base import TextView
+from cmr.views.configured import arguments as arguments_of_view
+from cmr.views.configured import configured, provenance
+from cmr.views.text.coverage import out_of_vocabulary
+
+TEXTS_AT_ONCE = 1024
 
 
 def main() -> None:
     """Arguments in, one view file out."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments_of_view(__doc__)
     parser.add_argument("--pairs", type=Path, required=True, help="pairs.parquet of the data set")
-    parser.add_argument("--split", type=Path, required=True)
-    parser.add_argument("--implementation", required=True, help="dotted class name, e.g. cmr.views.text.bow.TfIdf")
-    parser.add_argument("--options", type=json.loads, default={}, metavar="JSON", help="its parameters")
+    parser.add_argument("--split", type=Path, help="needed by what learns")
     parser.add_argument("--view", type=Path, required=True, help="output, HDF5")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
 
-    pairs, split = store.read_table(arguments.pairs), store.read_table(arguments.split)
+    pairs = store.read_table(arguments.pairs)
     if pairs["text"].isna().any():
         raise UserError(
             "this copy of the data set has no texts: choose text features that come with it, or get its texts "
             "(`python -m cmr datasets` says how)"
         )
-    train_ids = split.loc[split["part"] == "train", "id"]
-    train_texts = pairs.loc[pairs["id"].isin(train_ids), "text"].tolist()
-    view = build(arguments.implementation, arguments.options).fit(train_texts)
-    values = view.transform(pairs["text"].tolist())
-    logging.info("%d texts, %d dimensions, learnt from %d train texts", *values.shape, len(train_texts))
-    provenance = {
-        "implementation": arguments.implementation,
-        "options": arguments.options,
-        "pairs": file_sha256(arguments.pairs),
-        "split": file_sha256(arguments.split),
-        "versions": versions(),
-        "counts": view.counts,
-        "vocabulary": view.vocabulary(),
-    }
-    store.write_view(arguments.view, pairs["id"], values, provenance)
+    view = configured(
+        TextView, arguments.implementation, arguments.options, arguments.assets, arguments.split is not None
+    )
+    inputs, arrays = {"pairs": arguments.pairs}, {}
+    pairs["part"] = "all"
+    if arguments.split:
+        inputs["split"] = arguments.split
+        split = store.read_table(arguments.split)
+        pairs["part"] = pairs["id"].map(split.set_index("id")["part"])
+    train = pairs[pairs["part"] == "train"]
+    view.fit(train["text"].tolist())
+    if view.learnt:
+        arrays["train_ids"] = train["id"].to_numpy()
+    starts = range(0, len(pairs), TEXTS_AT_ONCE)
+    texts = pairs["text"].tolist()
+    blocks = (
+        view.transform(texts[start : start + TEXTS_AT_ONCE])
+        for start in Progress().track(starts, "transforming texts", unit=" blocks")
+    )
+    unknown = out_of_vocabulary(view, pairs)
+    for part, rates in unknown.items():
+        logging.info("%s: %.1f %% of the words are out of vocabulary", part, 100 * rates["words"])
+    about = provenance(view, arguments.implementation, arguments.options, arguments.assets, inputs)
+    about |= {"counts": view.counts, "vocabulary": view.vocabulary(), "out_of_vocabulary": unknown}
+    store.write_view(arguments.view, pairs["id"], blocks, about, arrays=arrays | view.arrays())
 
 
 if __name__ == "__main__":

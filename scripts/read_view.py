@@ -10,7 +10,7 @@ from cmr.construct import call
 from cmr.datasets.ready import collect_rows
 from cmr.errors import run_main
 from cmr.progress import Progress
-from cmr.provenance import file_sha256, versions
+from cmr.provenance import code, file_sha256, versions
 
 
 def main() -> None:
@@ -41,6 +41,9 @@ def main() -> None:
         "pairs": file_sha256(arguments.pairs),
         "versions": versions(),
         "counts": arguments.counts,
+        "kind": "vectors",
+        "learnt": False,
+        "code": code(),
     }
     store.write_view(arguments.view, pairs["id"], values, provenance)
 

@@ -86,8 +86,8 @@ class Catalogue:
             config=config,
             assets=Named("asset", _merged({**assets, folder / "datasets": own})),
             datasets=datasets,
-            image_views=Named("image view", read_one(folder / "views/image.yaml", "image_views")),
-            text_views=Named("text view", read_one(folder / "views/text.yaml", "text_views")),
+            image_views=Named("image view", read_one(folder / "views/image.yaml", "views")),
+            text_views=Named("text view", read_one(folder / "views/text.yaml", "views")),
             methods=read_all("methods", "method"),
             studies=read_all("studies", "study"),
             vectorisation=read_one(folder / "vectorisation.yaml", "vectorisation"),
@@ -131,6 +131,26 @@ class Catalogue:
     def is_ready(self, dataset: str, modality: str, view: str) -> bool:
         """Whether the data set comes with this view; any other is computed."""
         return view in self.dataset(dataset)["views"][modality]
+
+    def views_of(self, modality: str) -> Named:
+        """All computed views of a modality."""
+        return dict(self._computed_views())[modality]
+
+    def view(self, modality: str, name: str) -> Settings:
+        """Settings of a computed view, everything that they may leave out filled in; an unknown name is a UserError.
+
+        A view that is others side by side is learnt if one of them is.
+        """
+        defaults = {"options": {}, "assets": {}, "learnt": False, "uses_torch": False}
+        settings = {**defaults, **self.views_of(modality)[name]}
+        learnt = [self.view(modality, part)["learnt"] for part in settings.get("concatenate", [])]
+        return {**settings, "learnt": settings["learnt"] or any(learnt)}
+
+    def assets_of_view(self, modality: str, name: str) -> set[str]:
+        """Assets that a computed view needs, its parts' included."""
+        settings = self.view(modality, name)
+        parts = [self.assets_of_view(modality, part) for part in settings.get("concatenate", [])]
+        return set(settings["assets"].values()).union(*parts)
 
     def split(self, dataset: str, name: str) -> Settings:
         """How a named split is made: `protocol`, as in the data set's config, and `seed`."""
@@ -229,6 +249,18 @@ class Catalogue:
                     f"{where}: splits: {kind}: give one of a size of valid, valid_from_train, valid_from_test"
                 )
 
+    def _check_view(self, modality: str, name: str, settings: Settings) -> None:
+        where = f"config/views/{modality}.yaml: {name}"
+        for asset in settings.get("assets", {}).values():
+            _known(asset, self.assets, f"{where}: assets", "asset")
+        for part in settings.get("concatenate", []):
+            _known(part, self.views_of(modality), f"{where}: concatenate", f"{modality} view")
+            if "concatenate" in self.views_of(modality)[part]:
+                raise UserError(f'{where}: concatenate: "{part}" is itself made of others: name those')
+        implementation = settings.get("implementation")
+        if implementation and not _module_exists(implementation.rpartition(".")[0]):
+            raise UserError(f'{where}: there is no class "{implementation}"; give its dotted name')
+
     def _check_item(self, study: str, where: str, item: Settings) -> None:
         """A table or figure names what the study has, and one data set with one pair of views, if there are several.
 
@@ -275,6 +307,8 @@ class Catalogue:
     def _check_references(self) -> None:
         for name in self.config["studies"]:
             _known(name, self.studies, "configuration: studies", "study")
+        for name in self.config["shards"]:
+            _known(name, self.datasets, "configuration: shards", "data set")
         for name, overrides in self.config["methods"].items():
             _known(name, self.methods, "configuration: methods", "method")
             for key, value in overrides.items():
@@ -288,8 +322,9 @@ class Catalogue:
                     _check(value, Draft202012Validator(schema), f"config/methods/{name}.yaml: hyperparameters: {key}")
         for name in self.datasets:
             self._check_dataset(name)
-        for name, settings in self.image_views.items():
-            _known(settings["weights"], self.assets, f"config/views/image.yaml: {name}: weights", "asset")
+        for modality, views in self._computed_views():
+            for name, settings in views.items():
+                self._check_view(modality, name, settings)
         self._check_vectorisation()
         for name, study in self.studies.items():
             where = f"config/studies/{name}.yaml: runs"

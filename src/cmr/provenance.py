@@ -10,7 +10,10 @@ from typing import Any
 
 import numpy as np
 
-PACKAGES = ("numpy", "scipy", "scikit-learn", "h5py", "torch", "torchvision", "gensim", "nltk", "pillow")
+PACKAGES = (
+    "numpy", "scipy", "scikit-learn", "h5py", "torch", "torchvision", "opencv-python-headless", "scikit-image",
+    "pywavelets", "gensim", "nltk", "pillow",
+)  # fmt: skip
 
 
 def versions() -> dict[str, str]:
@@ -18,11 +21,16 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
 
 
-def code_digest() -> str:
-    """SHA-256 over the source of every library module loaded so far: work begun by other code is not continued."""
+def code() -> dict[str, str]:
+    """SHA-256 of the source of every library module loaded so far, by the module's name."""
     modules = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "cmr"}
-    sources = {name: Path(m.__file__).read_text("utf-8") for name, m in modules.items() if getattr(m, "__file__", None)}
-    return fingerprint(**sources)
+    files = {name: Path(module.__file__) for name, module in sorted(modules.items()) if getattr(module, "__file__", "")}
+    return {name: file_sha256(file) for name, file in files.items()}
+
+
+def code_digest() -> str:
+    """One digest of the same: work begun by other code is not continued."""
+    return fingerprint(**code())
 
 
 def fingerprint(**facts: Any) -> str:

@@ -46,7 +46,7 @@ def read_run(pairs: Path, split: Path, image_view: Path, text_view: Path) -> Run
     """Join labels, split and two views by item id, without the items that a view leaves out."""
     files = {"pairs": pairs, "split": split, "image_view": image_view, "text_view": text_view}
     table, parts = store.read_table(pairs), store.read_table(split)
-    views = {"images": store.read_view(image_view), "texts": store.read_view(text_view)}
+    views = {"images": _read_vectors(image_view), "texts": _read_vectors(text_view)}
     unusable = parts["id"].isin(views["images"].left_out | views["texts"].left_out)
     ids = {part: rows["id"].to_numpy() for part, rows in parts[~unusable].groupby("part")}
     if gone := set(parts["part"]) - set(ids):
@@ -151,6 +151,13 @@ def histories(trained: Trained) -> pd.DataFrame:
     ]
     table = pd.DataFrame(rows, columns=["seed", "step", "quantity", "value"])
     return table.astype({"seed": "int64", "step": "int64", "quantity": "str", "value": "float64"})
+
+
+def _read_vectors(path: Path) -> store.View:
+    view = store.read_view(path)
+    if (kind := view.attributes["kind"]) != "vectors":
+        raise UserError(f"{path} holds {kind}, but methods learn from one vector an item: choose another view")
+    return view
 
 
 def _featureless(part: Pairs) -> dict[str, int]:

@@ -36,7 +36,7 @@ def typed(value):
     return yaml.safe_load(value) if isinstance(value, str) else value
 
 
-config["methods"] = typed(config["methods"])
+config["methods"], config["shards"] = typed(config["methods"]), typed(config["shards"])
 
 try:
     catalogue = Catalogue.read(Path(workflow.basedir), config)

@@ -94,30 +94,6 @@ def images_file(dataset):
     return f"{config['data']}/datasets/{dataset}/images.parquet"
 
 
-# views.smk
-
-
-def network_of(wildcards):
-    return catalogue.image_views[wildcards.image_view]
-
-
-def weights_of(wildcards):
-    return manifests([network_of(wildcards)["weights"]])
-
-
-def text_view_of(wildcards):
-    return catalogue.text_views[wildcards.text_view]
-
-
-def text_view_options(wildcards):
-    tokenizer = catalogue.dataset(wildcards.dataset)["tokenizer"]
-    return as_json({"tokenizer": tokenizer, **text_view_of(wildcards)["options"]})
-
-
-def code_of_text_view(wildcards):
-    return code_of("scripts/extract_text_view.py", module_of(text_view_of(wildcards)["implementation"]))
-
-
 # training.smk
 
 
@@ -141,11 +117,10 @@ TEMPLATES = [os.path.relpath(path) for path in sorted((SOURCE / "cmr/templates")
 
 def view_of_run(run, modality):
     """The file of a run's view: one that the data set comes with, or a computed one."""
-    data, dataset, view = config["data"], run["dataset"], run[f"{modality}_view"]
+    dataset, view = run["dataset"], run[f"{modality}_view"]
     if catalogue.is_ready(dataset, modality, view):
-        return f"{data}/datasets/{dataset}/views/{modality}/{view}.h5"
-    learnt_from = f"{run['split']}/" if modality == "text" else ""
-    return f"{data}/views/{dataset}/{learnt_from}{modality}/{view}.h5"
+        return f"{config['data']}/datasets/{dataset}/views/{modality}/{view}.h5"
+    return view_file(dataset, run["split"], modality, view)
 
 
 def data_of_run(run):
@@ -163,11 +138,12 @@ def assets_of_run(run):
     dataset = catalogue.dataset(run["dataset"])
     assets = set(dataset["reads"])
     for modality in ("image", "text"):
-        if run[f"{modality}_view"] in dataset["views"][modality]:
-            assets |= set(dataset["views"][modality][run[f"{modality}_view"]]["reads"])
-    if looks_at_pictures(run):
-        assets |= {*dataset["images"], catalogue.image_views[run["image_view"]]["weights"]}
-    return assets
+        view = run[f"{modality}_view"]
+        if view in dataset["views"][modality]:
+            assets |= set(dataset["views"][modality][view]["reads"])
+        else:
+            assets |= catalogue.assets_of_view(modality, view)
+    return assets | set(dataset["images"]) if looks_at_pictures(run) else assets
 
 
 def looks_at_pictures(run):

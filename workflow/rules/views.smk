@@ -1,55 +1,162 @@
-"""Views: features of images and texts, cached in HDF5."""
+"""Views: features of images and texts, cached in HDF5.
+
+A view that learns lies in its split's folder. `basis` is the name of that folder with a slash, or nothing.
+"""
 
 
-rule extract_image_view:
-    """Features of a fixed network, for all images of a data set and so for every split."""
+# How many jobs share the images of a data set: only those whose images are too many for one.
+scattergather:
+    **config["shards"],
+
+
+rule fit_image_view:
+    """What a view learns from the images of a split's train part, such as its visual words."""
     input:
         pairs="<data>/datasets/{dataset}/pairs.parquet",
         images="<data>/datasets/{dataset}/images.parquet",
-        weights=weights_of,
-        code=code_of("scripts/extract_image_view.py"),
+        split="<data>/datasets/{dataset}/splits/{split}.parquet",
+        assets=assets_of_image_view,
+        code=code_of_image_view("scripts/fit_image_view.py"),
     output:
-        view="<data>/views/{dataset}/image/{image_view}.h5",
+        fitted="<data>/views/{dataset}/{split}/image/{image_view}.fitted.h5",
     log:
-        "<logs>/views/{dataset}/image/{image_view}.log",
+        "<logs>/views/{dataset}/{split}/image/{image_view}.fitted.log",
     benchmark:
-        "<benchmarks>/views/{dataset}/image/{image_view}.tsv"
+        "<benchmarks>/views/{dataset}/{split}/image/{image_view}.fitted.tsv"
     conda:
         "../../environment.yml"
     threads: 8
     resources:
-        gpu=gpus_of(uses_torch=True),
+        gpu=gpus_of_image_view,
     params:
-        code=digest_of(code_of("scripts/extract_image_view.py")),
-        network=lambda wildcards: network_of(wildcards)["network"],
-        batch_size=lambda wildcards: network_of(wildcards)["batch_size"],
+        code=digest_of(code_of_image_view("scripts/fit_image_view.py")),
+        view=arguments_of_image_view,
         raw=f"{config['data']}/raw",
-        device=config["device"],
+        device=device_of_image_view,
     shell:
-        "python scripts/extract_image_view.py --pairs {input.pairs} --images {input.images} --raw {params.raw}"
-        " --network {params.network} --weights $(dirname {input.weights:q})"
-        " --batch-size {params.batch_size} --workers {threads} --device {params.device} --view {output.view} > {log} 2>&1"
+        "python scripts/fit_image_view.py {params.view:q} --pairs {input.pairs} --images {input.images}"
+        " --split {input.split} --raw {params.raw} --workers {threads} --device {params.device}"
+        " --fitted {output.fitted} > {log} 2>&1"
+
+
+rule extract_image_view:
+    """Features of all images of a data set."""
+    input:
+        unpack(fitted_image_view),
+        pairs="<data>/datasets/{dataset}/pairs.parquet",
+        images="<data>/datasets/{dataset}/images.parquet",
+        assets=assets_of_image_view,
+        code=code_of_image_view("scripts/extract_image_view.py"),
+    output:
+        view="<data>/views/{dataset}/{basis}image/{image_view}.h5",
+    log:
+        "<logs>/views/{dataset}/{basis}image/{image_view}.log",
+    benchmark:
+        "<benchmarks>/views/{dataset}/{basis}image/{image_view}.tsv"
+    wildcard_constraints:
+        dataset=other_than(config["shards"], "/"),
+        image_view=other_than(concatenated("image"), r"\."),
+    conda:
+        "../../environment.yml"
+    threads: 8
+    resources:
+        gpu=gpus_of_image_view,
+    params:
+        code=digest_of(code_of_image_view("scripts/extract_image_view.py")),
+        view=arguments_of_image_view,
+        fitted=fitted_argument,
+        raw=f"{config['data']}/raw",
+        device=device_of_image_view,
+        precision=precision_of_image_view,
+        shard="1-of-1",
+    shell:
+        "python scripts/extract_image_view.py {params.view:q} {params.fitted}"
+        " --pairs {input.pairs} --images {input.images} --raw {params.raw} --shard {params.shard}"
+        " --workers {threads} --device {params.device} {params.precision} --view {output.view} > {log} 2>&1"
+
+
+use rule extract_image_view as extract_image_shard with:
+    output:
+        view="<data>/views/{dataset}/{basis}image/{image_view}.{scatteritem}.h5",
+    log:
+        "<logs>/views/{dataset}/{basis}image/{image_view}.{scatteritem}.log",
+    benchmark:
+        "<benchmarks>/views/{dataset}/{basis}image/{image_view}.{scatteritem}.tsv"
+    wildcard_constraints:
+        dataset=one_of(config["shards"]),
+        image_view=other_than(concatenated("image"), r"\."),
+    params:
+        code=digest_of(code_of_image_view("scripts/extract_image_view.py")),
+        view=arguments_of_image_view,
+        fitted=fitted_argument,
+        raw=f"{config['data']}/raw",
+        device=device_of_image_view,
+        precision=precision_of_image_view,
+        shard="{scatteritem}",
+
+
+rule gather_image_shards:
+    """One view that points to its shards."""
+    input:
+        shards=image_shards,
+        code=code_of("scripts/gather_image_shards.py"),
+    output:
+        view="<data>/views/{dataset}/{basis}image/{image_view}.h5",
+    log:
+        "<logs>/views/{dataset}/{basis}image/{image_view}.log",
+    wildcard_constraints:
+        dataset=one_of(config["shards"]),
+        image_view=other_than(concatenated("image"), r"\."),
+    conda:
+        "../../environment.yml"
+    params:
+        code=digest_of(code_of("scripts/gather_image_shards.py")),
+    shell:
+        "python scripts/gather_image_shards.py {input.shards} --view {output.view} > {log} 2>&1"
 
 
 rule extract_text_view:
-    """A text model learnt on the train part, applied to all texts."""
+    """Features of all texts of a data set."""
     input:
+        unpack(split_of_text_view),
         pairs="<data>/datasets/{dataset}/pairs.parquet",
-        split="<data>/datasets/{dataset}/splits/{split}.parquet",
+        assets=assets_of_text_view,
         code=code_of_text_view,
     output:
-        view="<data>/views/{dataset}/{split}/text/{text_view}.h5",
+        view="<data>/views/{dataset}/{basis}text/{text_view}.h5",
     log:
-        "<logs>/views/{dataset}/{split}/text/{text_view}.log",
+        "<logs>/views/{dataset}/{basis}text/{text_view}.log",
     benchmark:
-        "<benchmarks>/views/{dataset}/{split}/text/{text_view}.tsv"
+        "<benchmarks>/views/{dataset}/{basis}text/{text_view}.tsv"
+    wildcard_constraints:
+        text_view=other_than(concatenated("text"), r"\."),
     conda:
         "../../environment.yml"
     params:
         code=digest_of(code_of_text_view),
-        implementation=lambda wildcards: text_view_of(wildcards)["implementation"],
-        options=text_view_options,
+        view=arguments_of_text_view,
+        split=split_argument,
     shell:
-        "python scripts/extract_text_view.py --pairs {input.pairs} --split {input.split}"
-        " --implementation {params.implementation} --options {params.options:q}"
+        "python scripts/extract_text_view.py {params.view:q} {params.split} --pairs {input.pairs}"
         " --view {output.view} > {log} 2>&1"
+
+
+rule concatenate_views:
+    """The features of several views side by side."""
+    input:
+        parts=parts_of_view,
+        code=code_of("scripts/concatenate_views.py"),
+    output:
+        view="<data>/views/{dataset}/{basis}{modality}/{view}.h5",
+    log:
+        "<logs>/views/{dataset}/{basis}{modality}/{view}.log",
+    benchmark:
+        "<benchmarks>/views/{dataset}/{basis}{modality}/{view}.tsv"
+    wildcard_constraints:
+        view=one_of([*concatenated("image"), *concatenated("text")]),
+    conda:
+        "../../environment.yml"
+    params:
+        code=digest_of(code_of("scripts/concatenate_views.py")),
+    shell:
+        "python scripts/concatenate_views.py {input.parts} --view {output.view} > {log} 2>&1"

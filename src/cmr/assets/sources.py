@@ -124,11 +124,10 @@ class DebianPackage(Source):
 
 
 @dataclass(frozen=True, kw_only=True)
-class WheelFile(Source):
-    """A file inside a Python distribution that is installed in this environment."""
+class Wheel(Source):
+    """What a Python distribution holds that is installed in this environment."""
 
     distribution: str
-    file: str
 
     kind = "wheel"
 
@@ -136,27 +135,63 @@ class WheelFile(Source):
         return f"Python distribution {self.distribution}"
 
     @property
+    @abstractmethod
+    def place(self) -> str:
+        """Its path below the installed packages."""
+
+    @property
     def mirror_name(self) -> str:
-        return PurePosixPath(self.file).name
+        return PurePosixPath(self.place).name
 
     def seems_obtainable(self) -> bool:
         try:
-            return self._installed().is_file()
+            return self._installed().exists()
         except PackageNotFoundError:
             return False
 
-    def fetch(self, folder: Path, partials: Path, progress: Progress) -> Path:
-        """Copy into `folder`."""
+    def find(self) -> Path:
+        """Where it is installed."""
         try:
             installed = self._installed()
         except PackageNotFoundError as error:
             raise Unavailable("it is not installed in this environment") from error
-        if not installed.is_file():
-            raise Unavailable(f"the version that is installed has no file {self.file}")
-        return Path(shutil.copyfile(installed, folder / self.mirror_name))
+        if not installed.exists():
+            raise Unavailable(f"the version that is installed has no {self.place}")
+        return installed
 
     def _installed(self) -> Path:
-        return Path(distribution(self.distribution).locate_file(self.file))
+        return Path(distribution(self.distribution).locate_file(self.place))
+
+
+@dataclass(frozen=True, kw_only=True)
+class WheelFile(Wheel):
+    """A file inside a Python distribution."""
+
+    file: str
+
+    @property
+    def place(self) -> str:
+        return self.file
+
+    def fetch(self, folder: Path, partials: Path, progress: Progress) -> Path:
+        """Copy into `folder`."""
+        return Path(shutil.copyfile(self.find(), folder / self.mirror_name))
+
+
+@dataclass(frozen=True, kw_only=True)
+class WheelFolder(Wheel):
+    """A folder inside a Python distribution, as an asset that is unpacked; `files` as of a `MirrorFolder`."""
+
+    folder: str
+    files: Sequence[str] = ("**/*",)
+
+    @property
+    def place(self) -> str:
+        return self.folder
+
+    def fetch(self, folder: Path, partials: Path, progress: Progress) -> Path:
+        """The folder itself: whoever asks for it copies it."""
+        return self.find()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,7 +220,7 @@ class Address(Source):
         return download(self.address, target, partials=partials, size=self.size, trusted=trusted, progress=progress)
 
 
-FetchableSource = DebianPackage | WheelFile | Address
+FetchableSource = DebianPackage | WheelFile | WheelFolder | Address
 
 
 def mirror_files(spec: Mapping[str, Any]) -> list[Source]:
@@ -195,10 +230,12 @@ def mirror_files(spec: Mapping[str, Any]) -> list[Source]:
     """
     files = [MirrorFile(**form) for form in spec.get("mirror", []) if "file" in form]
     folders = [MirrorFolder(**form) for form in spec.get("mirror", []) if "folder" in form]
-    return [*files, *fetchable_sources(spec), *folders]
+    fetchable = [source for source in fetchable_sources(spec) if not isinstance(source, WheelFolder)]
+    return [*files, *fetchable, *folders]
 
 
 def fetchable_sources(spec: Mapping[str, Any]) -> list[FetchableSource]:
     """The sources of an asset that can be fetched without the user, in the order in which they are tried."""
-    types = {"debian": DebianPackage, "wheel": WheelFile, "url": Address}
+    wheel = WheelFolder if "folder" in spec.get("wheel", {}) else WheelFile
+    types = {"debian": DebianPackage, "wheel": wheel, "url": Address}
     return [source(**spec[key]) for key, source in types.items() if key in spec]

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from cmr import store
 from cmr.datasets.pairs import describe_bad_items
 from cmr.errors import UserError
 from cmr.progress import SILENT, Progress
@@ -85,6 +86,18 @@ def check_images(
     if len(bad) and on_bad_item == "stop":
         raise UserError(describe_bad_items(bad, len(pairs)))
     return images
+
+
+def usable_images(pairs: Path, images: Path) -> tuple[pd.DataFrame, list[str]]:
+    """Pairs whose image can be used, joined with what `check_images` found of it, and the ids of the others.
+
+    Parameters
+    ----------
+    pairs, images : files of a data set, `pairs.parquet` and `images.parquet`.
+    """
+    joined = store.read_table(pairs).merge(store.read_table(images), on="id")
+    good = joined["problem"].isna()
+    return joined[good], joined.loc[~good, "id"].tolist()
 
 
 def _check(path: Path) -> tuple[str | None, int | None, int | None, str | None]:

@@ -120,7 +120,7 @@ class FineTunedLayer(NetworkLayer, LearntImageView):
             else {"images": [file_sha256(path) for path in part.paths], "labels": part.labels}
             for name, part in {"train": train, "valid": valid}.items()
         }
-        options = asdict(self) | {"weights": file_sha256(self.weights)}
+        options = asdict(self) | {"weights": file_sha256(self.weights_file)}
         return Checkpoint.of(progress, "fine-tuning", self._device.type, options=options, **facts)
 
     def _learn(

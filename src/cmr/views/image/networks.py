@@ -21,6 +21,7 @@ from torchvision import models
 from torchvision.transforms import CenterCrop, Compose, FiveCrop, PILToTensor, Resize
 from torchvision.transforms.functional import pil_to_tensor
 
+from cmr.assets import single_file
 from cmr.construct import load
 from cmr.errors import UserError
 from cmr.views.base import ImageView, Kind
@@ -42,7 +43,7 @@ class NetworkLayer(ImageView):
     ----------
     architecture : a name of torchvision's (`alexnet`), or the dotted name of a function that returns a torch module.
     layer : a module of it by its path (`classifier.5`); the network is computed up to there.
-    weights : state dictionary, a file of torch's.
+    weights : state dictionary: a file of torch's, or the folder of the asset that it is.
     resize : pixels of the shorter side.
     crop : pixels of each side of the square that the network sees.
     crops : `centre`, or `five`: top left, top right, bottom left, bottom right, centre, a patch each.
@@ -69,6 +70,11 @@ class NetworkLayer(ImageView):
             raise UserError(f"a crop of {self.crop} pixels does not fit into images resized to {self.resize}")
 
     @property
+    def weights_file(self) -> Path:
+        """The file of the weights."""
+        return single_file(self.weights) if self.weights.is_dir() else self.weights
+
+    @property
     def kind(self) -> Kind:
         """One vector an image, or one of each patch."""
         return "patches" if self.crops == "five" else "vectors"
@@ -84,7 +90,7 @@ class NetworkLayer(ImageView):
     def build(self) -> "LayerOutput":
         """The network with its weights, in evaluation mode on the CPU; raises UserError where they do not fit."""
         network = _architecture(self.architecture)
-        load_weights(network, self.weights)
+        load_weights(network, self.weights_file)
         return LayerOutput(network, self.layer, self.mean, self.std).eval()
 
     def prepare(self, image: Image) -> Tensor:
