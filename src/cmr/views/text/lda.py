@@ -2,56 +2,66 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Self
 
 import numpy as np
 from gensim.corpora import Dictionary
 from gensim.matutils import corpus2dense
 from gensim.models import LdaModel
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
-from cmr.errors import UserError
-from cmr.views.text.tokens import tokenizer
+from cmr.views.text.tokenized import TokenizedView, require_positive, require_words
 
 
 @dataclass
-class LDA:
+class LDA(TokenizedView):
     """Topic proportions of a text under a topic model of the train texts.
+
+    Learnt by online variational Bayes (Hoffman, Blei & Bach, NIPS 2010); the topics' prior weights are learnt, too.
 
     Parameters
     ----------
     topics : number of topics d.
     passes : sweeps over the train texts.
-    seed : of gensim's variational inference.
-    tokenizer : a name of `cmr.views.text.tokens`.
+    iterations : at most so many updates of a text's topics in a sweep, fewer when they no longer change.
+    chunk_size : texts between two updates of the model.
+    seed : of the first topics.
     """
 
     topics: int = 10
     passes: int = 20
+    iterations: int = 50
+    chunk_size: int = 2000
     seed: int = 0
-    tokenizer: str = "english"
-    counts: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        require_positive(self, "topics", "passes", "iterations", "chunk_size")
 
     def fit(self, texts: Sequence[str]) -> Self:
         """Learn vocabulary and topics from the train texts."""
-        documents = list(map(tokenizer(self.tokenizer), texts))
-        self._dictionary = Dictionary(documents)
-        if not self._dictionary:
-            raise UserError(f"no word is left in {len(texts)} train texts after removing stop words")
-        self._model = LdaModel(
-            [self._dictionary.doc2bow(document) for document in documents],
-            num_topics=self.topics,
-            id2word=self._dictionary,
-            passes=self.passes,
-            alpha="auto",
-            random_state=self.seed,
-            dtype=np.float64,
-        )
+        self._dictionary = Dictionary(map(self.tokens, texts))
+        require_words(self._dictionary, texts)
+        # One thread: matrices are too small for more, and sums in another order would give other topics.
+        with threadpool_limits(1):
+            self._model = LdaModel(
+                [self._dictionary.doc2bow(self.tokens(text)) for text in texts],
+                num_topics=self.topics,
+                id2word=self._dictionary,
+                passes=self.passes,
+                iterations=self.iterations,
+                chunksize=self.chunk_size,
+                alpha="auto",
+                eval_every=None,
+                random_state=self.seed,
+                dtype=np.float64,
+            )
         return self
 
     def transform(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """(n, topics), rows sum to one; a text without a known word gets the prior's proportions."""
-        dense = corpus2dense(map(self._proportions, texts), num_terms=self.topics, num_docs=len(texts)).T
+        with threadpool_limits(1):
+            dense = corpus2dense(map(self._proportions, texts), num_terms=self.topics, num_docs=len(texts)).T
         return (dense / dense.sum(axis=1, keepdims=True)).astype(np.float32)
 
     def vocabulary(self) -> list[str]:
@@ -61,5 +71,4 @@ class LDA:
     def _proportions(self, text: str) -> list[tuple[int, float]]:
         # Inference starts at random: the same start for every text keeps its topics independent of the others'.
         self._model.random_state = np.random.RandomState(self.seed)
-        words = self._dictionary.doc2bow(tokenizer(self.tokenizer)(text))
-        return self._model.get_document_topics(words, minimum_probability=0.0)
+        return self._model.get_document_topics(self._dictionary.doc2bow(self.tokens(text)), minimum_probability=0.0)

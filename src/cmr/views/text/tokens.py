@@ -2,14 +2,18 @@
 
 import unicodedata
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
+from pathlib import Path
 
 import regex
 from nltk.stem import PorterStemmer
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from cmr.errors import UserError
+from cmr.views.text.wordnet import NounLemmatizer, noun_lemmatizer
+
+Tokenizer = Callable[[str], list[str]]
 
 _letters = regex.compile(r"\p{L}[\p{L}\p{M}]*")  # marks: vowel signs of Indic scripts, accents that stand alone
 _words = regex.compile(r"[\p{L}\p{N}][\p{L}\p{M}\p{N}]*")
@@ -23,7 +27,25 @@ def _stem(word: str) -> str:
 
 def english(text: str) -> list[str]:
     """Lower-case runs of letters without English stop words, reduced to their Porter stems."""
-    return [_stem(word) for word in _letters.findall(text.lower()) if word not in ENGLISH_STOP_WORDS]
+    return [_stem(word) for word in _content_words(text)]
+
+
+def english_lemmas(lemma: NounLemmatizer, text: str) -> list[str]:
+    """Lower-case runs of letters without English stop words, reduced to their lemmas as nouns."""
+    return [lemma(word) for word in _content_words(text)]
+
+
+def english_lemmas_stems(lemma: NounLemmatizer, text: str) -> list[str]:
+    """Porter stems of the lemmas: irregular plurals fall together with their singulars, and verbs with their forms.
+
+    Lemmas come first, since a stem often is no word that WordNet knows.
+    """
+    return [_stem(word) for word in english_lemmas(lemma, text)]
+
+
+def english_words(text: str) -> list[str]:
+    """Lower-case runs of letters; none is left out, none reduced."""
+    return _letters.findall(text.lower())
 
 
 def words(text: str) -> list[str]:
@@ -39,12 +61,46 @@ def characters(text: str) -> list[str]:
     return tokens
 
 
-def tokenizer(name: str) -> Callable[[str], list[str]]:
-    """The function of this name; raises UserError for an unknown one."""
-    known = {function.__name__: function for function in (english, words, characters)}
-    if name not in known:
-        raise UserError(f'unknown tokenizer "{name}"; known are {", ".join(known)}')
-    return known[name]
+PLAIN = {function.__name__: function for function in (english, words, characters)}
+LEMMATISED = {function.__name__: function for function in (english_lemmas, english_lemmas_stems)}
+
+
+def tokenizer(name: str, wordnet: Path | None = None) -> Tokenizer:
+    """The function of this name.
+
+    Parameters
+    ----------
+    wordnet : folder of WordNet, for the tokenizers that look for lemmas, and for no other.
+
+    Raises
+    ------
+    UserError : unknown name, or WordNet missing or given in vain.
+    """
+    if name in LEMMATISED:
+        if wordnet is None:
+            raise UserError(
+                f'tokenizer "{name}" needs WordNet: give the view the option wordnet, an asset that holds index.noun '
+                "and noun.exc of Debian's package wordnet-base or of NLTK's wordnet.zip"
+            )
+        return partial(LEMMATISED[name], noun_lemmatizer(wordnet))
+    if name not in PLAIN:
+        raise UserError(f'unknown tokenizer "{name}"; known are {", ".join([*PLAIN, *LEMMATISED])}')
+    if wordnet is not None:
+        raise UserError(
+            f'tokenizer "{name}" makes no use of WordNet: leave out the option wordnet, or choose '
+            f"{' or '.join(LEMMATISED)}"
+        )
+    return PLAIN[name]
+
+
+def surface_tokenizer(name: str, wordnet: Path | None = None) -> Tokenizer:
+    """For vectors of words: `english` without stems and with its stop words, as in running text; others as they are."""
+    chosen = tokenizer(name, wordnet)
+    return english_words if chosen is english else chosen
+
+
+def _content_words(text: str) -> list[str]:
+    return [word for word in english_words(text) if word not in ENGLISH_STOP_WORDS]
 
 
 def _folded(text: str) -> str:
