@@ -58,6 +58,11 @@ def test_weak_changes_are_no_edges():
     assert described(ramp)[72] == 1
 
 
+def test_grain_is_no_edge():
+    grain = np.random.default_rng(0).integers(95, 161, size=(80, 80, 1), dtype=np.uint8).repeat(3, axis=2)
+    assert described(Image.fromarray(grain))[72] > 0.99
+
+
 @pytest.mark.parametrize("image", ODD.values(), ids=ODD)
 def test_every_pixel_of_odd_images_counts_once(image):
     features = EdgeDirectionHistogram().features([image])

@@ -159,6 +159,27 @@ def test_stripes_are_edges_of_their_type(values, kind):
     assert (np.delete(types, kind, axis=1) < 0.5 * types[:, [kind]]).all()
 
 
+def test_edges_equal_filtering_block_by_block():
+    image = picture(150, 213).convert("L").convert("RGB")
+    luminance = np.asarray(image)[..., 0].astype(float)
+    filters = np.array(
+        [[1, -1, 1, -1], [1, 1, -1, -1], [2**0.5, 0, 0, -(2**0.5)], [0, 2**0.5, -(2**0.5), 0], [2, -2, -2, 2]]
+    )
+    counts, blocks = np.zeros((4, 4, 5)), np.zeros((4, 4, 1))
+    for y in range(0, 147, 4):  # blocks of 4 x 4 pixels
+        for x in range(0, 210, 4):
+            block = luminance[y : y + 4, x : x + 4]
+            quarters = [block[:2, :2].mean(), block[:2, 2:].mean(), block[2:, :2].mean(), block[2:, 2:].mean()]
+            responses = abs(filters @ quarters)
+            cell = int(4 * y / 150), int(4 * x / 213)
+            blocks[cell] += 1
+            if responses.max() >= 11:
+                counts[cell][responses.argmax()] += 1
+    found = edge_histogram(image).reshape(4, 4, 5)
+    assert (found.sum(axis=(0, 1)) > 0.5).all()  # every type occurs
+    np.testing.assert_allclose(found, counts / blocks)
+
+
 def test_edges_count_in_their_sub_image_as_parts_of_its_blocks():
     values = np.zeros((240, 240))
     values[60:120, 123:180] = 200  # row 1, column 2 of the 4 x 4; its left side cuts 10 of 10 x 10 blocks in half

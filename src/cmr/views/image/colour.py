@@ -27,9 +27,7 @@ def lab(image: Image) -> NDArray[np.float32]:
 
 def hsv(image: Image) -> NDArray[np.float32]:
     """(h, w, 3) hue in degrees from 0 to below 360 (0 for greys), saturation and value from 0 to 1."""
-    values = cv2.cvtColor(np.asarray(image, dtype=np.float32) / np.float32(255), cv2.COLOR_RGB2HSV)
-    values[..., 0] %= 360
-    return values
+    return cv2.cvtColor(np.asarray(image, dtype=np.float32) / np.float32(255), cv2.COLOR_RGB2HSV)
 
 
 @cache

@@ -1,4 +1,8 @@
-"""Histogram of edge directions (Park, Jeon & Won, 2002; Vailaya, Jain & Zhang, 1998), as NUS-WIDE has it."""
+"""Histogram of edge directions.
+
+Source: Vailaya, Jain & Zhang, "On image classification: city images vs. landscapes", Pattern Recognition 1998; in
+NUS-WIDE (Chua et al., CIVR 2009) as one of six features.
+"""
 
 from dataclasses import dataclass
 
@@ -21,8 +25,8 @@ class EdgeDirectionHistogram(Handcrafted):
     Edges are Canny's, of the grey image after a Gaussian of 1 pixel, with thresholds 50 and 150 on the length of the
     Sobel gradient. The direction is that of the gradient, from dark to bright, anticlockwise from the x axis: bin k is
     centred at 5 * k degrees, so that upright and level edges fall into the middle of a bin. All bins are divided by the
-    number of pixels (NUS-WIDE has counts; others divide the 72 by the number of edge pixels, which lets a few stray
-    edges of a plain image weigh as much as many).
+    number of pixels. (NUS-WIDE speaks of counts. The source divides the 72 by the number of edge pixels, which lets a
+    few stray edges of a plain image weigh as much as many.)
 
     Parameters
     ----------

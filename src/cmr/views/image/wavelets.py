@@ -21,9 +21,9 @@ PYRAMID, TREE = 1, 3
 class WaveletTexture(Handcrafted):
     """128 values: mean and standard deviation of the magnitude of the coefficients in 12 + 52 sub-bands.
 
-    NUS-WIDE (Chua et al., CIVR 2009) gives 128 in all, of a pyramid-structured (PWT) and a tree-structured (TWT)
-    transform; the usual split is 24 + 104 (Manjunath & Ma, PAMI 1996; the tree is Chang & Kuo's, TIP 1993, without
-    pruning). One rule gives both numbers: three levels, and all four sub-bands of each decomposed band count. The
+    NUS-WIDE (Chua et al., CIVR 2009) has 128 in all, of a pyramid-structured and a tree-structured transform (Chang &
+    Kuo, TIP 1993; Manjunath & Ma, PAMI 1996), and does not list the bands. Here they are 24 + 104, which one rule
+    gives: three levels, a tree without pruning, and all four sub-bands of each decomposed band count. The
     pyramid decomposes the low-pass band only: 4 + 4 + 4 = 12. The tree decomposes all bands but the diagonal ones, in
     which there is little but noise: 4 + 12 + 36 = 52. The pyramid's bands are thus among the tree's, too.
 
