@@ -280,7 +280,7 @@ def test_a_restored_or_pickled_view_gives_equal_features(fitted):
 
 def test_sparse_words_are_learnt_and_no_more_descriptors_are_drawn_than_asked_for(train):
     few = {"detector": "sparse", "train_images": 3, "train_descriptors": 4}
-    assert BagOfVisualWords(words=12, **few).fit(train).state()["words"].shape == (12, 128)
+    assert PyramidHistogramOfVisualWords(words=12, **few).fit(train).state()["words"].shape == (12, 128)
     with pytest.raises(
         UserError,
         match=r"too few distinct local features \(12\) in the train images \(3\) for 13 visual words",
@@ -295,6 +295,12 @@ def test_plain_train_images_are_refused(tmp_path):
         UserError, match=r"too few distinct local features \(1\) in the train images \(1\) for 2 visual words"
     ):
         BagOfVisualWords(words=2).fit(train)
+
+
+def test_train_images_are_shrunk_like_all_others(train):
+    # No patch fits into 15 pixels.
+    with pytest.raises(UserError, match=r"too few distinct local features \(0\) in the train images \(1\)"):
+        BagOfVisualWords(longest=15, train_images=1).fit(train)
 
 
 def test_an_unknown_detector_is_refused():

@@ -19,12 +19,12 @@ CELLS = 4  # a side of a descriptor
 ORIENTATIONS = 8
 DIMENSION = CELLS * CELLS * ORIENTATIONS
 
-BIN_SIZES = (4, 6, 8, 10)  # side of a cell in pixels, one a scale
-STEP = 8  # pixels between neighbours of the grid
+BIN_SIZES = (4, 6, 8, 10)  # side of a cell in pixels, one a scale, as in VLFeat's PHOW
+STEP = 8  # pixels between neighbours of the grid, as in Lazebnik, Schmid & Ponce, CVPR 2006
 MAGNIFICATION = 6.0  # side of a cell in standard deviations of the smoothing
 WINDOW = 2.0  # standard deviation of the Gaussian window, in cells
 CLIP = 0.2
-FLAT = 0.5  # mean length of the gradient, in grey levels a pixel, below which a patch has no structure
+FLAT = 0.5  # mean length of the gradient, in grey levels a pixel, below which a patch has no structure: our choice
 
 OPENCV_NORM = 512.0  # OpenCV gives descriptors of this length, rounded
 
