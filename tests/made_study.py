@@ -79,6 +79,30 @@ CONFIG_OF_TWO: dict[str, Any] = CONFIG | {
     | {"data": CONFIG["figures"]["data"]},
 }
 
+# The same study with a comparison of four pairs of views, of which tables and figures show one.
+VALUES_OF_VIEWS = {
+    ("pixels", "tags"): {"cca": (0.41, 0.44, 0.40), "acmr": (0.52, 0.50, 0.57)},
+    ("edges", "bow"): {"cca": (0.62, 0.60, 0.66), "acmr": (0.70, 0.71, 0.66)},
+    ("edges", "tags"): {"cca": (0.55, 0.53, 0.60), "acmr": (0.69, 0.73, 0.67)},
+}
+CONFIG_OF_VIEWS: dict[str, Any] = CONFIG | {
+    "runs": [
+        *CONFIG["runs"],
+        CONFIG["runs"][0]
+        | {"image_views": ["pixels", "edges"], "text_views": ["bow", "tags"], "methods": ["cca", "acmr"]},
+    ],
+    "setting": {"image_view": "pixels", "text_view": "bow"},
+    "view_comparison": {
+        "dataset": "made",
+        "image_views": ["pixels", "edges"],
+        "text_views": ["bow", "tags"],
+        "methods": ["cca", "acmr"],
+        "metric": "map_all",
+        "tasks": ["mean", "img2txt", "txt2img"],
+        "caption": f"Mind {HOSTILE}.",
+    },
+}
+
 ABOUT: dict[str, dict[str, Any]] = {
     "made": {"title": "Made pictures", "source": "made", "licence": "none", "ready_views": [], "cautions": {}},
     "bare": {
@@ -225,6 +249,8 @@ def made_study(
     if "bare" in names:
         write_bare_dataset(root)
         folders += write_runs(root, values, "bare/official-{}/ready+tags")
+    for views, of_views in VALUES_OF_VIEWS.items() if "view_comparison" in config else ():
+        folders += write_runs(root, of_views, f"made/random-{{}}/{'+'.join(views)}")
     settings = {"study": config, "methods": {method: METHODS[method] for method in values}, "datasets": ABOUT}
     data = root / "data/datasets"
     files = [sorted(data.glob(f"*/{name}.parquet"), reverse=reverse) for name in ("pairs", "splits/*", "images")]

@@ -188,7 +188,8 @@ def _matrices(study: Study, comparison: Comparison, task: str) -> TaskMatrices:
         rows = [(view, shaded[k * width : (k + 1) * width]) for k, view in enumerate(names["image_view"])]
         matrices.append(Matrix(study.method_title(method), rows))
     ends = (f"{number:.{DIGITS}f}" for number in (lowest, highest))
-    return TaskMatrices(_title(task), *ends, _range(floors) if floors else "not known", matrices)
+    floor = f"A random ranking scores {_range(floors)}." if floors else "What a random ranking scores was not measured."
+    return TaskMatrices(_title(task), *ends, floor, matrices)
 
 
 def _cells(numbers: pd.DataFrame, comparison: Comparison) -> tuple[Cell, ...]:
@@ -257,7 +258,7 @@ def _finding(study: Study, comparison: Comparison, first: TaskMatrices) -> str:
     cell = Cell(top["mean"], top["low"], top["high"], top["n_splits"])
     sentences.append(
         f"The highest single value is {cell}: {study.method_title(top['method'])} with {top['image_view']} and "
-        f"{top['text_view']}. A random ranking scores {first.floor}."
+        f"{top['text_view']}. {first.floor}"
     )
     shares = comparison.shares(task)
     sentences.append(

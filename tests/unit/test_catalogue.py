@@ -136,6 +136,7 @@ def test_run_has_the_seeds_of_all_studies_that_share_it(root):
     study = yaml.safe_load((root / "config/studies/quickstart.yaml").read_text())
     study["runs"] = [study["runs"][0] | {"methods": ["sm"], "seeds": [4, 1]}]
     study.pop("gallery", None)
+    study.pop("view_comparison", None)
     (root / "config/studies/other.yaml").write_text(yaml.safe_dump(study))
     catalogue = Catalogue.read(root)
     runs = {run["method"]: run for run in catalogue.runs("quickstart")}
@@ -260,6 +261,85 @@ def test_studies_may_name_every_metric_that_is_computed_and_no_other():
 )
 def test_mistake_in_a_data_set_names_file_key_and_remedy(root, file, change, message):
     edit(root / "config" / file, change)
+    with pytest.raises(UserError, match=message):
+        Catalogue.read(root)
+
+
+def compare_views(study, **changes):
+    """Make the quickstart compare two text views on two splits."""
+    block = study["runs"][0] | {"splits": ["random-1", "random-0"], "text_views": ["tfidf", "bow"], "methods": ["sm"]}
+    study["runs"] = [study["runs"][0], block]
+    study["setting"] = {"text_view": "tfidf"}
+    study["view_comparison"] = {
+        "dataset": "tuxpaint_stamps",
+        "image_views": ["efficientnet_lite0"],
+        "text_views": ["tfidf", "bow"],
+        "methods": ["sm"],
+        "metric": "map_all",
+        "tasks": ["mean"],
+        "caption": "Views.",
+        **changes,
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"text_views": ["tfdf"]}, 'unknown text view of the study "tfdf"; did you mean "tfidf"'),
+        ({"image_views": ["alexnet_fc7"]}, 'unknown image view of the study "alexnet_fc7"'),
+        ({"methods": ["sn"]}, 'unknown method of the study "sn"; did you mean "sm"'),
+        ({"dataset": "wikipedia"}, 'unknown dataset of the study "wikipedia"; known are tuxpaint_stamps'),
+        ({"splits": ["random-9"]}, r'unknown split of the study "random-9"; did you mean "random-\d"'),
+        ({"methods": ["random"]}, 'methods: leave out "random": the page names its score'),
+        (
+            {"splits": ["random-0", "random-4"]},
+            r"tuxpaint_stamps/random-4/efficientnet_lite0\+bow/sm is no run of the study; add it to runs",
+        ),
+        (
+            {"methods": ["sm", "cca"]},
+            r"tuxpaint_stamps/random-\d/efficientnet_lite0\+bow/cca is no run of the study; add it to runs",
+        ),
+        ({"metrics": "map_all"}, 'unknown key "metrics"; did you mean "metric"'),
+    ],
+)
+def test_mistake_in_a_comparison_of_views_names_key_and_remedy(root, changes, message):
+    edit(root / "config/studies/quickstart.yaml", lambda study: compare_views(study, **changes))
+    with pytest.raises(UserError, match=rf"config/studies/quickstart\.yaml: view_comparison: {message}"):
+        Catalogue.read(root)
+
+
+def test_a_comparison_of_views_needs_the_floor_on_its_splits(root):
+    def without_floor(study):
+        compare_views(study)
+        study["runs"][0]["methods"].remove("random")
+
+    edit(root / "config/studies/quickstart.yaml", without_floor)
+    with pytest.raises(UserError, match=r"view_comparison: random-\d has no run of random, whose score is the floor"):
+        Catalogue.read(root)
+
+
+def test_views_are_compared_on_the_splits_that_all_combinations_have(root):
+    edit(root / "config/studies/quickstart.yaml", compare_views)
+    assert Catalogue.read(root).view_comparison("quickstart")["splits"] == ["random-0", "random-1"]
+    edit(root / "config/studies/quickstart.yaml", lambda study: compare_views(study, splits=["random-1"]))
+    assert Catalogue.read(root).view_comparison("quickstart")["splits"] == ["random-1"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        (None, "tables: map_all: name dataset, image_view, text_view so that exactly one setting fits"),
+        ({"text_view": "tfdf"}, 'setting: unknown text view of the study "tfdf"; did you mean "tfidf"'),
+        ({"view": "tfidf"}, 'setting: unknown key "view"'),
+    ],
+)
+def test_tables_of_a_study_with_several_settings_need_to_know_theirs(root, setting, message):
+    def change(study):
+        compare_views(study)
+        study.pop("setting")
+        study.update({"setting": setting} if setting else {})
+
+    edit(root / "config/studies/quickstart.yaml", change)
     with pytest.raises(UserError, match=message):
         Catalogue.read(root)
 

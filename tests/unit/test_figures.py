@@ -3,6 +3,7 @@ import re
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.stats
 from PIL import Image
@@ -191,6 +192,46 @@ def test_a_figure_of_a_dataset_that_is_not_there_is_refused(study):
 def test_figures_of_two_datasets_with_their_own_views_can_be_drawn(study_of_two, name):
     assert figures.draw(study_of_two, name).axes
     assert figures.describe(study_of_two, name)
+
+
+def interval_panels():
+    names = [(group, series) for group in ("bow", "tags") for series in ("pixels", "edges", "gist")]
+    cells = pd.DataFrame(names, columns=["group", "series"]).assign(mean=np.linspace(0.3, 0.8, 6))
+    cells = cells.assign(low=cells["mean"] - 0.01, high=cells["mean"] + 0.03)
+    return {"CCA": cells, "Hostile <&$_1>": cells.assign(mean=cells["mean"] - 0.1, low=np.nan, high=np.nan)}
+
+
+def test_dots_stand_at_means_and_lines_reach_from_end_to_end():
+    panels = interval_panels()
+    panel, other = figures.draw_intervals(panels, "mAP").axes
+    assert [label.get_text() for label in panel.get_yticklabels()] == ["bow", "tags"]
+    for container in panel.containers:
+        own = panels["CCA"][panels["CCA"]["series"] == container.get_label()]
+        line, _, (bars,) = container
+        assert line.get_xdata() == pytest.approx(own["mean"])
+        assert np.array(bars.get_segments())[:, :, 0] == pytest.approx(own[["low", "high"]].to_numpy())
+    dots = {container.get_label(): container[0].get_xdata()[1] for container in other.containers}
+    assert dots == pytest.approx({"pixels": 0.5, "edges": 0.6, "gist": 0.7})
+
+
+def test_groups_are_apart_the_first_on_top_and_series_differ_by_more_than_colour():
+    panel = figures.draw_intervals(interval_panels(), "mAP").axes[0]
+    bottom, top = panel.get_ylim()
+    places = np.array([container[0].get_ydata() for container in panel.containers])
+    assert bottom > places.max() > places.min() > top
+    assert places[:, 1].min() > places[:, 0].max() + 1
+    assert len({container[0].get_marker() for container in panel.containers}) == 3
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_intervals_have_a_panel_a_title_and_the_same_bytes_every_time(number):
+    cells = interval_panels()["CCA"]
+    panels = {f"Method <{k}>": cells for k in range(number)}
+    svg = [figures.to_svg(figures.draw_intervals(panels, "mAP"), "views") for _ in range(2)]
+    assert svg[0] == svg[1]
+    text = "".join(ElementTree.fromstring(svg[0]).itertext())
+    assert all(title in text for title in panels)
+    assert sum(axes.get_visible() for axes in figures.draw_intervals(panels, "mAP").axes) == number
 
 
 def test_an_unknown_figure_is_refused(study):

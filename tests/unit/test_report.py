@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 import re
 import subprocess
 import sys
@@ -13,10 +14,11 @@ from jsonschema import Draft202012Validator
 from cmr import store
 from cmr.gallery import make_gallery
 from cmr.report import make_report
-from tests.made_study import CONFIG, CONFIG_OF_TWO, HOSTILE, VALUES, made_study
+from tests.made_study import CONFIG, CONFIG_OF_TWO, CONFIG_OF_VIEWS, HOSTILE, VALUES, made_study
 from tests.unit.test_gallery import ALL_SEEN, ATTRIBUTES, made_embeddings
 
 ROOT = Path(__file__).parents[2]
+COMPARED = CONFIG_OF_VIEWS["view_comparison"]
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
 
@@ -260,6 +262,40 @@ def test_a_study_without_gallery_has_no_examples(tmp_path):
     assert not page.attributes("img")
 
 
+def test_a_comparison_of_views_adds_a_link_to_the_report_and_nothing_else(tmp_path):
+    html = [
+        make_report(made_study(tmp_path / str(k), config=c), None, "make")
+        for k, c in enumerate((CONFIG, CONFIG_OF_VIEWS))
+    ]
+    pattern = r'<li><a href="#views">Views</a></li>|<section id="views">.*?</section>'
+    _, section = re.findall(pattern, html[1], re.DOTALL)
+    plain, compared = (
+        [line for line in re.sub(pattern, "", page, flags=re.DOTALL).splitlines() if line] for page in html
+    )
+    assert compared == plain
+    assert re.findall('href="([^"]+)"', section) == ["views.html"]
+    assert "CCA and ACMR_$1 with every one of 2 image views and 2 text views on Made pictures" in section
+    assert "18 runs of that comparison are not counted here" in section
+
+
+def test_a_method_that_only_compares_views_is_no_method_of_the_report(tmp_path):
+    study = made_study(tmp_path, config=CONFIG_OF_VIEWS)
+
+    def is_shown(method, image_view, text_view):
+        return (method, image_view, text_view) == ("acmr", "pixels", "bow")
+
+    keys = ("method", "image_view", "text_view")
+    frames = {
+        name: frame[[not is_shown(*row) for row in frame[list(keys)].itertuples(index=False)]]
+        for name, frame in (("scores", study.scores), ("curves", study.curves), ("history", study.history))
+    }
+    runs = [run for run in study.facts["runs"] if not is_shown(*(run[key] for key in keys))]
+    study = dataclasses.replace(study, **frames, facts=study.facts | {"runs": runs})
+    page = Page(make_report(study, None, "make"))
+    assert "methods2splits3runs6" in "".join(page.text.split())
+    assert page.crossed == [] and page.open == []
+
+
 def test_equal_inputs_give_equal_bytes(tmp_path):
     pages = [make_report(made_study(tmp_path / name), None, "make") for name in ("one", "two")]
     assert pages[0] == pages[1]
@@ -298,16 +334,23 @@ def schema_errors(config):
         ({"figures": {"a": {"kind": "pie", "caption": "c"}}}, "'pie' is not one of"),
         ({"tables": {}}, "should be non-empty"),
         ({"gallery": CONFIG["gallery"] | {"classes": 0}}, "0 is less than the minimum of 1"),
+        ({"setting": {}}, "should be non-empty"),
+        ({"setting": {"method": "cca"}}, "'method' was unexpected"),
+        ({"view_comparison": {"dataset": "made"}}, "'image_views' is a required property"),
+        ({"view_comparison": COMPARED | {"metric": "map"}}, "'map' is not one of"),
+        ({"view_comparison": COMPARED | {"tasks": ["mean", "mean"]}}, "has non-unique elements"),
+        ({"view_comparison": COMPARED | {"splits": []}}, "should be non-empty"),
+        ({"view_comparison": COMPARED | {"caption": ""}}, "should be non-empty"),
     ],
 )
 def test_schema_refuses_a_wrong_study(change, message):
-    assert schema_errors(CONFIG) == []
-    assert any(message in error for error in schema_errors(CONFIG | change))
+    assert schema_errors(CONFIG_OF_VIEWS) == []
+    assert any(message in error for error in schema_errors(CONFIG_OF_VIEWS | change))
 
 
 def test_quickstart_is_a_valid_study():
     config = yaml.safe_load((ROOT / "config/studies/quickstart.yaml").read_text("utf-8"))
     assert schema_errors(config) == []
-    (block,) = config["runs"]
+    block = config["runs"][0]
     assert config["gallery"]["method"] in block["methods"]
     assert set(VALUES) <= set(block["methods"])

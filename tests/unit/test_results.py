@@ -1,13 +1,14 @@
 import copy
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
 from cmr import store
 from cmr.errors import UserError
 from cmr.results import Run, Study, collect, metric_title
-from tests.made_study import CONFIG, CONFIG_OF_TWO, VALUES, made_study, write_runs
+from tests.made_study import CONFIG, CONFIG_OF_TWO, CONFIG_OF_VIEWS, VALUES, made_study, write_runs
 
 SPEC = {"metric": "map_all", "tasks": ["img2txt", "txt2img", "mean"]}
 
@@ -114,6 +115,40 @@ def test_each_of_two_datasets_has_its_own_facts_splits_and_scores(tmp_path):
     assert len(study.scores_of(spec)) == len(study.scores_of(SPEC | {"dataset": "made"})) == 9
     with pytest.raises(UserError, match="2 data sets with view pairs fit a table or figure that names none"):
         study.scores_of(SPEC)
+
+
+def test_the_study_s_own_setting_fills_in_what_an_item_leaves_open(tmp_path):
+    study = made_study(tmp_path, config=CONFIG_OF_VIEWS)
+    assert study.setting(SPEC) == {"dataset": "made", "image_view": "pixels", "text_view": "bow"}
+    assert study.setting({"text_view": "tags"}) == {"dataset": "made", "image_view": "pixels", "text_view": "tags"}
+    assert len(study.scores_of(SPEC)) == 9
+
+
+def test_what_is_reported_leaves_out_runs_that_the_comparison_of_views_alone_is_about(tmp_path):
+    plain, study = (made_study(tmp_path / str(k), config=c) for k, c in enumerate((CONFIG, CONFIG_OF_VIEWS)))
+    assert len(study.facts["runs"]) == 9 + 18
+    reported = study.reported
+    assert reported.facts["runs"] == plain.facts["runs"]
+    for name in ("scores", "curves", "history"):
+        pd.testing.assert_frame_equal(getattr(reported, name).reset_index(drop=True), getattr(plain, name))
+    assert plain.reported is plain
+
+
+def test_a_pair_of_views_that_a_table_shows_is_reported(tmp_path):
+    config = copy.deepcopy(CONFIG_OF_VIEWS)
+    config["tables"]["edges"] = config["tables"]["map_all"] | {"image_view": "edges", "text_view": "tags"}
+    reported = made_study(tmp_path, config=config).reported
+    assert {(run["image_view"], run["text_view"]) for run in reported.facts["runs"]} == {
+        ("pixels", "bow"),
+        ("edges", "tags"),
+    }
+
+
+def test_cautions_of_views_are_reported_where_they_are_used(tmp_path):
+    study = made_study(tmp_path, config=CONFIG_OF_VIEWS)
+    study.facts["datasets"]["made"].update(ready_views=["bow", "tags"], cautions={"bow": "mind", "tags": "beware"})
+    made = study.reported.facts["datasets"]["made"]
+    assert (made["ready_views"], made["cautions"]) == (["bow"], {"bow": "mind"})
 
 
 def test_items_that_runs_leave_out_are_kept_with_the_run(study):

@@ -54,6 +54,15 @@ def fresh(tmp_path_factory) -> Project:
     study = yaml.safe_load((project.root / "config/studies/quickstart.yaml").read_text())
     study["runs"] = [study["runs"][0] | {"datasets": ["shapes"], "splits": ["random-0"], "methods": METHODS}]
     study["gallery"] = study["gallery"] | {"dataset": "shapes", "classes": 3}
+    study["view_comparison"] = {
+        "dataset": "shapes",
+        "image_views": ["efficientnet_lite0"],
+        "text_views": ["tfidf"],
+        "methods": ["cca", "sm"],
+        "metric": "map_all",
+        "tasks": ["mean"],
+        "caption": "One pair of views, which the study runs anyway.",
+    }
     (project.root / "config/studies/shapes.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
     # Small batches make an extraction of several parts.
     project.edit("config/views/image.yaml", lambda views: views["efficientnet_lite0"].update(batch_size=4))

@@ -10,7 +10,9 @@ from PIL import Image
 from .conftest import METHODS, STUDY
 
 RUN = "results/runs/shapes/random-0/efficientnet_lite0+tfidf"
-PAGES = Counter({("collect_results", ""): 1, ("make_gallery", ""): 1, ("make_report", ""): 1, ("all", ""): 1})
+PAGES = Counter(
+    (rule, "") for rule in ("collect_results", "make_gallery", "make_view_comparison", "make_report", "all")
+)
 
 
 def append_comment(project, file):
@@ -107,7 +109,12 @@ def test_changed_picture_under_the_same_name_recomputes_its_features(finished):
 
 def test_comment_in_the_figures_module_redraws_figures_only(finished):
     append_comment(finished, "src/cmr/figures.py")
-    assert {rule for rule, _ in finished.planned("all")} == {"make_figure", "make_report", "all"}
+    assert {rule for rule, _ in finished.planned("all")} == {
+        "make_figure",
+        "make_view_comparison",
+        "make_report",
+        "all",
+    }
 
 
 def test_changed_hyperparameter_reruns_that_method_only(finished):

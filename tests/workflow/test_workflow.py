@@ -4,6 +4,7 @@ import json
 
 import pandas as pd
 import pytest
+import yaml
 
 from tests.shapes import write_shapes
 
@@ -42,7 +43,7 @@ def test_labels_beat_the_floor_on_an_easy_data_set(undisturbed):
 
 def test_every_output_of_the_study_stands(undisturbed):
     study = undisturbed.root / STUDY
-    for file in ("report.html", "gallery.html", "results.csv", "study.json"):
+    for file in ("report.html", "gallery.html", "views.html", "views.csv", "results.csv", "study.json"):
         assert (study / file).stat().st_size > 0, file
     config = json.loads((study / "study.json").read_text())
     assert config
@@ -77,6 +78,27 @@ def test_workflow_passes_snakemakes_lint(fresh):
 def test_every_study_can_be_planned(unfinished, study):
     planned = unfinished.planned("all", "--config", f"studies=[{study}]", "methods={}")
     assert planned["make_report", ""] == 1
+    settings = yaml.safe_load((unfinished.root / f"config/studies/{study}.yaml").read_text())
+    assert planned["make_view_comparison", ""] == ("view_comparison" in settings)
+
+
+def test_views_are_compared_with_the_view_files_of_every_split(unfinished):
+    def compare(study):
+        block = study["runs"][0] | {"splits": ["random-0", "random-1"], "text_views": ["tfidf", "bow"]}
+        study["runs"] = [block, block | {"text_views": ["lda"], "splits": ["random-1"]}]
+        study["setting"] = {"text_view": "tfidf"}
+        study["view_comparison"]["text_views"] = ["bow", "tfidf"]
+
+    unfinished.edit("config/studies/shapes.yaml", compare)
+    planned = unfinished.planned(f"{STUDY}/views.html")
+    assert planned["make_view_comparison", ""] == 1
+    run = unfinished.snakemake("-n", "-p", f"{STUDY}/views.csv")
+    (command,) = (line for line in run.stdout.splitlines() if "make_view_comparison.py" in line and "python" in line)
+    assert "--splits random-0 random-1 " in command
+    texts = " ".join(
+        f"data/views/shapes/{split}/text/{view}.h5" for split in ("random-0", "random-1") for view in ("bow", "tfidf")
+    )
+    assert f"--image-views data/views/shapes/image/efficientnet_lite0.h5 --text-views {texts} " in command
 
 
 @pytest.mark.parametrize("view", ["alexnet_fc7", "vgg16_fc7", "vgg19_fc7", "efficientnet_lite0"])
