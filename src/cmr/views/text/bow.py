@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
+from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 
 from cmr.views.text.tokenized import TokenizedView, most_frequent, require_choice, require_positive, require_words
@@ -41,7 +41,7 @@ class Bag(TokenizedView):
         """(n, d); words outside the vocabulary do not count."""
         return self.sparse(texts).toarray()
 
-    def sparse(self, texts: Sequence[str]) -> sparse.csr_matrix:
+    def sparse(self, texts: Sequence[str]) -> csr_matrix:
         """What `transform` gives, (n, d) float32, as a sparse matrix."""
         return self._weighted(self._vectorizer.transform(texts))
 
@@ -50,7 +50,7 @@ class Bag(TokenizedView):
         return list(self._vectorizer.get_feature_names_out())
 
     @abstractmethod
-    def _weighted(self, counts: sparse.csr_matrix) -> sparse.csr_matrix:
+    def _weighted(self, counts: csr_matrix) -> csr_matrix:
         """The features of texts with these counts of words; `counts` may be changed."""
 
 
@@ -74,7 +74,7 @@ class BagOfWords(Bag):
         """Whether the features are the counts themselves."""
         return self.weighting == "counts"
 
-    def _weighted(self, counts: sparse.csr_matrix) -> sparse.csr_matrix:
+    def _weighted(self, counts: csr_matrix) -> csr_matrix:
         counts.data = WEIGHTINGS[self.weighting](counts.data)
         return counts
 
@@ -93,7 +93,7 @@ class TfIdf(Bag):
         self._weighting = TfidfTransformer(sublinear_tf=True).fit(self._vectorizer.transform(texts))
         return self
 
-    def _weighted(self, counts: sparse.csr_matrix) -> sparse.csr_matrix:
+    def _weighted(self, counts: csr_matrix) -> csr_matrix:
         return self._weighting.transform(counts)
 
 
@@ -108,12 +108,12 @@ class Tags(Bag):
         """The tags of a text."""
         return text.split()
 
-    def _weighted(self, counts: sparse.csr_matrix) -> sparse.csr_matrix:
+    def _weighted(self, counts: csr_matrix) -> csr_matrix:
         counts.data = np.sign(counts.data)
         return counts
 
 
-def term_vectors(view: Bag, texts: Sequence[str]) -> tuple[list[str], sparse.csr_matrix]:
+def term_vectors(view: Bag, texts: Sequence[str]) -> tuple[list[str], csr_matrix]:
     """Words as the texts that hold them: a word's vector is its column of the document-term matrix of `texts`.
 
     Returns

@@ -81,8 +81,8 @@ class WordVectors(SurfaceView):
 class PretrainedVectors(WordVectors):
     """Mean of word vectors from a file; learns nothing.
 
-    Words are looked up as the tokenizer gives them, in lower case. NumPy arrays stay on disk; of other files all vectors
-    are held in memory, 4 d bytes a word.
+    Words are looked up as the tokenizer gives them, in lower case. A NumPy array stays on disk; other files are read
+    into memory, 4 d bytes a word.
 
     Parameters
     ----------
@@ -129,7 +129,8 @@ class TrainedVectors(WordVectors):
     minimum_count : occurrences that a word needs to get a vector.
     seed : of every random choice.
     pooling : `mean` or `tfidf`, see `WordVectors`; the rarity of words is that in the train texts in any case.
-    corpus : folder of an asset with one text file, UTF-8, a document a line; None: the train texts.
+    corpus : folder of an asset with one text file, UTF-8, a document a line; None: the train texts, where a line is a
+        document, too, such as one of several captions.
     """
 
     dimension: int = 100
@@ -168,7 +169,8 @@ class TrainedVectors(WordVectors):
 
     def _training_texts(self, texts: Sequence[str]) -> Iterator[str]:
         if self.corpus is None:
-            yield from texts
+            for text in texts:
+                yield from text.splitlines()
             return
         path = single_file(self.corpus)
         try:
