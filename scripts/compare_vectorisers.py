@@ -29,7 +29,7 @@ def main() -> None:
     vectorisers, learnt = {}, {}
     for path in arguments.vectors:
         vectorisers[path.stem], learnt[path.stem] = read_word_vectors(path)
-    if len({(about["pairs"], about["split"]) for about in learnt.values()}) > 1:
+    if len({tuple(sorted(about["inputs"].items())) for about in learnt.values()}) > 1:
         raise UserError(f"{', '.join(map(str, arguments.vectors))} were learnt from different texts")
     benchmarks = Benchmarks.installed()
     protocol = build("cmr.vectorisation.comparison.Protocol", arguments.protocol)

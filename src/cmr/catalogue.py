@@ -146,6 +146,16 @@ class Catalogue:
         learnt = [self.view(modality, part)["learnt"] for part in settings.get("concatenate", [])]
         return {**settings, "learnt": settings["learnt"] or any(learnt)}
 
+    def view_options(self, dataset: str, modality: str, name: str) -> Settings:
+        """A computed view's options on a data set, which says how its texts are tokenized, unless the view does."""
+        tokenizer = {"tokenizer": self.dataset(dataset)["tokenizer"]} if modality == "text" else {}
+        return {**tokenizer, **self.view(modality, name)["options"]}
+
+    def view_path(self, dataset: str, split: str | None, modality: str, name: str) -> str:
+        """Where a computed view lies below the data folder: what learns, in its split's folder."""
+        basis = f"{split}/" if self.view(modality, name)["learnt"] else ""
+        return f"views/{dataset}/{basis}{modality}/{name}.h5"
+
     def assets_of_view(self, modality: str, name: str) -> set[str]:
         """Assets that a computed view needs, its parts' included."""
         settings = self.view(modality, name)
@@ -296,7 +306,12 @@ class Catalogue:
             _known(learnt_from["split"], self.splits(dataset), f"{where}: datasets: {dataset}", f"split of {dataset}")
         for dataset in settings["run"]:
             _known(dataset, settings["datasets"], f"{where}: run", "data set")
-        for name in settings["vectorisers"]:
+        for name, vectoriser in settings["vectorisers"].items():
+            if not _module_exists(vectoriser["implementation"].rpartition(".")[0]):
+                raise UserError(
+                    f'{where}: vectorisers: {name}: there is no class "{vectoriser["implementation"]}"; give its '
+                    "dotted name"
+                )
             for asset in self.vectoriser(name)["assets"].values():
                 _known(asset, self.assets, f"{where}: vectorisers: {name}: assets", "asset")
         for name in settings["claimed"]:

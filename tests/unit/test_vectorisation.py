@@ -4,6 +4,7 @@ import csv
 import io
 import itertools
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,23 +13,29 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
+import yaml
 from scipy import sparse
 from sklearn.metrics import roc_auc_score
 from sklearn.metrics.pairwise import cosine_similarity
 
 from cmr import store
+from cmr.catalogue import Catalogue
+from cmr.construct import build
 from cmr.errors import UserError
 from cmr.vectorisation import measures, summary
 from cmr.vectorisation.benchmarks import Benchmarks, read_judged, read_questions
 from cmr.vectorisation.comparison import Protocol, compare
+from cmr.vectorisation.learning import learn, relevant_words, train_texts
 from cmr.vectorisation.vectors import (
-    WordVectors,
+    UnitVectors,
     read_word_vectors,
-    relevant_words,
-    train_texts,
     words_of_all,
     write_word_vectors,
 )
+from cmr.views.text.bow import Bag, BagOfWords
+from cmr.views.text.lda import LDA
+from cmr.views.text.word2vec import Word2Vec
+from cmr.views.text.word_vectors import WordVectors
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,7 +47,7 @@ def word(number):
 
 def made_vectors(seed, words=60, dimensions=8):
     values = np.random.default_rng(seed).normal(size=(words, dimensions))
-    return WordVectors.of([word(i) for i in range(words)], values)
+    return UnitVectors.of([word(i) for i in range(words)], values)
 
 
 def grid(directions, stems=6, dimensions=40, noise=0.0, seed=0):
@@ -51,7 +58,7 @@ def grid(directions, stems=6, dimensions=40, noise=0.0, seed=0):
     words = [f"{name}{direction}" for name in names for direction in ("", *directions)]
     origin = np.zeros(dimensions)
     values = [parts[name] + parts.get(d, origin) for name in names for d in ("", *directions)]
-    return WordVectors.of(words, np.array(values) + noise * rng.normal(size=(len(words), dimensions)))
+    return UnitVectors.of(words, np.array(values) + noise * rng.normal(size=(len(words), dimensions)))
 
 
 def grid_questions(direction, stems=6, kind="syntactic"):
@@ -71,7 +78,7 @@ def test_cosines_are_those_of_brute_force_dense_or_sparse(form):
     values = rng.poisson(0.5, size=(12, 20)).astype(np.float32)
     values[:, 0] += 1  # no zero rows here
     words = [word(i) for i in range(12)]
-    vectors = WordVectors.of(words, form(values))
+    vectors = UnitVectors.of(words, form(values))
     expected = cosine_similarity(values.astype(np.float64))
     first, second = zip(*itertools.product(words, words), strict=True)
     assert vectors.cosines(first, second) == pytest.approx(expected.ravel(), abs=1e-12)
@@ -80,23 +87,23 @@ def test_cosines_are_those_of_brute_force_dense_or_sparse(form):
 
 @pytest.mark.parametrize("form", [np.asarray, sparse.csr_array])
 def test_a_word_whose_vector_is_zero_is_not_known(form):
-    vectors = WordVectors.of(["a", "none", "b"], form(np.array([[3.0, 4.0], [0.0, 0.0], [0.0, 2.0]])))
+    vectors = UnitVectors.of(["a", "none", "b"], form(np.array([[3.0, 4.0], [0.0, 0.0], [0.0, 2.0]])))
     assert vectors.words == ("a", "b")
     assert vectors.cosines(["a"], ["b"]) == pytest.approx([0.8])
 
 
 def test_vectors_that_are_no_numbers_or_lack_a_word_are_refused():
     with pytest.raises(ValueError, match="NaN"):
-        WordVectors.of(["a"], np.array([[np.nan]]))
+        UnitVectors.of(["a"], np.array([[np.nan]]))
     with pytest.raises(ValueError, match="2 vectors for 1 words"):
-        WordVectors.of(["a"], np.eye(2))
+        UnitVectors.of(["a"], np.eye(2))
     with pytest.raises(ValueError, match="1 of them different"):
-        WordVectors.of(["a", "a"], np.eye(2))
+        UnitVectors.of(["a", "a"], np.eye(2))
 
 
 def test_common_words_are_those_that_all_know_and_keep_their_vectors():
-    one = WordVectors.of(["b", "a", "c"], np.eye(3))
-    other = WordVectors.of(["d", "a", "b", "zero"], np.array([[1.0, 0], [1, 1], [0, 1], [0, 0]]))
+    one = UnitVectors.of(["b", "a", "c"], np.eye(3))
+    other = UnitVectors.of(["d", "a", "b", "zero"], np.array([[1.0, 0], [1, 1], [0, 1], [0, 0]]))
     assert words_of_all([one, other]) == ["a", "b"]
     assert other.only(["a", "b"]).units == pytest.approx(np.array([[0.5**0.5, 0.5**0.5], [0, 1]]))
 
@@ -236,7 +243,7 @@ def test_interval_of_a_difference_is_that_of_the_t_test_of_pairs():
 @pytest.mark.parametrize("form", [np.asarray, sparse.csr_array])
 def test_analogies_of_parallel_words_are_all_answered(form):
     vectors, questions = grid(["s"]), grid_questions("s")
-    assert measures.answer_analogies(WordVectors.of(vectors.words, form(vectors.units)), questions).tolist() == [1] * 30
+    assert measures.answer_analogies(UnitVectors.of(vectors.words, form(vectors.units)), questions).tolist() == [1] * 30
 
 
 def test_analogies_are_gensims():
@@ -257,7 +264,7 @@ def test_analogies_are_gensims():
 
 def test_an_answer_that_ties_with_another_counts_half():
     values = np.array([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [0, 1, 1], [0, 1, 1]])
-    vectors = WordVectors.of(["a", "b", "c", "d", "twin"], values)
+    vectors = UnitVectors.of(["a", "b", "c", "d", "twin"], values)
     question = pd.DataFrame([["s", *"abcd"]], columns=["section", *"abcd"])
     assert measures.answer_analogies(vectors, question).tolist() == [0.5]
 
@@ -362,9 +369,9 @@ def made_vectorisers():
     good = [grid(["s", "wife"], noise=0.02, seed=seed) for seed in range(2)]
     rng = np.random.default_rng(9)
     words = good[0].words
-    noise = WordVectors.of([*words, "more"], rng.normal(size=(len(words) + 1, 30)))
+    noise = UnitVectors.of([*words, "more"], rng.normal(size=(len(words) + 1, 30)))
     # Knows less, and says nothing: every word is the same but for its length.
-    same = WordVectors.of(words[:-1], np.ones((len(words) - 1, 3)))
+    same = UnitVectors.of(words[:-1], np.ones((len(words) - 1, 3)))
     return {"glove": good, "noise": [noise], "same": [same]}
 
 
@@ -388,7 +395,7 @@ def test_all_vectorisers_are_measured_on_the_pairs_that_all_know(comparison):
 
 def test_more_words_of_one_vectoriser_change_nothing(comparison):
     vectorisers = made_vectorisers()
-    extra = WordVectors.of(
+    extra = UnitVectors.of(
         [*vectorisers["glove"][0].words, "x"], np.vstack([vectorisers["glove"][0].units, np.ones(40)])
     )
     again = compare(vectorisers | {"glove": [extra, vectorisers["glove"][1]]}, ["glove"], made_lists(), PROTOCOL)
@@ -452,7 +459,7 @@ def test_comparing_twice_gives_the_same_numbers(comparison):
 def test_vectorisers_without_a_common_word_are_refused():
     with pytest.raises(UserError, match="no word is known to all of x, y"):
         compare(
-            {"x": [WordVectors.of(["a"], np.eye(1))], "y": [WordVectors.of(["b"], np.eye(1))]},
+            {"x": [UnitVectors.of(["a"], np.eye(1))], "y": [UnitVectors.of(["b"], np.eye(1))]},
             ["x"],
             made_lists(),
             PROTOCOL,
@@ -488,11 +495,11 @@ def test_csv_holds_every_number_of_every_dataset(found, comparison):
 
 def test_tables_mark_the_best_and_say_where_pairs_are_too_few(found):
     table = summary.to_markdown(found)
-    line = next(line for line in table.splitlines() if line.startswith("| Accuracy, syntactic"))
+    line = next(line for line in table.splitlines() if line.startswith("| Analogies, syntactic"))
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     assert cells[1].startswith("**1.000** (0.886 to 1.000)")  # Wilson's of 30 of 30
     assert cells[-1] == "30"
-    wordsim = next(line for line in table.splitlines() if line.startswith("| Spearman's rho, WordSim"))
+    wordsim = next(line for line in table.splitlines() if line.startswith("| Rho, WordSim"))
     assert wordsim.count("too few") == 3
     assert "**too few**" not in wordsim
     assert "| Semantic analogies, 30 | 30 | 30 | 20 | 20 |" in table
@@ -527,8 +534,8 @@ def test_bars_stand_at_their_values_and_floors_across_them(found):
     expected = [own.loc[own["vectoriser"] == name, "value"].tolist() for name in ABOUT["vectorisers"]]
     assert heights == [pytest.approx(values) for values in expected]
     assert [label.get_text() for label in panel.get_xticklabels()] == ["Made & 100 %", "More"]
-    empty = next(axes for axes in figure.axes if axes.get_title(loc="left") == "Spearman's rho, WordSim-353")
-    assert [text.get_text() for text in empty.texts] == ["too few"] * 6
+    empty = next(axes for axes in figure.axes if axes.get_title(loc="left") == "Rho, WordSim-353")
+    assert [text.get_text() for text in empty.texts] == ["too few: 3\n"] * 2
 
 
 # Scripts
@@ -548,7 +555,7 @@ def run(script, *arguments):
 def test_scripts_compare_written_vectors_and_refuse_those_of_other_texts(tmp_path):
     for name, seeds in made_vectorisers().items():
         vectors = {k: one.units for k, one in enumerate(seeds)}
-        write_word_vectors(tmp_path / f"{name}.h5", seeds[0].words, vectors, {"pairs": "p", "split": "s", "texts": 7})
+        write_word_vectors(tmp_path / f"{name}.h5", seeds[0].words, vectors, {"inputs": {"pairs": "p"}, "texts": 7})
     files = [tmp_path / f"{name}.h5" for name in made_vectorisers()]
     outputs = ["--scores", tmp_path / "scores.parquet", "--answers", tmp_path / "answers.parquet"]
     protocol = ["--protocol", json.dumps({"resamples": 100})]
@@ -560,7 +567,75 @@ def test_scripts_compare_written_vectors_and_refuse_those_of_other_texts(tmp_pat
     assert set(scores["vectoriser"]) == {"glove", "noise", "same"}
     assert set(scores.attrs["benchmarks"]["sha256"]) == {"simlex999.txt", "wordsim353.tsv", "questions-words.txt"}
 
-    write_word_vectors(tmp_path / "same.h5", ["a"], {0: np.ones((1, 2))}, {"pairs": "q", "split": "s", "texts": 7})
+    write_word_vectors(tmp_path / "same.h5", ["a"], {0: np.ones((1, 2))}, {"inputs": {"pairs": "q"}, "texts": 7})
     refused = run("compare_vectorisers", *files, "--split", "random-0", "--claimed", "glove", *outputs)
     assert refused.returncode == 1
     assert "were learnt from different texts" in refused.stderr
+
+
+# Configuration
+
+
+@pytest.fixture
+def root(tmp_path):
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    shutil.copytree(ROOT / "workflow/schemas", tmp_path / "workflow/schemas")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: s.update(run=["flickr9k"]), 'run: unknown data set "flickr9k"; did you mean "flickr8k"'),
+        (lambda s: s["datasets"].update(flickr={"split": "official"}), 'datasets: unknown data set "flickr"; did you'),
+        (lambda s: s["datasets"]["pascal_sentence"].update(split="hrl"), 'unknown split of pascal_sentence "hrl"'),
+        (lambda s: s.update(claimed=["golve"]), 'claimed: unknown vectoriser "golve"; did you mean "glove"'),
+        (lambda s: s.update(claimed=list(s["vectorisers"])), "claimed: leave out at least one vectoriser"),
+        (lambda s: s["vectorisers"]["bow"].update(assets={"vectors": "glov"}), 'bow: assets: unknown asset "glov"'),
+        (lambda s: s["vectorisers"]["bow"].update(implementation="cmr.none.Bag"), 'there is no class "cmr.none.Bag"'),
+        (lambda s: s["vectorisers"]["bow"].update(option={}), 'bow: unknown key "option"; did you mean "options"'),
+        (lambda s: s["protocol"].update(fewest_pairs=3), "protocol: fewest_pairs: 3 is less than the minimum of 4"),
+        (lambda s: s.update(seeds=[]), "seeds: "),
+    ],
+)
+def test_a_mistake_in_the_configuration_is_named(root, change, message):
+    path = root / "config/vectorisation.yaml"
+    settings = yaml.safe_load(path.read_text())
+    change(settings)
+    path.write_text(yaml.safe_dump(settings))
+    with pytest.raises(UserError) as error:
+        Catalogue.read(root)
+    assert str(error.value).startswith("config/vectorisation.yaml: ")
+    assert message in str(error.value)
+
+
+def test_configured_vectorisers_have_the_options_that_are_given():
+    catalogue = Catalogue.read(ROOT)
+    for name in catalogue.vectorisation["vectorisers"]:
+        settings = catalogue.vectoriser(name)
+        folders = {option: Path(asset) for option, asset in settings["assets"].items()}
+        assert isinstance(build(settings["implementation"], settings["options"] | folders), WordVectors | Bag)
+    assert Protocol(**catalogue.vectorisation["protocol"])
+
+
+# Learning
+
+
+def test_learning_twice_gives_equal_vectors_and_another_seed_others():
+    texts = ["a small dog runs", "two dogs run", "a dog and a cat run", "the cat sleeps"] * 5
+    options = {"tokenizer": "words", "dimension": 8, "minimum_count": 2}
+    learnt = [learn(Word2Vec(**options, seed=seed), texts) for seed in (0, 0, 1)]
+    assert learnt[0][0] == learnt[1][0]
+    assert np.array_equal(learnt[0][1], learnt[1][1])
+    assert not np.array_equal(learnt[0][1], learnt[2][1])
+
+
+def test_a_word_of_a_bag_is_the_counts_of_its_occurrences_in_the_texts():
+    words, vectors = learn(BagOfWords(tokenizer="words", vocabulary_size=100), ["the dog", "The dogs", "the the cat"])
+    counts = dict(zip(words, vectors.toarray().tolist(), strict=True))
+    assert counts == {"the": [1, 1, 2], "dog": [1, 0, 0], "dogs": [0, 1, 0], "cat": [0, 0, 1]}
+
+
+def test_a_view_without_words_is_refused():
+    with pytest.raises(UserError, match="LDA is no vectoriser"):
+        learn(LDA(), ["a dog"])

@@ -17,6 +17,10 @@ def split_of_vectorisers(wildcards):
     return catalogue.vectorised_split(wildcards.dataset)
 
 
+def arguments_of_vectoriser(wildcards):
+    return arguments_of_view(vectoriser_of(wildcards))
+
+
 def assets_of_vectoriser(wildcards):
     return manifests(vectoriser_of(wildcards)["assets"].values())
 
@@ -60,15 +64,11 @@ rule learn_word_vectors:
         "../../environment.yml"
     params:
         code=digest_of(code_of_vectoriser),
-        implementation=lambda wildcards: vectoriser_of(wildcards)["implementation"],
-        options=lambda wildcards: as_json(vectoriser_of(wildcards)["options"]),
-        assets=lambda wildcards: as_json(vectoriser_of(wildcards)["assets"]),
+        vectoriser=arguments_of_vectoriser,
         seeds=catalogue.vectorisation["seeds"],
-        raw=f"{config['data']}/raw",
     shell:
-        "python scripts/learn_word_vectors.py --pairs {input.pairs} --split {input.split}"
-        " --implementation {params.implementation} --options {params.options:q} --assets {params.assets:q}"
-        " --raw {params.raw} --seeds {params.seeds} --vectors {output.vectors} > {log} 2>&1"
+        "python scripts/learn_word_vectors.py {params.vectoriser:q} --pairs {input.pairs} --split {input.split}"
+        " --seeds {params.seeds} --vectors {output.vectors} > {log} 2>&1"
 
 
 rule compare_vectorisers:

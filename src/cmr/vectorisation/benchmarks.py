@@ -10,6 +10,7 @@ All words are in lower case, as captions are tokenised.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -41,10 +42,9 @@ class Benchmarks:
     @classmethod
     def installed(cls) -> "Benchmarks":
         """Those of the installed gensim."""
-        # Imported here: the import takes seconds, and whoever brings lists of their own does not need it.
-        from gensim.test.utils import datapath
-
-        return cls.read({name: Path(datapath(file)) for name, file in FILES.items()})
+        # Not by gensim's own function for this: the module that it lies in builds a model when imported.
+        folder = resources.files("gensim") / "test/test_data"
+        return cls.read({name: Path(str(folder / file)) for name, file in FILES.items()})
 
     @classmethod
     def read(cls, paths: dict[str, Path]) -> "Benchmarks":

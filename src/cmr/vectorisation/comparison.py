@@ -11,9 +11,9 @@ from cmr.errors import UserError
 from cmr.vectorisation import measures
 from cmr.vectorisation.benchmarks import KINDS, Benchmarks
 from cmr.vectorisation.measures import Outcome
-from cmr.vectorisation.vectors import WordVectors, words_of_all
+from cmr.vectorisation.vectors import UnitVectors, words_of_all
 
-Seeds = Sequence[WordVectors]
+Seeds = Sequence[UnitVectors]
 Answer = Literal["yes", "no", "undecided", "too few"]
 
 SCORES = ["measure", "pairs", "vectoriser", "n", "known", "total", "value", "low", "high"]

@@ -15,7 +15,7 @@ from scipy.special import ndtri
 from scipy.stats import rankdata
 
 from cmr.statistics import mean_interval
-from cmr.vectorisation.vectors import WordVectors
+from cmr.vectorisation.vectors import UnitVectors
 
 Floats = NDArray[np.float64]
 
@@ -103,7 +103,7 @@ def accuracy(hits: Floats, weights: Floats, level: float = 0.95) -> Outcome:
     return Outcome(values, *wilson_interval(float(values.mean()), hits.shape[1], level), resampled)
 
 
-def answer_analogies(vectors: WordVectors, questions: pd.DataFrame) -> Floats:
+def answer_analogies(vectors: UnitVectors, questions: pd.DataFrame) -> Floats:
     """(n,) 1 where the word nearest to b - a + c (3CosAdd, unit vectors), the three left out, is d; else 0.
 
     Words are looked for among all of `vectors`. Where k words are equally near, d among them, it is 1 / k: the

@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from cmr import store
 from cmr.figures import INK, PALETTE, STYLE, WIDTH
@@ -23,10 +24,10 @@ TITLES = {
     ("cosine", "syntactic"): "Cosine, syntactic pairs",
     ("separation", "semantic"): "Separation, semantic pairs",
     ("separation", "syntactic"): "Separation, syntactic pairs",
-    ("rho", "simlex"): "Spearman's rho, SimLex-999",
-    ("rho", "wordsim"): "Spearman's rho, WordSim-353",
-    ("accuracy", "semantic"): "Accuracy, semantic analogies",
-    ("accuracy", "syntactic"): "Accuracy, syntactic analogies",
+    ("rho", "simlex"): "Rho, SimLex-999",
+    ("rho", "wordsim"): "Rho, WordSim-353",
+    ("accuracy", "semantic"): "Analogies, semantic",
+    ("accuracy", "syntactic"): "Analogies, syntactic",
 }
 LISTS = {
     ("cosine", "semantic"): "Semantic pairs",
@@ -36,12 +37,12 @@ LISTS = {
     ("accuracy", "semantic"): "Semantic analogies",
     ("accuracy", "syntactic"): "Syntactic analogies",
 }
-KEYS = ["measure", "pairs"]
+FLOOR_WIDTH, FLOOR_DASHES = 1.1, (0, (1.5, 1))
 NOTE = (
     "Numbers are of the n pairs or questions whose words all vectorisers know, with the 95 % interval; best in bold. "
     "Cosine: the mean of related pairs; the floor is that of random pairs of the same words, and a higher cosine says "
     "little where the floor is higher too. Separation: how often a related pair has a higher cosine than a random one; "
-    "0.5 is chance."
+    "0.5 is chance. Rho: Spearman's, of cosines and human judgements. Analogies: the share of questions answered."
 )
 IN_WORDS = {
     "yes": "yes: the whole interval is above 0",
@@ -151,7 +152,7 @@ def answer(summary: Summary) -> str:
         for claimed, own in rows.groupby("claimed", sort=False):
             lines += [f"**{markdown(summary.vectorisers[claimed])}: {_counted(own)}.**", ""]
             lines += _markdown_table(
-                ["Measure", "Pairs", "Value", "Best other", "Difference", "Wins?"],
+                ["Measure", "n", "Value", "Best other", "Difference", "Wins?"],
                 [_answer_cells(summary, row) for row in own.itertuples(index=False)],
             )
             lines += [""]
@@ -174,8 +175,17 @@ def draw(summary: Summary) -> Figure:
         for panel, (key, title) in zip(panels, TITLES.items(), strict=True):
             _draw_panel(panel, summary, _of(summary.scores, key))
             panel.set_title(title, fontsize=8.5)
-        handles = panels[0].get_legend_handles_labels()
-        figure.legend(*handles, loc="outside lower center", ncols=3, columnspacing=1.2, handlelength=1.2, fontsize=9)
+        handles, labels = panels[0].get_legend_handles_labels()
+        handles.append(Line2D([], [], color=INK, linewidth=FLOOR_WIDTH, linestyle=FLOOR_DASHES))
+        figure.legend(
+            handles,
+            [*labels, "no knowledge"],
+            loc="outside lower center",
+            ncols=3,
+            columnspacing=1.2,
+            handlelength=1.2,
+            fontsize=9,
+        )
         FigureCanvasAgg(figure).draw()  # lay out while the style holds
     return figure
 
@@ -190,9 +200,13 @@ def _draw_panel(panel: Axes, summary: Summary, rows: pd.DataFrame) -> None:
         panel.bar(at, own["value"], 0.9 * width, color=colour, alpha=0.6, linewidth=0, label=title)
         middle, half = (own["low"] + own["high"]) / 2, (own["high"] - own["low"]) / 2
         panel.errorbar(at, middle, yerr=half, fmt="none", ecolor=INK, elinewidth=0.9, capsize=1.6)
-        panel.hlines(own["floor"], at - width / 2, at + width / 2, color=INK, linewidth=1.1, linestyle=(0, (1.5, 1)))
-        for x in at[own["value"].isna()]:
-            panel.text(x, 0, "too few", rotation=90, ha="center", va="bottom", fontsize=6.5)
+        panel.hlines(
+            own["floor"], at - width / 2, at + width / 2, color=INK, linewidth=FLOOR_WIDTH, linestyle=FLOOR_DASHES
+        )
+    for place, dataset in enumerate(datasets):
+        own = rows[rows["dataset"] == dataset]
+        if own["value"].isna().all():
+            panel.text(place, 0, f"too few: {own['n'].iloc[0]}\n", ha="center", va="bottom", fontsize=7.5)
     panel.set(xticks=np.arange(len(datasets)), xlim=(-0.5, len(datasets) - 0.5))
     panel.set_xticklabels([summary.about["datasets"][dataset] for dataset in datasets], fontsize=7.5)
     panel.tick_params(axis="x", length=0)

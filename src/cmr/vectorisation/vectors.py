@@ -7,19 +7,16 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
 from cmr import store
-from cmr.errors import UserError
-from cmr.views.text.tokens import words as tokens_of
 
 Matrix = NDArray[np.floating] | sparse.csr_array
 
 
 @dataclass(frozen=True)
-class WordVectors:
+class UnitVectors:
     """Words and their vectors at unit length, in float64; words are those that have a direction.
 
     Attributes
@@ -82,32 +79,15 @@ def write_word_vectors(
     store.write_arrays(path, arrays, attributes)
 
 
-def read_word_vectors(path: Path) -> tuple[list[WordVectors], dict[str, Any]]:
+def read_word_vectors(path: Path) -> tuple[list[UnitVectors], dict[str, Any]]:
     """What `write_word_vectors` wrote: the vectors of each seed in the order of seeds, and the attributes."""
     arrays, attributes = store.read_arrays(path)
     words = [str(word) for word in arrays["words"]]
     seeds = sorted({int(name.partition("/")[0]) for name in arrays if "/" in name})
-    return [WordVectors.of(words, _matrix(arrays, seed)) for seed in seeds], attributes
+    return [UnitVectors.of(words, _matrix(arrays, seed)) for seed in seeds], attributes
 
 
-def train_texts(pairs: pd.DataFrame, split: pd.DataFrame) -> list[str]:
-    """Texts of the train part, each line of an item's text a text of its own: one that has several captions."""
-    train = pairs[pairs["id"].isin(split.loc[split["part"] == "train", "id"])]
-    if train["text"].isna().any():
-        raise UserError(
-            "this copy of the data set has no texts: get them (`python -m cmr datasets` says how), or leave the data "
-            "set out of config/vectorisation.yaml"
-        )
-    return [line for text in train["text"] for line in text.split("\n") if line.strip()]
-
-
-def relevant_words(known: Sequence[str], texts: Iterable[str], asked: Iterable[str]) -> list[int]:
-    """Places of those words that occur in the texts or are asked about: of a pretrained model some of very many."""
-    relevant = set(asked).union(*map(tokens_of, texts))
-    return [place for place, word in enumerate(known) if word in relevant]
-
-
-def words_of_all(vectorisers: Iterable[WordVectors]) -> list[str]:
+def words_of_all(vectorisers: Iterable[UnitVectors]) -> list[str]:
     """The words that every one of them knows, in alphabetical order."""
     return sorted(set.intersection(*(set(vectors.words) for vectors in vectorisers)))
 
