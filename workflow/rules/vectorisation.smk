@@ -18,7 +18,9 @@ def split_of_vectorisers(wildcards):
 
 
 def arguments_of_vectoriser(wildcards):
-    return arguments_of_view(vectoriser_of(wildcards))
+    settings = vectoriser_of(wildcards)
+    assets = {option: f"{config['data']}/raw/{asset}" for option, asset in settings["assets"].items()}
+    return [settings["implementation"], "--options", as_json(settings["options"]), "--assets", as_json(assets)]
 
 
 def assets_of_vectoriser(wildcards):
