@@ -1,11 +1,43 @@
-"""Tokens of every tokenizer, and their names."""
+"""Tokens of every tokenizer, their names, and lemmas as NLTK finds them."""
 
+import warnings
+
+import nltk.data
 import pytest
+from nltk.corpus.reader.wordnet import WordNetCorpusReader
 
 from cmr.errors import UserError
 from cmr.views.text.bow import BagOfWords, TfIdf
 from cmr.views.text.lda import LDA
-from cmr.views.text.tokens import characters, english, tokenizer, words
+from cmr.views.text.tokens import characters, english, english_words, surface_tokenizer, tokenizer, words
+from cmr.views.text.word2vec import Word2Vec
+from cmr.views.text.wordnet import DETACHMENTS, NounLemmatizer
+
+NOUNS = ["a", "ash", "axe", "box", "bus", "child", "church", "dog", "focus", "fox", "glass", "hobby", "knife", "knive"]
+NOUNS += ["leaf", "man", "quiz", "s", "us", "u", "wolf", "woman"]
+IRREGULAR = {"children": ["child"], "axes": ["ax", "axis", "axe"], "geese": ["goose"], "wolves": ["wolf"]}
+
+
+@pytest.fixture
+def wordnet(tmp_path):
+    """A folder of WordNet's format, with what NLTK's reader wants beside the two files that we need."""
+    licence = "  1 This software and database is WordNet 3.0 Copyright 2006 by Princeton University.\n"
+    for part in ("noun", "verb", "adj", "adv"):
+        (tmp_path / f"index.{part}").write_text(licence)
+        (tmp_path / f"data.{part}").write_text(licence)
+        (tmp_path / f"{part}.exc").write_text("")
+    (tmp_path / "lexnames").write_text("00\tadj.all\t3\n")
+    lines = (f"{noun} n 1 1 @ 1 1 {i:08d}  \n" for i, noun in enumerate(NOUNS, 1))
+    (tmp_path / "index.noun").write_text(licence + "".join(lines))
+    (tmp_path / "noun.exc").write_text("".join(f"{word} {' '.join(forms)}\n" for word, forms in IRREGULAR.items()))
+    return tmp_path
+
+
+class OwnFolderReader(WordNetCorpusReader):
+    """NLTK's reader without the map from another WordNet, which it would look for among its own data."""
+
+    def map_wn(self, version="wordnet"):
+        return None
 
 
 def test_tokens_are_stems_without_stop_words():
@@ -36,6 +68,51 @@ def test_the_tokenizer_is_chosen_by_name():
     assert set(BagOfWords(tokenizer="words").fit(texts).vocabulary()) == set(texts)
     assert "苹果" in TfIdf(tokenizer="characters").fit(texts).vocabulary()
     assert "苹果" in LDA(topics=2, tokenizer="characters").fit(texts).vocabulary()
+    assert "苹果" in Word2Vec(tokenizer="characters", epochs=1).fit(texts).vocabulary()
     assert tokenizer("english") is english
-    with pytest.raises(UserError, match='unknown tokenizer "german"; known are english, words, characters'):
+    known = "english, words, characters, english_lemmas, english_lemmas_stems"
+    with pytest.raises(UserError, match=f'unknown tokenizer "german"; known are {known}'):
         BagOfWords(tokenizer="german").fit(texts)
+
+
+def test_word_vectors_see_words_as_they_stand_in_the_text():
+    assert surface_tokenizer("english")("The Cars drove, 2 by 2") == ["the", "cars", "drove", "by"]
+    assert surface_tokenizer("english") is english_words
+    assert surface_tokenizer("characters") is characters
+
+
+def test_lemmas_are_those_of_nltk(wordnet, monkeypatch):
+    monkeypatch.setattr(nltk.data, "path", [str(wordnet)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that other languages are missing
+        reader = OwnFolderReader(str(wordnet), None)
+    endings = ["", *(new for _, new in DETACHMENTS), *(old for old, _ in DETACHMENTS)]
+    made = {noun[: len(noun) - cut] + ending for noun in NOUNS for cut in range(4) for ending in endings}
+    ours = NounLemmatizer(wordnet)
+    changed = 0
+    for word in sorted(made | set(IRREGULAR)):
+        # The rule of NLTK's WordNetLemmatizer.lemmatize, which itself cannot be given a reader.
+        expected = min(reader._morphy(word, "n"), key=len, default=word)
+        assert ours(word) == expected, word
+        changed += expected != word
+    assert changed > 30  # else there was little to tell apart
+
+
+def test_lemmas_come_without_stop_words_and_may_be_stemmed(wordnet):
+    text = "The WOMEN and their children running with wolves and axes"
+    lemmas = ["woman", "child", "running", "wolf", "axe"]
+    assert tokenizer("english_lemmas", wordnet)(text) == lemmas
+    assert tokenizer("english_lemmas_stems", wordnet)(text) == ["woman", "child", "run", "wolf", "axe"]
+    assert LDA(topics=2, tokenizer="english_lemmas", wordnet=wordnet).fit([text]).vocabulary() == sorted(lemmas)
+
+
+def test_lemmas_need_wordnet(tmp_path):
+    with pytest.raises(UserError, match=r"needs WordNet: give the view the option wordnet.*wordnet-base"):
+        BagOfWords(tokenizer="english_lemmas").fit(["dogs"])
+    with pytest.raises(UserError, match=r"index\.noun cannot be read .* expected is the folder of WordNet 3"):
+        BagOfWords(tokenizer="english_lemmas", wordnet=tmp_path).fit(["dogs"])
+
+
+def test_wordnet_given_in_vain_is_refused(wordnet):
+    with pytest.raises(UserError, match=r'"english" makes no use of WordNet.*choose english_lemmas'):
+        BagOfWords(wordnet=wordnet).fit(["dogs"])

@@ -59,7 +59,7 @@ def read_vectors(
                 raise UserError(f"{folder} holds {names}: name one by the option file. {EXPECTED}")
     except (OSError, EOFError) as error:
         raise UserError(f"word vectors cannot be read from {folder}: {error}") from error
-    if not words:
+    if keep is None and not words:
         raise UserError(f"{files[0]} holds no word vectors. {EXPECTED}")
     if keep is not None:
         kept = [i for i, word in enumerate(words) if word in keep]
