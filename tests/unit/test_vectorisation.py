@@ -4,8 +4,8 @@ import csv
 import io
 import itertools
 import json
+import runpy
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -36,6 +36,7 @@ from cmr.views.text.bow import Bag, BagOfWords
 from cmr.views.text.lda import LDA
 from cmr.views.text.word2vec import Word2Vec
 from cmr.views.text.word_vectors import WordVectors
+from tests.workflow.project import Project, copy_checkout
 
 ROOT = Path(__file__).parents[2]
 
@@ -506,6 +507,18 @@ def test_tables_mark_the_best_and_say_where_pairs_are_too_few(found):
     assert "GloVe\\_1" in table
 
 
+def test_the_range_over_seeds_is_told_of_what_has_several(found):
+    lines = summary.to_markdown(found).splitlines()
+    place = lines.index("| Lowest to highest seed | GloVe\\_1, 2 seeds |")
+    rho = (
+        found.scores.set_index(["dataset", "measure", "pairs", "vectoriser"]).sort_index().loc["made", "rho", "simlex"]
+    )
+    row = rho.loc["glove"]
+    expected = f"| Rho, SimLex-999 | {row['lowest_seed']:.3f} to {row['highest_seed']:.3f} |"
+    assert expected in lines[place : place + 10]
+    assert row["lowest_seed"] < row["highest_seed"]
+
+
 def test_latex_has_as_many_cells_in_every_row_and_no_bare_special_characters(found):
     latex = summary.to_latex(found)
     assert r"Made \& 100 \%" in latex
@@ -541,26 +554,25 @@ def test_bars_stand_at_their_values_and_floors_across_them(found):
 # Scripts
 
 
-def run(script, *arguments):
-    return subprocess.run(
-        [sys.executable, f"scripts/{script}.py", *map(str, arguments)],
-        cwd=ROOT,
-        env={"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", "PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@pytest.fixture
+def run(monkeypatch):
+    """Runs a script of the checkout in this process: starting another takes longer than all that it does."""
+
+    def run(script, *arguments):
+        monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
+        runpy.run_path(str(ROOT / f"scripts/{script}.py"), run_name="__main__")
+
+    return run
 
 
-def test_scripts_compare_written_vectors_and_refuse_those_of_other_texts(tmp_path):
+def test_scripts_compare_written_vectors_and_refuse_those_of_other_texts(tmp_path, run):
     for name, seeds in made_vectorisers().items():
         vectors = {k: one.units for k, one in enumerate(seeds)}
         write_word_vectors(tmp_path / f"{name}.h5", seeds[0].words, vectors, {"inputs": {"pairs": "p"}, "texts": 7})
     files = [tmp_path / f"{name}.h5" for name in made_vectorisers()]
     outputs = ["--scores", tmp_path / "scores.parquet", "--answers", tmp_path / "answers.parquet"]
     protocol = ["--protocol", json.dumps({"resamples": 100})]
-    done = run("compare_vectorisers", *files, "--split", "random-0", "--claimed", "glove", *protocol, *outputs)
-    assert done.returncode == 0, done.stderr
+    run("compare_vectorisers", *files, "--split", "random-0", "--claimed", "glove", *protocol, *outputs)
     scores = store.read_table(tmp_path / "scores.parquet")
     assert scores.attrs["split"] == "random-0"
     assert scores.attrs["texts"] == 7
@@ -568,9 +580,8 @@ def test_scripts_compare_written_vectors_and_refuse_those_of_other_texts(tmp_pat
     assert set(scores.attrs["benchmarks"]["sha256"]) == {"simlex999.txt", "wordsim353.tsv", "questions-words.txt"}
 
     write_word_vectors(tmp_path / "same.h5", ["a"], {0: np.ones((1, 2))}, {"inputs": {"pairs": "q"}, "texts": 7})
-    refused = run("compare_vectorisers", *files, "--split", "random-0", "--claimed", "glove", *outputs)
-    assert refused.returncode == 1
-    assert "were learnt from different texts" in refused.stderr
+    with pytest.raises(SystemExit, match="were learnt from different texts"):
+        run("compare_vectorisers", *files, "--split", "random-0", "--claimed", "glove", *outputs)
 
 
 # Configuration
@@ -616,6 +627,17 @@ def test_configured_vectorisers_have_the_options_that_are_given():
         folders = {option: Path(asset) for option, asset in settings["assets"].items()}
         assert isinstance(build(settings["implementation"], settings["options"] | folders), WordVectors | Bag)
     assert Protocol(**catalogue.vectorisation["protocol"])
+
+
+def test_the_workflow_plans_every_vectoriser_of_every_dataset(tmp_path):
+    copy_checkout(tmp_path)
+    planned = Project(tmp_path).planned("vectorisation")
+    settings = Catalogue.read(tmp_path).vectorisation
+    datasets = len(settings["run"])
+    assert planned["learn_word_vectors", ""] == datasets * len(settings["vectorisers"])
+    assert planned["compare_vectorisers", ""] == datasets
+    assert planned["check_images", ""] == 0
+    assert planned["summarise_vectorisers", ""] == 1
 
 
 # Learning

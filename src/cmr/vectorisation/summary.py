@@ -103,11 +103,17 @@ def to_csv(table: pd.DataFrame) -> str:
 
 
 def to_markdown(summary: Summary) -> str:
-    """For every data set a table of scores, a row a measure, and one of how much of each list is known."""
+    """For every data set a table of scores, a row a measure; their range over seeds; how much of each list is known."""
     lines: list[str] = []
     for dataset, rows in summary.scores.groupby("dataset", sort=False):
         head = ["Measure", *summary.vectorisers.values(), "n"]
         lines += [f"**{markdown(summary.title(dataset))}**", "", *_markdown_table(head, _score_rows(summary, rows)), ""]
+        if seeded := {name: title for name, title in summary.vectorisers.items() if _seeds(rows, name) > 1}:
+            head = [
+                "Lowest to highest seed",
+                *(f"{title}, {_seeds(rows, name)} seeds" for name, title in seeded.items()),
+            ]
+            lines += [*_markdown_table(head, _seed_rows(rows, list(seeded))), ""]
         head = ["Known, of", *summary.vectorisers.values(), "all of them"]
         lines += [*_markdown_table(head, _coverage_rows(summary, rows)), ""]
     return "\n".join([*lines, markdown(NOTE), ""])
@@ -236,6 +242,19 @@ def _score_rows(summary: Summary, rows: pd.DataFrame) -> list[_Row]:
         if key[0] == "cosine":
             values = zip(own["floor"], own["floor_low"], own["floor_high"], strict=True)
             result.append(_Row("floor", tuple((*_printed(*numbers), False) for numbers in values), "", True))
+    return result
+
+
+def _seeds(rows: pd.DataFrame, vectoriser: str) -> int:
+    return int(rows.loc[rows["vectoriser"] == vectoriser, "seeds"].max())
+
+
+def _seed_rows(rows: pd.DataFrame, names: list[str]) -> list[list[str]]:
+    result = []
+    for key, title in TITLES.items():
+        own = _of(rows, key).set_index("vectoriser").loc[names]
+        ends = zip(own["lowest_seed"], own["highest_seed"], strict=True)
+        result.append([title, *("too few" if np.isnan(low) else f"{low:.3f} to {high:.3f}" for low, high in ends)])
     return result
 
 
