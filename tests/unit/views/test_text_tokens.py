@@ -14,7 +14,7 @@ from cmr.views.text.word2vec import Word2Vec
 from cmr.views.text.wordnet import DETACHMENTS, NounLemmatizer
 
 NOUNS = ["a", "ash", "axe", "box", "bus", "child", "church", "dog", "focus", "fox", "glass", "hobby", "knife", "knive"]
-NOUNS += ["leaf", "man", "quiz", "s", "us", "u", "wolf", "woman"]
+NOUNS += ["leaf", "man", "men", "quiz", "s", "us", "u", "wolf", "woman"]
 IRREGULAR = {"children": ["child"], "axes": ["ax", "axis", "axe"], "geese": ["goose"], "wolves": ["wolf"]}
 
 
