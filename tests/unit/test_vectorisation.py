@@ -312,8 +312,7 @@ def test_installed_lists_are_the_published_ones():
     kinds = lists.questions.groupby("kind")["section"].unique()
     assert (len(kinds["semantic"]), len(kinds["syntactic"])) == (5, 9)
     assert (lists.questions["section"] == "family").sum() == 506
-    # Rockford is to Illinois as Chicago is to Illinois: the answer is a word of the question.
-    assert (lists.questions["section"] == "city-in-state").sum() == 2467
+    assert len(lists.questions) == 19544
     assert {"athens", "greece"} <= lists.words()
     assert lists.provenance["gensim"] == __import__("gensim").__version__
     assert {len(digest) for digest in lists.provenance["sha256"].values()} == {64}
@@ -332,6 +331,15 @@ def test_related_pairs_are_different_words_each_pair_once():
     assert {("amazing", "amazingly"), ("danced", "dancing")} <= set(
         lists.inflected().itertuples(index=False, name=None)
     )
+
+
+def test_questions_are_in_lower_case_by_section_and_repeat_no_word(tmp_path):
+    path = tmp_path / "questions.txt"
+    path.write_text(": cities\nChicago Illinois Rockford Illinois\nAthens Greece Oslo Norway\n: gram8\na b c d\n")
+    assert read_questions(path).to_numpy().tolist() == [
+        ["semantic", "cities", "athens", "greece", "oslo", "norway"],
+        ["syntactic", "gram8", "a", "b", "c", "d"],
+    ]
 
 
 def test_a_line_that_cannot_be_understood_is_named(tmp_path):
@@ -546,6 +554,10 @@ def test_bars_stand_at_their_values_and_floors_across_them(found):
     heights = [[bar.get_height() for bar in bars] for bars in panel.containers if hasattr(bars, "patches")]
     expected = [own.loc[own["vectoriser"] == name, "value"].tolist() for name in ABOUT["vectorisers"]]
     assert heights == [pytest.approx(values) for values in expected]
+    floors = [lines.get_segments() for lines in panel.collections if len(lines.get_segments()[0]) == 2]
+    drawn = [[segment[0][1] for segment in segments] for segments in floors if segments[0][0][1] == segments[0][1][1]]
+    expected = [own.loc[own["vectoriser"] == name, "floor"].tolist() for name in ABOUT["vectorisers"]]
+    assert drawn == [pytest.approx(values) for values in expected]
     assert [label.get_text() for label in panel.get_xticklabels()] == ["Made & 100 %", "More"]
     empty = next(axes for axes in figure.axes if axes.get_title(loc="left") == "Rho, WordSim-353")
     assert [text.get_text() for text in empty.texts] == ["too few: 3\n"] * 2
