@@ -248,14 +248,14 @@ def _intervals(panels: Mapping[str, pd.DataFrame], label: str) -> Figure:
         panel.set_ylim(block * len(groups) - 1.2, -0.8)
         panel.tick_params(axis="y", length=0)
         panel.grid(axis="y", visible=False)
-        panel.xaxis.set_major_locator(MaxNLocator(4))
+        panel.xaxis.set_major_locator(MaxNLocator(3))
         for k in range(1, len(groups)):
             panel.axhline(block * k - 1, color=INK, alpha=0.12, linewidth=0.7)
     for panel in axes[len(panels) :]:
         panel.set_visible(False)
     figure.supxlabel(label, fontsize=STYLE["font.size"])
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=9, handlelength=2.2)
+    figure.legend(handles, labels, loc="outside upper center", ncols=2, fontsize=9, handlelength=2.2)
     return figure
 
 

@@ -66,7 +66,8 @@ class ViewFacts:
     Attributes
     ----------
     dimension : of one item, e.g. `1280`, `49 by 512`; a range where splits differ.
-    made_by : class, network or reader, with its options.
+    made_by : class or reader, or the views that it has side by side; `options` are its parameters.
+    is_learnt : from the train part of each split.
     featureless : share of the test items that have nothing but zeros, averaged over splits; empty where there are none.
     """
 
@@ -76,6 +77,7 @@ class ViewFacts:
     dimension: str
     made_by: str
     options: str
+    is_learnt: bool
     featureless: str
 
 
@@ -135,6 +137,7 @@ def render(
         counts=[
             ("image views", len(names["image_view"])),
             ("text views", len(names["text_view"])),
+            ("pairs of views", len(names["image_view"]) * len(names["text_view"])),
             ("methods", len(names["method"])),
             ("splits", len(names["split"])),
             ("runs", len(runs)),
@@ -219,19 +222,16 @@ def _share_rows(comparison: Comparison, task: str) -> list[ShareRow]:
 
 def _leads(study: Study, comparison: Comparison, task: str) -> list[tuple[str, str]]:
     """What is compared -> the best against the runner-up, in words."""
+    pair, names = ["image_view", "text_view"], comparison.names
     asked = [
         ("Image views, averaged over methods and text views", ["image_view"], None),
         ("Text views, averaged over methods and image views", ["text_view"], None),
-        ("Pairs of views, averaged over methods", ["image_view", "text_view"], None),
-        *((f"Pairs of views, {study.method_title(m)}", ["image_view", "text_view"], m) for m in study.methods),
+        ("Pairs of views, averaged over methods", pair, None),
+        *((f"Pairs of views, {study.method_title(method)}", pair, method) for method in names["method"]),
     ]
-    found = [
-        (title, comparison.lead(task, factors, method))
-        for title, factors, method in asked
-        if method is None or method in comparison.names["method"]
-    ]
-    if len(comparison.names["method"]) == 1:  # averaged over one method is that method
-        found.pop(2)
+    if min(len(names[factor]) for factor in (*pair, "method")) == 1:  # the averaged pairs are what another line tells
+        del asked[2]
+    found = [(title, comparison.lead(task, factors, method)) for title, factors, method in asked]
     return [(title, _lead(lead)) for title, lead in found if lead]
 
 
@@ -261,10 +261,13 @@ def _finding(study: Study, comparison: Comparison, first: TaskMatrices) -> str:
         f"{top['text_view']}. {first.floor}"
     )
     shares = comparison.shares(task)
-    sentences.append(
-        f"Image views explain {_percent(shares['image_view'])} of the variance of the scores, text views "
-        f"{_percent(shares['text_view'])}, methods {_percent(shares['method'])}."
-    )
+    explained = [
+        f"by {FACTOR_TITLES[factor].lower()}s {_percent(shares[factor])}"
+        for factor in FACTORS[:3]
+        if len(comparison.names[factor]) > 1
+    ]
+    if explained:
+        sentences.append(f"Of the variance of the scores is explained: {', '.join(explained)}.")
     measure = metric_title(study.config["view_comparison"]["metric"]).partition(" (")[0]
     return " ".join([f"{measure}, {first.title}.", *sentences])
 
@@ -296,8 +299,7 @@ def _view(
     runs: Sequence[Mapping[str, Any]],
 ) -> ViewFacts:
     settings = views[modality][name]
-    maker = next(settings[key] for key in ("implementation", "network", "reader") if key in settings)
-    options = settings.get("options", {})
+    made_by = " + ".join(settings["concatenate"]) if "concatenate" in settings else ""
     of_split = {
         run["split"]: run["featureless"]["test"][f"{modality}s"] / run["sizes"]["test"]
         for run in runs
@@ -309,8 +311,9 @@ def _view(
         description=settings["description"],
         caution=settings.get("caution", ""),
         dimension=dimensions[modality][name],
-        made_by=maker,
-        options=", ".join(f"{key} {value}" for key, value in options.items()),
+        made_by=made_by or settings.get("implementation") or settings["reader"],
+        options=", ".join(f"{key} {value}" for key, value in settings["options"].items()),
+        is_learnt=settings.get("learnt", False),
         featureless=f"{100 * share:.1f} %" if share else "",
     )
 

@@ -267,7 +267,7 @@ def about_view(dataset, modality, view):
     """Settings of a view that a data set comes with, or of a computed one."""
     if catalogue.is_ready(dataset, modality, view):
         return catalogue.ready_view(dataset, modality, view)
-    return (catalogue.image_views if modality == "image" else catalogue.text_views)[view]
+    return catalogue.view(modality, view) | {"options": catalogue.view_options(dataset, modality, view)}
 
 
 def command_of_study(wildcards):
