@@ -105,5 +105,5 @@ def test_rare_words_are_taken_out_before_neighbours_are_counted():
 
 
 def test_words_without_neighbours_are_refused():
-    with pytest.raises(UserError, match="word"):
+    with pytest.raises(UserError, match="no two words stand together"):
         GloVe().fit(["cat", "dog"])

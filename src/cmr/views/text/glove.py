@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from cmr.errors import UserError
 from cmr.views.text.tokenized import most_frequent, require_positive
 from cmr.views.text.vector_files import Vectors
 from cmr.views.text.word_vectors import TrainedVectors
@@ -72,8 +73,8 @@ class GloVe(TrainedVectors):
         position = {word: i for i, word in enumerate(words)}
         numbers = [[position[word] for word in document if word in position] for document in documents]
         counts = cooccurrences(numbers, len(words), self.window)
-        if not counts.nnz:
-            return [], np.zeros((0, self.dimension), np.float32)
+        if words and not counts.nnz:
+            raise UserError(f"GloVe has nothing to learn from: in {len(documents)} texts no two words stand together")
         entries = weighted_entries(counts, self.x_max, self.alpha)
         parameters, self.objective = factorise(
             entries,
