@@ -52,7 +52,9 @@ def main() -> None:
     for part, rates in unknown.items():
         logging.info("%s: %.1f %% of the words are out of vocabulary", part, 100 * rates["words"])
     about = provenance(view, arguments.implementation, arguments.options, arguments.assets, inputs)
-    about |= {"counts": view.counts, "vocabulary": view.vocabulary(), "out_of_vocabulary": unknown}
+    # Of all the words that others have trained vectors for, the number will do.
+    words = {"vocabulary": view.vocabulary()} if view.learnt else {}
+    about |= {"counts": view.counts, "vocabulary_size": len(view.vocabulary()), **words, "out_of_vocabulary": unknown}
     store.write_view(arguments.view, pairs["id"], blocks, about, arrays=arrays | view.arrays())
 
 

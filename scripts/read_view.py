@@ -11,6 +11,7 @@ from cmr.datasets.ready import collect_rows
 from cmr.errors import run_main
 from cmr.progress import Progress
 from cmr.provenance import code, file_sha256, versions
+from cmr.views.configured import digest_of_asset
 
 
 def main() -> None:
@@ -34,18 +35,18 @@ def main() -> None:
     blocks = call(arguments.reader, folders, **arguments.options)
     values = collect_rows(arguments.name, blocks, pairs["id"], Progress())
     logging.info("%d items, %d dimensions", *values.shape)
-    provenance = {
+    about = {
         "reader": arguments.reader,
         "options": arguments.options,
-        "assets": {name: file_sha256(folder / "asset.json") for name, folder in folders.items()},
-        "pairs": file_sha256(arguments.pairs),
-        "versions": versions(),
-        "counts": arguments.counts,
-        "kind": "vectors",
+        "assets": {name: digest_of_asset(folder) for name, folder in folders.items()},
         "learnt": False,
+        "kind": "vectors",
+        "counts": arguments.counts,
+        "inputs": {"pairs": file_sha256(arguments.pairs)},
+        "versions": versions(),
         "code": code(),
     }
-    store.write_view(arguments.view, pairs["id"], values, provenance)
+    store.write_view(arguments.view, pairs["id"], values, about)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,16 @@ def methods(catalogue: Catalogue, root: Path, names: Sequence[str]) -> str:
 
 
 def views(catalogue: Catalogue, root: Path, names: Sequence[str]) -> str:
-    """Every image and text view that is computed; `datasets` lists those that data sets come with."""
+    """Every image and text view that is computed; `datasets` lists those that data sets come with.
+
+    `inspect FILE` tells of cached ones instead.
+    """
+    if names[:1] == ["inspect"]:
+        if not names[1:]:
+            raise UserError("name the files of views to inspect, e.g. data/views/tuxpaint_stamps/image/gist.h5")
+        from cmr.inspection import inspect_view
+
+        return "\n".join(inspect_view(catalogue, Path(name)) for name in names[1:])
     computed = {"image": catalogue.image_views, "text": catalogue.text_views}
     for name in names:
         Named("view", {**computed["image"], **computed["text"]})[name]  # an unknown one is an error

@@ -185,13 +185,9 @@ class ViewFile:
         self.ids: np.ndarray = _read_array(file["ids"])
         self.values: h5py.Dataset = file["values"]
         self.attributes: dict[str, Any] = _read_description(file)
-        if self.values.is_virtual:
-            # HDF5 reads zeros where a source is missing.
-            for source in self.values.virtual_sources():
-                if not (path.parent / source.file_name).exists():
-                    raise UserError(
-                        f"{path} was gathered from {source.file_name}, which is missing. Delete it and run again"
-                    )
+        for shard in self.shards:
+            if not shard.exists():  # HDF5 would read zeros
+                raise UserError(f"{path} was gathered from {shard.name}, which is missing. Delete it and run again")
 
     @classmethod
     @contextmanager
@@ -201,6 +197,12 @@ class ViewFile:
             with _reading(path):
                 view = cls(path, stack.enter_context(h5py.File(path, "r")))
             yield view
+
+    @property
+    def shards(self) -> list[Path]:
+        """The files that a gathered view points to."""
+        sources = self.values.virtual_sources() if self.values.is_virtual else []
+        return [self.path.parent / source.file_name for source in sources]
 
     @property
     def description(self) -> dict[str, Any]:

@@ -426,9 +426,20 @@ def test_apt_s_lists_are_left_alone_where_it_is_not(apt_get, folder, server, mon
 def test_a_file_of_an_installed_wheel_is_copied(folder):
     obtain(folder, {"wheel": {"distribution": "pytest", "file": "pytest/__init__.py"}})
     assert assets.single_file(folder).read_bytes() == Path(pytest.__file__).read_bytes()
-    assert "has no file pytest/absent" in failure(
-        folder, {"wheel": {"distribution": "pytest", "file": "pytest/absent"}}
+    assert "has no pytest/absent" in failure(folder, {"wheel": {"distribution": "pytest", "file": "pytest/absent"}})
+
+
+def test_a_folder_of_an_installed_wheel_is_copied(folder):
+    spec = {"wheel": {"distribution": "pytest", "folder": "pytest", "files": ["*.py", "py.typed"]}}
+    assert (
+        assets.status("weights", ABOUT | spec, [], folder.parent).words == "obtainable from Python distribution pytest"
     )
+    obtain(folder, spec)
+    installed = Path(pytest.__file__).parent
+    assert (folder / "__init__.py").read_bytes() == (installed / "__init__.py").read_bytes()
+    assert {path.name for path in folder.iterdir()} == {"asset.json", "__init__.py", "__main__.py", "py.typed"}
+    assert "has no pytest/absent" in failure(folder, {"wheel": {"distribution": "pytest", "folder": "pytest/absent"}})
+    assert "is not installed" in failure(folder, {"wheel": {"distribution": "absent-package", "folder": "x"}})
 
 
 # Digests remembered from the first use

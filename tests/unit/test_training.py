@@ -133,9 +133,18 @@ def write_run(folder, ids, left_out=(), texts_left_out=()):
     split = pd.DataFrame({"id": ids[::-1], "part": ["train", "train", "valid", "test"]})
     store.write_table(folder / "split.parquet", split)
     rows = [row for row in (2, 0, 3, 1) if ids[row] not in left_out]
-    store.write_view(folder / "i.h5", ids[rows], np.array(rows, dtype=float)[:, None], {}, left_out)
+    store.write_view(folder / "i.h5", ids[rows], np.array(rows, dtype=float)[:, None], {"kind": "vectors"}, left_out)
     rows = [row for row in range(4) if ids[row] not in texts_left_out]
-    store.write_view(folder / "t.h5", ids[rows], 10.0 * np.array(rows)[:, None], {"counts": True}, texts_left_out)
+    about = {"kind": "vectors", "counts": True}
+    store.write_view(folder / "t.h5", ids[rows], 10.0 * np.array(rows)[:, None], about, texts_left_out)
+
+
+@pytest.mark.parametrize("kind", ["patches", "tokens"])
+def test_view_that_is_no_vector_an_item_is_refused(tmp_path, kind):
+    write_run(tmp_path, np.array(["a", "b", "c", "d"]))
+    store.write_view(tmp_path / "t.h5", list("abcd"), np.ones((4, 2)), {"kind": kind, "counts": False})
+    with pytest.raises(UserError, match=rf"t\.h5 holds {kind}, but methods learn from one vector an item"):
+        training.read_run(*(tmp_path / name for name in RUN_FILES))
 
 
 def test_run_joins_labels_split_and_views_by_id(tmp_path):

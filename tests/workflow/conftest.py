@@ -65,7 +65,7 @@ def fresh(tmp_path_factory) -> Project:
     }
     (project.root / "config/studies/shapes.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
     # Small batches make an extraction of several parts.
-    project.edit("config/views/image.yaml", lambda views: views["efficientnet_lite0"].update(batch_size=4))
+    project.edit("config/views/image.yaml", lambda views: views["efficientnet_lite0"]["options"].update(batch_size=4))
     return project
 
 

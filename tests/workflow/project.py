@@ -33,6 +33,18 @@ class Project:
             check=False,
         )
 
+    def python(self, *arguments: str) -> subprocess.CompletedProcess:
+        """Run a program of the checkout, with its own library."""
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.root,
+            env=self.environment | {"PYTHONPATH": str(self.root / "src")},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+
     def command(self, *arguments: str, cores: int = 2) -> list[str]:
         return [sys.executable, "-m", "snakemake", "--cores", str(cores), *arguments]
 

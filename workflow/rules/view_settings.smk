@@ -17,9 +17,7 @@ def other_than(names, end):
 
 
 def view_file(dataset, split, modality, view):
-    """Where a computed view lies: what learns, in its split's folder."""
-    basis = f"{split}/" if catalogue.view(modality, view)["learnt"] else ""
-    return f"{config['data']}/views/{dataset}/{basis}{modality}/{view}.h5"
+    return f"{config['data']}/{catalogue.view_path(dataset, split, modality, view)}"
 
 
 def split_of_view(wildcards, modality, view):
@@ -39,24 +37,22 @@ def text_view_of(wildcards):
     return catalogue.view("text", wildcards.text_view)
 
 
-def arguments_of_view(settings):
+def arguments_of_view(wildcards, modality, view):
+    settings = catalogue.view(modality, view)
     assets = {option: f"{config['data']}/raw/{asset}" for option, asset in settings["assets"].items()}
     return [
         settings["implementation"],
-        *("--options", as_json(settings["options"])),
+        *("--options", as_json(catalogue.view_options(wildcards.dataset, modality, view))),
         *(part for part in ("--assets", as_json(assets)) if assets),
     ]
 
 
 def arguments_of_image_view(wildcards):
-    return arguments_of_view(image_view_of(wildcards))
+    return arguments_of_view(wildcards, "image", wildcards.image_view)
 
 
 def arguments_of_text_view(wildcards):
-    """The data set says how its texts are tokenized, unless the view does."""
-    settings = text_view_of(wildcards)
-    tokenizer = {"tokenizer": catalogue.dataset(wildcards.dataset)["tokenizer"]}
-    return arguments_of_view({**settings, "options": {**tokenizer, **settings["options"]}})
+    return arguments_of_view(wildcards, "text", wildcards.text_view)
 
 
 def assets_of_image_view(wildcards):

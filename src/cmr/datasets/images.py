@@ -89,13 +89,15 @@ def check_images(
 
 
 def usable_images(pairs: Path, images: Path) -> tuple[pd.DataFrame, list[str]]:
-    """Pairs whose image can be used, joined with what `check_images` found of it, and the ids of the others.
+    """Pairs whose image can be used, with what `check_images` found of it beside, and the ids of the others.
 
     Parameters
     ----------
     pairs, images : files of a data set, `pairs.parquet` and `images.parquet`.
     """
-    joined = store.read_table(pairs).merge(store.read_table(images), on="id")
+    table = store.read_table(pairs)
+    joined = table.merge(store.read_table(images), on="id")
+    joined.attrs = table.attrs
     good = joined["problem"].isna()
     return joined[good], joined.loc[~good, "id"].tolist()
 

@@ -174,7 +174,14 @@ def pascal_voc2007() -> Case:
         },
         pairs=100,
         example=("000078", "pascal_voc2007_test/JPEGImages/000078.jpg", None, ["person", "train"]),
-        widths={"hwang_gist": 512, "hwang_color": 64, "hwang_bow": 200, "tagcount399": 399, "absrank399": 399, "relrank399": 399}
+        widths={
+            "hwang_gist": 512,
+            "hwang_color": 64,
+            "hwang_bow": 200,
+            "tagcount399": 399,
+            "absrank399": 399,
+            "relrank399": 399,
+        }
         | {"tagrank798": 798, "eisr798": 798},
     )
 
