@@ -554,8 +554,9 @@ def test_bars_stand_at_their_values_and_floors_across_them(found):
     heights = [[bar.get_height() for bar in bars] for bars in panel.containers if hasattr(bars, "patches")]
     expected = [own.loc[own["vectoriser"] == name, "value"].tolist() for name in ABOUT["vectorisers"]]
     assert heights == [pytest.approx(values) for values in expected]
-    floors = [lines.get_segments() for lines in panel.collections if len(lines.get_segments()[0]) == 2]
-    drawn = [[segment[0][1] for segment in segments] for segments in floors if segments[0][0][1] == segments[0][1][1]]
+    lines = [collection.get_segments() for collection in panel.collections]
+    floors = [segments for segments in lines if segments[0][0][0] < segments[0][1][0]]  # intervals stand upright
+    drawn = [[start[1] for start, _ in segments] for segments in floors]
     expected = [own.loc[own["vectoriser"] == name, "floor"].tolist() for name in ABOUT["vectorisers"]]
     assert drawn == [pytest.approx(values) for values in expected]
     assert [label.get_text() for label in panel.get_xticklabels()] == ["Made & 100 %", "More"]
