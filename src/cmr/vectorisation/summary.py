@@ -164,7 +164,7 @@ def answer(summary: Summary) -> str:
             lines += [""]
     lines += [
         "The mean cosine is what the paper draws. It depends on how wide a space is spread: one in which all words are "
-        "close to each other has a high cosine for related pairs and for random ones. Separation, rho and accuracy do "
+        "close to each other has a high cosine for related pairs and for random ones. Separation, rho and analogies do "
         "not depend on that. Intervals of mean cosines, separation and rho take pairs as independent. The best other "
         "is chosen on the same pairs, and nothing is corrected for the number of comparisons.",
         "",
