@@ -8,38 +8,41 @@ import argparse
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 
+from cmr.catalogue import Catalogue
+from cmr.progress import SILENT
 from cmr.views.image.extraction import extract
-from cmr.views.image.networks import build_network
+from cmr.views.image.networks import NetworkLayer
 
 
 def main() -> None:
     """Print images a second of both, and their ratio."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--weights", type=Path, required=True, help="state dict of --network")
-    parser.add_argument("--network", default="efficientnet_lite0")
+    parser.add_argument("--weights", type=Path, required=True, help="state dict of --view")
+    parser.add_argument("--view", default="efficientnet_lite0", help="a network's layer of config/views/image.yaml")
+    parser.add_argument("--root", type=Path, default=Path(), help="the checkout, by default the current folder")
     parser.add_argument("--images", type=Path, help="folder of PNG or JPEG files; else made ones of 320 x 240")
     parser.add_argument("--limit", type=int, default=256, help="images to use at most")
-    parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
-    network = build_network(arguments.network, arguments.weights)
+    options = Catalogue.read(arguments.root).view("image", arguments.view)["options"]
+    view = NetworkLayer(weights=arguments.weights, **options).place("cpu")
     with tempfile.TemporaryDirectory() as folder:
         images = find_images(arguments.images) if arguments.images else make_images(Path(folder), arguments.limit)
         images = images[: arguments.limit]
-        pixels = torch.stack([network.preprocess(Image.open(path).convert("RGB")) for path in images])
+        pixels = torch.cat([view.prepare(Image.open(path).convert("RGB")) for path in images])
         bare, ours = [], []
         for _ in range(arguments.repeats):  # in turns, so that other work on the machine meets both alike
-            bare.append(time_bare_loop(network.module, pixels, arguments.batch_size, arguments.threads))
-            parts = Path(folder) / "parts"
-            ours.append(time_extraction(images, network, arguments.batch_size, arguments.threads, parts))
-    print(f"{len(images)} images, {arguments.network}, batch {arguments.batch_size}, {arguments.threads} threads")
+            bare.append(time_bare_loop(view.build(), pixels, view.batch_size, arguments.threads))
+            ours.append(time_extraction(images, view, arguments.threads, Path(folder) / "parts"))
+    print(f"{len(images)} images, {arguments.view}, batch {view.batch_size}, {arguments.threads} threads")
     print(f"bare forward loop  {len(images) / min(bare):7.1f} images/s")
     print(f"extraction         {len(images) / min(ours):7.1f} images/s")
     print(f"ratio              {min(bare) / min(ours):7.2f}")
@@ -55,18 +58,10 @@ def time_bare_loop(module: torch.nn.Module, pixels: torch.Tensor, batch_size: in
     return time.perf_counter() - start
 
 
-def time_extraction(images, network, batch_size, threads, parts) -> float:
+def time_extraction(images: Sequence[Path], view: NetworkLayer, threads: int, parts: Path) -> float:
     """Seconds of an extraction from the files on."""
     start = time.perf_counter()
-    extract(
-        images,
-        [str(path) for path in images],
-        network,
-        batch_size=batch_size,
-        workers=threads,
-        parts=parts,
-        identity={},
-    )
+    extract(view, images, list(map(str, images)), workers=threads, parts=parts, identity={}, progress=SILENT)
     seconds = time.perf_counter() - start
     shutil.rmtree(parts)
     return seconds

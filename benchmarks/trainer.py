@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from cmr.checkpoint import Checkpoint
 from cmr.methods.base import Pairs
 from cmr.methods.deep.acmr import ACMR, ACMRNetwork
-from cmr.methods.deep.checkpoint import Checkpoint
 from cmr.methods.deep.network import Batch
 from cmr.methods.deep.trainer import Schedule, fit_network, seeded
 from cmr.progress import SILENT
