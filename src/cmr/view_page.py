@@ -248,11 +248,12 @@ def _finding(study: Study, comparison: Comparison, first: TaskMatrices) -> str:
     """The best views on average and the best combination, with the floor beside them, and what views explain."""
     task, sentences = comparison.tasks[0], []
     for factor, others in (("image_view", "text views"), ("text_view", "image views")):
-        averages = comparison.averages(task, [factor])
-        if len(averages) > 1:
-            best = max(averages, key=lambda names: averages[names].mean())
-            title, mean = FACTOR_TITLES[factor].lower(), f"{averages[best].mean():.{DIGITS}f}"
-            sentences.append(f"{best[0]} is the best {title} on average over methods and {others}: {mean}.")
+        if lead := comparison.lead(task, [factor]):
+            title, mean = FACTOR_TITLES[factor].lower(), comparison.averages(task, [factor])[lead.best].mean()
+            doubt = "" if lead.low > 0 else f"; these splits do not tell it apart from {lead.runner_up[0]}"
+            sentences.append(
+                f"{lead.best[0]} is the best {title} on average over methods and {others}: {mean:.{DIGITS}f}{doubt}."
+            )
     summary = comparison.summary()
     top = summary.loc[summary[summary["task"] == task]["mean"].idxmax()]
     cell = Cell(top["mean"], top["low"], top["high"], top["n_splits"])

@@ -169,6 +169,15 @@ def test_one_view_alone_is_said_to_be_so(study):
     assert "Text views, averaged over methods and image views" in text
 
 
+def test_a_best_view_that_splits_do_not_tell_apart_is_said_to_be_so(study, page):
+    assert "do not tell it apart" not in words(page)
+    study = copy.deepcopy(study)
+    study.config["view_comparison"].update(image_views=["edges"], methods=["acmr"])
+    text = words(Page(render(study, compare(study, SPLITS), VIEWS, DIMENSIONS)))
+    # tags leads bow by -0.01, 0.02 and 0.01.
+    assert "average over methods and image views: 0.747; these splits do not tell it apart from bow." in text
+
+
 def test_one_split_has_numbers_without_intervals(study):
     html = render(study, compare(study, ["random-0"]), VIEWS, DIMENSIONS)
     assert "one split gives no interval" in html
