@@ -11,6 +11,7 @@ configfile: "config/config.yaml"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/settings.smk"
 include: "workflow/rules/view_settings.smk"
+include: "workflow/rules/vectorisation_settings.smk"
 
 
 # Everything that a run produces lies in two folders, which may be on scratch disks.

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -218,17 +219,25 @@ class ViewFile:
     def blocks(self, rows: int | None = None) -> Iterator[np.ndarray]:
         """All rows in order, `rows` at a time, by default some 16 MB.
 
-        Raises UserError at a damaged chunk, and after the last block when all rows together differ from their digest.
+        Raises UserError at a damaged chunk, and in place of the last block when all rows together differ from their
+        digest.
         """
         rows = rows or _rows_of(BLOCK_BYTES, self.values)
-        digest = _started_digest(self.values)
-        for start in range(0, len(self.values), rows):
-            with _reading(self.path):
-                block = self.values[start : start + rows]
-            digest.update(_bytes_of(block))
-            yield block
+        digest, waiting = _started_digest(self.values), None
+        # A block is digested while the next one is read, and given away only then: whoever gets it may change it.
+        with ThreadPoolExecutor(1) as pool:
+            for start in range(0, len(self.values), rows):
+                with _reading(self.path):
+                    block = self.values[start : start + rows]
+                if waiting is not None:
+                    digested, previous = waiting
+                    digested.result()
+                    yield previous
+                waiting = pool.submit(digest.update, _bytes_of(block)), block
         with _reading(self.path):
             _compare(digest, self.values)
+        if waiting is not None:
+            yield waiting[1]
 
 
 class _Disk(io.FileIO):

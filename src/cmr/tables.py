@@ -103,16 +103,16 @@ class Table:
 
     def to_markdown(self) -> str:
         """A pipe table under its title; the best in bold, the floor in italics."""
-        lines = [f"**{_markdown(self.title)}**", ""]
+        lines = [f"**{markdown(self.title)}**", ""]
         lines += [
             f"| {' | '.join(['Method', *self.headers])} |",
             "|".join(["", ":---", *["---:"] * len(self.columns), ""]),
         ]
         for row in self.rows:
             cells = [f"**{cell}**" if cell.best else f"{cell}" for cell in row.cells]
-            title = f"*{_markdown(row.title)}*" if row.is_floor else _markdown(row.title)
+            title = f"*{markdown(row.title)}*" if row.is_floor else markdown(row.title)
             lines.append(f"| {' | '.join([title, *cells])} |")
-        return "\n".join([*lines, "", _markdown(f"{self.caption} {NOTE}"), ""])
+        return "\n".join([*lines, "", markdown(f"{self.caption} {NOTE}"), ""])
 
     def to_latex(self) -> str:
         """A `table` environment for a document that loads booktabs; five columns fit a page of `article`."""
@@ -120,21 +120,21 @@ class Table:
             "% needs \\usepackage{booktabs}",
             r"\begin{table}",
             r"  \centering",
-            f"  \\caption{{{_latex(self.title)}. {_latex(self.caption)} {_latex(NOTE)}}}",
+            f"  \\caption{{{latex(self.title)}. {latex(self.caption)} {latex(NOTE)}}}",
             f"  \\label{{tab:{self.name}}}",
             r"  \medskip",
             r"  \footnotesize",
             r"  \setlength{\tabcolsep}{3pt}",
             f"  \\begin{{tabular}}{{@{{}}l{'r' * len(self.columns)}@{{}}}}",
             r"    \toprule",
-            f"    {' & '.join(map(_latex, ['Method', *self.headers]))} \\\\",
+            f"    {' & '.join(map(latex, ['Method', *self.headers]))} \\\\",
             r"    \midrule",
         ]
         for row in self.rows:
             if row.is_floor and len(self.rows) > 1:
                 lines.append(r"    \midrule")
             cells = [_latex_cell(cell) for cell in row.cells]
-            title = f"\\textit{{{_latex(row.title)}}}" if row.is_floor else _latex(row.title)
+            title = f"\\textit{{{latex(row.title)}}}" if row.is_floor else latex(row.title)
             lines.append(f"    {' & '.join([title, *cells])} \\\\")
         return "\n".join([*lines, r"    \bottomrule", r"  \end{tabular}", r"\end{table}", ""])
 
@@ -232,7 +232,7 @@ def _number(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.6f}"
 
 
-def _markdown(text: str) -> str:
+def markdown(text: str) -> str:
     """Text that a Markdown renderer shows as it is, inside a table too."""
     return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", text)
 
@@ -242,5 +242,6 @@ def _latex_cell(cell: Cell) -> str:
     return f"{mean}\\,{{\\scriptsize $\\pm$\\,{cell.half_width}}}" if cell.half_width else mean
 
 
-def _latex(text: str) -> str:
+def latex(text: str) -> str:
+    """Text that LaTeX shows as it is."""
     return "".join(_LATEX.get(character, character) for character in text)

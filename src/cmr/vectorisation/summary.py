@@ -15,8 +15,7 @@ from matplotlib.lines import Line2D
 
 from cmr import store
 from cmr.figures import INK, PALETTE, STYLE, WIDTH
-from cmr.tables import _latex as latex
-from cmr.tables import _markdown as markdown
+from cmr.tables import latex, markdown
 from cmr.vectorisation.comparison import ANSWERS, SCORES
 
 TITLES = {
