@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import h5py
+import hdf5plugin
 import numpy as np
 import pandas as pd
 import pytest
@@ -194,12 +195,15 @@ def test_view_is_read_in_blocks_and_checked(tmp_path):
 
 
 @pytest.mark.parametrize("zeros", [0.0, 0.8])
-def test_sparse_features_are_stored_without_shuffling(tmp_path, zeros):
+def test_sparse_features_are_stored_for_speed(tmp_path, zeros):
     rng = np.random.default_rng(0)
     values = rng.random((200, 50)) * (rng.random((200, 50)) >= zeros)
     store.write_view(tmp_path / "v.h5", map(str, range(200)), values, {})
     with h5py.File(tmp_path / "v.h5") as file:
         assert file["values"].shuffle == (zeros == 0)
+        filters = file["values"].id.get_create_plist()
+        used = {filters.get_filter(number)[0] for number in range(filters.get_nfilters())}
+    assert (hdf5plugin.LZ4.filter_id in used) == (zeros > 0)
 
 
 def test_writing_takes_no_more_memory_than_a_block(tmp_path):
