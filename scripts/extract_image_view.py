@@ -8,7 +8,7 @@ import numpy as np
 
 from cmr import store
 from cmr.datasets.images import usable_images
-from cmr.errors import run_main
+from cmr.errors import UserError, run_main
 from cmr.progress import Progress
 from cmr.views.base import ImageView
 from cmr.views.configured import arguments as arguments_of_view
@@ -51,6 +51,8 @@ def main() -> None:
         view.place(device, arguments.mixed_precision)
     usable, left_out = usable_images(arguments.pairs, arguments.images)
     number, count = map(int, arguments.shard.split("-of-"))
+    if count > len(usable):
+        raise UserError(f"{count} shards for {len(usable)} images: lower the number in the configuration key shards")
     usable = usable.iloc[np.array_split(np.arange(len(usable)), count)[number - 1]]
     pictures = usable.drop_duplicates("sha256")  # captions may share one
     about |= provenance(view, arguments.implementation, arguments.options, arguments.assets, inputs)

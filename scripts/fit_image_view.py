@@ -35,7 +35,10 @@ def main() -> None:
         device = str(resolve_device(arguments.device))
     usable, _ = usable_images(arguments.pairs, arguments.images)
     split = store.read_table(arguments.split)
-    parts = {part: usable[usable["id"].isin(ids)] for part, ids in split.groupby("part")["id"]}
+    # An image that several captions share is learnt from once.
+    parts = {
+        part: usable[usable["id"].isin(ids)].drop_duplicates("sha256") for part, ids in split.groupby("part")["id"]
+    }
     if not len(parts["train"]):
         raise UserError("no image of the train part can be used")
     labelled = {
@@ -53,7 +56,8 @@ def main() -> None:
     )
     inputs = {"pairs": arguments.pairs, "images": arguments.images, "split": arguments.split}
     about = provenance(view, arguments.implementation, arguments.options, arguments.assets, inputs)
-    store.write_arrays(arguments.fitted, {**view.state(), "train_ids": parts["train"]["id"].to_numpy()}, about)
+    train_ids = usable.loc[usable["id"].isin(split.loc[split["part"] == "train", "id"]), "id"].to_numpy()
+    store.write_arrays(arguments.fitted, {**view.state(), "train_ids": train_ids}, about)
     if checkpoints.exists():
         shutil.rmtree(checkpoints)
 
