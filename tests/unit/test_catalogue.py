@@ -139,7 +139,8 @@ def test_run_has_the_seeds_of_all_studies_that_share_it(root):
     study.pop("view_comparison", None)
     (root / "config/studies/other.yaml").write_text(yaml.safe_dump(study))
     catalogue = Catalogue.read(root)
-    runs = {run["method"]: run for run in catalogue.runs("quickstart") if run["text_view"] == "tfidf"}
+    setting = study["setting"].items()
+    runs = {run["method"]: run for run in catalogue.runs("quickstart") if setting <= run.items()}
     assert catalogue.seeds(runs["sm"]) == [0, 1, 4]
     assert catalogue.seeds(runs["cca"]) == [0]
 
