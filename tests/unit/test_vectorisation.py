@@ -535,16 +535,24 @@ def test_latex_has_as_many_cells_in_every_row_and_no_bare_special_characters(fou
     assert {line.replace("\\&", "").count("&") for line in rows} == {4}
 
 
-def test_the_answer_counts_measures_and_names_the_best_other(found):
+def test_the_answer_names_the_best_other_and_tells_the_papers_measure_apart(found):
     page = summary.answer(found)
     assert "## Made & 100 %, train part of the split random-0: 12 texts, 17 words known to all vectorisers" in page
-    line = next(line for line in page.splitlines() if line.startswith("| Cosine, syntactic pairs"))
+    line = next(line for line in page.splitlines() if line.startswith("| Cosine, syntactic pairs, the paper's measure |"))
     assert "| Same 1.000 |" in line
     assert line.endswith("| no: the whole interval is below 0 |")
-    own = found.answers[found.answers["dataset"] == "made"]["answer"].value_counts()
-    assert own["too few"] == 1
-    counts = ", ".join(f"{kind} by {own.get(kind, 0)}" for kind in ("yes", "no", "undecided", "too few"))
-    assert f"**GloVe\\_1: of 8 measures, {counts}.**" in page
+    assert "| Separation, syntactic pairs |" in page
+
+
+def test_the_answer_counts_measures_that_have_a_number_without_the_papers(found):
+    own = found.answers[found.answers["dataset"] == "made"].set_index(["measure", "pairs"])["answer"]
+    assert own["cosine"].to_dict() == {"semantic": "no", "syntactic": "no"}
+    assert own["rho", "wordsim"] == "too few"
+    counted = own[(own.index.get_level_values("measure") != "cosine") & (own != "too few")].value_counts()
+    assert counted.sum() == 5
+    counts = ", ".join(f"{kind} {counted.get(kind, 0)}" for kind in ("yes", "no", "undecided"))
+    told = "by the paper's measure no (semantic) and no (syntactic); of the 6 others 5 could be measured"
+    assert summary.answer(found).count(f"**GloVe\\_1: {told}: {counts}.**") == 2  # on each data set
 
 
 def test_bars_stand_at_their_values_and_floors_across_them(found):
