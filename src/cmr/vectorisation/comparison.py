@@ -123,7 +123,7 @@ def _related_pairs(kind: str, table: pd.DataFrame, words: list[str], protocol: P
     """Mean cosine and separation of related pairs, against random pairs of the same words."""
     columns = ["first", "second"]
     known = _among(table, columns, words)
-    # The same words, so that frequent words with their high cosines are in the floor as often as in the pairs.
+    # Of the same words: frequent ones have high cosines with everything, and a floor of rare words would be too low.
     floor = measures.random_pairs(
         known[columns].to_numpy().ravel(),
         set(table.itertuples(index=False, name=None)),
