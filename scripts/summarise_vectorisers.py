@@ -6,7 +6,10 @@ from pathlib import Path
 
 from cmr import figures, files
 from cmr.errors import run_main
-from cmr.vectorisation import summary
+from cmr.vectorisation.answer import answer
+from cmr.vectorisation.figure import draw
+from cmr.vectorisation.summary import Summary, to_csv
+from cmr.vectorisation.tables import to_latex, to_markdown
 
 
 def main() -> None:
@@ -24,13 +27,13 @@ def main() -> None:
     parser.add_argument("--answer", type=Path, required=True, help="output: the answers in words, Markdown")
     arguments = parser.parse_args()
 
-    found = summary.Summary.read(arguments.folders, arguments.about)
-    files.write_text(arguments.csv, summary.to_csv(found.scores))
-    files.write_text(arguments.markdown, summary.to_markdown(found))
-    files.write_text(arguments.latex, summary.to_latex(found))
-    files.write_text(arguments.answers, summary.to_csv(found.answers))
-    files.write_text(arguments.answer, summary.answer(found))
-    figure = summary.draw(found)
+    summary = Summary.read(arguments.folders, arguments.about)
+    files.write_text(arguments.csv, to_csv(summary.scores))
+    files.write_text(arguments.markdown, to_markdown(summary))
+    files.write_text(arguments.latex, to_latex(summary))
+    files.write_text(arguments.answers, to_csv(summary.answers))
+    files.write_text(arguments.answer, answer(summary))
+    figure = draw(summary)
     for path in arguments.figure:
         figures.save(figure, path)
 

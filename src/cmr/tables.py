@@ -8,7 +8,7 @@ import io
 import math
 import re
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -18,6 +18,7 @@ from cmr.results import TASK_TITLES, Study, metric_title
 
 DIGITS = 3
 NOTE = "Mean ± half of the 95 % interval; best in bold, the floor aside. The floor is what a random ranking scores."
+NEEDED_BY_LATEX = r"% needs \usepackage{booktabs}"
 _LATEX = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -103,40 +104,25 @@ class Table:
 
     def to_markdown(self) -> str:
         """A pipe table under its title; the best in bold, the floor in italics."""
-        lines = [f"**{markdown(self.title)}**", ""]
-        lines += [
-            f"| {' | '.join(['Method', *self.headers])} |",
-            "|".join(["", ":---", *["---:"] * len(self.columns), ""]),
-        ]
+        rows = []
         for row in self.rows:
             cells = [f"**{cell}**" if cell.best else f"{cell}" for cell in row.cells]
-            title = f"*{markdown(row.title)}*" if row.is_floor else markdown(row.title)
-            lines.append(f"| {' | '.join([title, *cells])} |")
+            rows.append([f"*{markdown(row.title)}*" if row.is_floor else markdown(row.title), *cells])
+        lines = [f"**{markdown(self.title)}**", "", *markdown_table(["Method", *self.headers], rows)]
         return "\n".join([*lines, "", markdown(f"{self.caption} {NOTE}"), ""])
 
     def to_latex(self) -> str:
         """A `table` environment for a document that loads booktabs; five columns fit a page of `article`."""
-        lines = [
-            "% needs \\usepackage{booktabs}",
-            r"\begin{table}",
-            r"  \centering",
-            f"  \\caption{{{latex(self.title)}. {latex(self.caption)} {latex(NOTE)}}}",
-            f"  \\label{{tab:{self.name}}}",
-            r"  \medskip",
-            r"  \footnotesize",
-            r"  \setlength{\tabcolsep}{3pt}",
-            f"  \\begin{{tabular}}{{@{{}}l{'r' * len(self.columns)}@{{}}}}",
-            r"    \toprule",
-            f"    {' & '.join(map(latex, ['Method', *self.headers]))} \\\\",
-            r"    \midrule",
-        ]
+        lines = []
         for row in self.rows:
             if row.is_floor and len(self.rows) > 1:
-                lines.append(r"    \midrule")
+                lines.append(r"\midrule")
             cells = [_latex_cell(cell) for cell in row.cells]
             title = f"\\textit{{{latex(row.title)}}}" if row.is_floor else latex(row.title)
-            lines.append(f"    {' & '.join([title, *cells])} \\\\")
-        return "\n".join([*lines, r"    \bottomrule", r"  \end{tabular}", r"\end{table}", ""])
+            lines.append(f"{' & '.join([title, *cells])} \\\\")
+        caption = f"{self.title}. {self.caption} {NOTE}"
+        table = latex_table(caption, self.name, ["Method", *self.headers], lines, "footnotesize")
+        return "\n".join([NEEDED_BY_LATEX, *table, ""])
 
     def to_text(self) -> str:
         """For a terminal: aligned columns, the best marked by a star, the floor under a line."""
@@ -235,6 +221,36 @@ def _number(value: float) -> str:
 def markdown(text: str) -> str:
     """Text that a Markdown renderer shows as it is, inside a table too."""
     return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", text)
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a pipe table, its first column to the left: `head` as text, cells as Markdown."""
+    lines = [f"| {' | '.join(map(markdown, head))} |", "|".join(["", ":---", *["---:"] * (len(head) - 1), ""])]
+    return lines + [f"| {' | '.join(cells)} |" for cells in rows]
+
+
+def latex_table(caption: str, label: str, head: Sequence[str], body: Iterable[str], size: str) -> list[str]:
+    """The lines of a `table` environment, its first column to the left: `body` as LaTeX, the others as text.
+
+    size : a size of type, e.g. `footnotesize`.
+    """
+    return [
+        r"\begin{table}",
+        r"  \centering",
+        f"  \\caption{{{latex(caption)}}}",
+        f"  \\label{{tab:{label}}}",
+        r"  \medskip",
+        f"  \\{size}",
+        r"  \setlength{\tabcolsep}{3pt}",
+        f"  \\begin{{tabular}}{{@{{}}l{'r' * (len(head) - 1)}@{{}}}}",
+        r"    \toprule",
+        f"    {' & '.join(map(latex, head))} \\\\",
+        r"    \midrule",
+        *(f"    {line}" for line in body),
+        r"    \bottomrule",
+        r"  \end{tabular}",
+        r"\end{table}",
+    ]
 
 
 def _latex_cell(cell: Cell) -> str:

@@ -22,10 +22,14 @@ from cmr import store
 from cmr.catalogue import Catalogue
 from cmr.construct import build
 from cmr.errors import UserError
-from cmr.vectorisation import measures, summary
+from cmr.vectorisation import measures
+from cmr.vectorisation.answer import answer
 from cmr.vectorisation.benchmarks import Benchmarks, read_judged, read_questions
 from cmr.vectorisation.comparison import Protocol, compare
+from cmr.vectorisation.figure import draw
 from cmr.vectorisation.learning import learn, relevant_words, train_texts
+from cmr.vectorisation.summary import Summary, to_csv
+from cmr.vectorisation.tables import to_latex, to_markdown
 from cmr.vectorisation.vectors import (
     UnitVectors,
     read_word_vectors,
@@ -480,7 +484,7 @@ def test_vectorisers_without_a_common_word_are_refused():
 
 ABOUT = {
     "datasets": {"made": "Made & 100 %", "more": "More"},
-    "vectorisers": {"glove": "GloVe_1", "noise": "Noise", "same": "Same"},
+    "vectorisers": {"glove": "GloVe_1", "noise": "Noise", "same": "Same_2"},
 }
 
 
@@ -491,11 +495,11 @@ def found(comparison, tmp_path_factory):
         facts = {"split": "random-0", "texts": 12, "words": comparison.words}
         store.write_table(root / name / "scores.parquet", comparison.scores, facts)
         store.write_table(root / name / "answers.parquet", comparison.answers, facts)
-    return summary.Summary.read([root / name for name in ABOUT["datasets"]], ABOUT)
+    return Summary.read([root / name for name in ABOUT["datasets"]], ABOUT)
 
 
 def test_csv_holds_every_number_of_every_dataset(found, comparison):
-    rows = list(csv.DictReader(io.StringIO(summary.to_csv(found.scores))))
+    rows = list(csv.DictReader(io.StringIO(to_csv(found.scores))))
     assert len(rows) == 2 * 8 * 3
     assert {row["dataset"] for row in rows} == {"made", "more"}
     values = [float(row["value"]) if row["value"] else np.nan for row in rows[:24]]
@@ -503,7 +507,7 @@ def test_csv_holds_every_number_of_every_dataset(found, comparison):
 
 
 def test_tables_mark_the_best_and_say_where_pairs_are_too_few(found):
-    table = summary.to_markdown(found)
+    table = to_markdown(found)
     line = next(line for line in table.splitlines() if line.startswith("| Analogies, syntactic"))
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     assert cells[1].startswith("**1.000** (0.886 to 1.000)")  # Wilson's of 30 of 30
@@ -516,7 +520,7 @@ def test_tables_mark_the_best_and_say_where_pairs_are_too_few(found):
 
 
 def test_the_range_over_seeds_is_told_of_what_has_several(found):
-    lines = summary.to_markdown(found).splitlines()
+    lines = to_markdown(found).splitlines()
     place = lines.index("| Lowest to highest seed | GloVe\\_1, 2 seeds |")
     rho = (
         found.scores.set_index(["dataset", "measure", "pairs", "vectoriser"]).sort_index().loc["made", "rho", "simlex"]
@@ -528,7 +532,7 @@ def test_the_range_over_seeds_is_told_of_what_has_several(found):
 
 
 def test_latex_has_as_many_cells_in_every_row_and_no_bare_special_characters(found):
-    latex = summary.to_latex(found)
+    latex = to_latex(found)
     assert r"Made \& 100 \%" in latex
     assert r"GloVe\_1" in latex
     rows = [line for line in latex.splitlines() if "\\\\" in line]
@@ -536,10 +540,12 @@ def test_latex_has_as_many_cells_in_every_row_and_no_bare_special_characters(fou
 
 
 def test_the_answer_names_the_best_other_and_tells_the_papers_measure_apart(found):
-    page = summary.answer(found)
+    page = answer(found)
     assert "## Made & 100 %, train part of the split random-0: 12 texts, 17 words known to all vectorisers" in page
-    line = next(line for line in page.splitlines() if line.startswith("| Cosine, syntactic pairs, the paper's measure |"))
-    assert "| Same 1.000 |" in line
+    line = next(
+        line for line in page.splitlines() if line.startswith("| Cosine, syntactic pairs, the paper's measure |")
+    )
+    assert "| Same\\_2 1.000 |" in line
     assert line.endswith("| no: the whole interval is below 0 |")
     assert "| Separation, syntactic pairs |" in page
 
@@ -552,11 +558,11 @@ def test_the_answer_counts_measures_that_have_a_number_without_the_papers(found)
     assert counted.sum() == 5
     counts = ", ".join(f"{kind} {counted.get(kind, 0)}" for kind in ("yes", "no", "undecided"))
     told = "by the paper's measure no (semantic) and no (syntactic); of the 6 others 5 could be measured"
-    assert summary.answer(found).count(f"**GloVe\\_1: {told}: {counts}.**") == 2  # on each data set
+    assert answer(found).count(f"**GloVe\\_1: {told}: {counts}.**") == 2  # on each data set
 
 
 def test_bars_stand_at_their_values_and_floors_across_them(found):
-    figure = summary.draw(found)
+    figure = draw(found)
     panel = next(axes for axes in figure.axes if axes.get_title(loc="left") == "Cosine, syntactic pairs")
     own = found.scores[(found.scores["measure"] == "cosine") & (found.scores["pairs"] == "syntactic")]
     heights = [[bar.get_height() for bar in bars] for bars in panel.containers if hasattr(bars, "patches")]
@@ -592,7 +598,7 @@ def test_scripts_compare_written_vectors_and_refuse_those_of_other_texts(tmp_pat
         write_word_vectors(tmp_path / f"{name}.h5", seeds[0].words, vectors, {"inputs": {"pairs": "p"}, "texts": 7})
     files = [tmp_path / f"{name}.h5" for name in made_vectorisers()]
     outputs = ["--scores", tmp_path / "scores.parquet", "--answers", tmp_path / "answers.parquet"]
-    protocol = ["--protocol", json.dumps({"resamples": 100})]
+    protocol = ["--protocol", json.dumps(vars(PROTOCOL))]
     run("compare_vectorisers", *files, "--split", "random-0", "--claimed", "glove", *protocol, *outputs)
     scores = store.read_table(tmp_path / "scores.parquet")
     assert scores.attrs["split"] == "random-0"
@@ -602,7 +608,7 @@ def test_scripts_compare_written_vectors_and_refuse_those_of_other_texts(tmp_pat
 
     write_word_vectors(tmp_path / "same.h5", ["a"], {0: np.ones((1, 2))}, {"inputs": {"pairs": "q"}, "texts": 7})
     with pytest.raises(SystemExit, match="were learnt from different texts"):
-        run("compare_vectorisers", *files, "--split", "random-0", "--claimed", "glove", *outputs)
+        run("compare_vectorisers", *files, "--split", "random-0", "--claimed", "glove", *protocol, *outputs)
 
 
 # Configuration

@@ -160,7 +160,7 @@ def draws_of_questions(questions: pd.DataFrame, resamples: int, seed: int) -> Fl
 def random_pairs(words: Sequence[str], besides: set[tuple[str, str]], most: int, seed: int) -> pd.DataFrame:
     """At most `most` different pairs of two different words, columns first and second, none of them in `besides`.
 
-    All pairs are as likely, however often `words` repeats one. Words of a pair are in alphabetical order, in `besides` too.
+    All are as likely, however often `words` repeats a word. A pair is in alphabetical order, in `besides` too.
     """
     words = sorted(set(words))
     pairs = [pair for i, one in enumerate(words) for other in words[i + 1 :] if (pair := (one, other)) not in besides]
