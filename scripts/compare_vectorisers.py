@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("vectors", type=Path, nargs="+", help="files of learn_word_vectors.py, named <vectoriser>.h5")
     parser.add_argument("--split", required=True, help="name of the split whose train part they learnt from")
     parser.add_argument("--claimed", nargs="+", required=True, metavar="VECTORISER", help="those that are said to win")
-    parser.add_argument("--protocol", type=json.loads, default={}, metavar="JSON", help="its parameters")
+    parser.add_argument("--protocol", type=json.loads, required=True, metavar="JSON", help="its parameters")
     parser.add_argument("--scores", type=Path, required=True, help="output, Parquet")
     parser.add_argument("--answers", type=Path, required=True, help="output, Parquet")
     arguments = parser.parse_args()

@@ -49,7 +49,8 @@ def test_words_of_a_bag_are_their_counts_in_the_captions(captions, vectorisers):
 
 
 def test_vectors_of_captions_know_related_words_from_random_ones(vectorisers):
-    comparison = compare(vectorisers, ["skip_gram"], Benchmarks.installed(), Protocol(resamples=200))
+    protocol = Protocol(related_from=5.0, random_pairs=1000, fewest_pairs=10, resamples=200, seed=0)
+    comparison = compare(vectorisers, ["skip_gram"], Benchmarks.installed(), protocol)
     scores = comparison.scores.set_index(["measure", "pairs", "vectoriser"]).sort_index()
     assert 500 < comparison.words < 5000
     syntactic = scores.loc["separation", "syntactic", "skip_gram"]

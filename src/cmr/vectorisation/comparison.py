@@ -34,11 +34,11 @@ class Protocol:
     seed : of random pairs and resamples.
     """
 
-    related_from: float = 5.0
-    random_pairs: int = 1000
-    fewest_pairs: int = 10
-    resamples: int = 2000
-    seed: int = 0
+    related_from: float
+    random_pairs: int
+    fewest_pairs: int
+    resamples: int
+    seed: int
 
 
 @dataclass(frozen=True)
