@@ -22,7 +22,7 @@ from matplotlib.ticker import MaxNLocator
 from cmr import files
 from cmr.errors import UserError
 from cmr.methods import FLOOR
-from cmr.results import TASK_TITLES, Study, metric_title
+from cmr.results import TASK_TITLES, Study, metric_name, metric_title, span
 
 # Okabe and Ito's palette, safe for colour-blind readers, its yellow and black left out: both vanish on one background.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -140,7 +140,7 @@ def _words_of_precision_recall(study: Study, spec: dict[str, Any]) -> str:
 def _words_of_training_history(study: Study, spec: dict[str, Any]) -> str:
     history = study.history_of(spec)
     rows = [
-        f"{study.method_title(method)} trained for {_span(history[history['method'] == method])} epochs"
+        f"{study.method_title(method)} trained for {_epochs(history[history['method'] == method])} epochs"
         for method in study.methods
         if method in set(history["method"])
     ]
@@ -215,7 +215,7 @@ def _map_bars(study: Study, spec: dict[str, Any]) -> Figure:
         panel.grid(axis="y", visible=False)
     for panel in panels[len(tasks) :]:
         panel.set_visible(False)
-    figure.supxlabel(metric_title(spec["metric"]).partition(" (")[0], fontsize=STYLE["font.size"])
+    figure.supxlabel(metric_name(spec["metric"]), fontsize=STYLE["font.size"])
     return figure
 
 
@@ -430,9 +430,8 @@ def _notice(text: str) -> Figure:
     return figure
 
 
-def _span(history: pd.DataFrame) -> str:
-    last = history[history["quantity"] == "loss"].groupby(["split", "seed"])["step"].max()
-    return f"{last.min()} to {last.max()}" if last.min() < last.max() else f"{last.min()}"
+def _epochs(history: pd.DataFrame) -> str:
+    return span(history[history["quantity"] == "loss"].groupby(["split", "seed"])["step"].max())
 
 
 def _write(figure: Figure, target: Any, form: str, transparent: bool) -> None:

@@ -13,7 +13,7 @@ from cmr.datasets.pairs import PARTS
 from cmr.figures import Drawing
 from cmr.gallery import Gallery, templates
 from cmr.methods import FLOOR
-from cmr.results import Study
+from cmr.results import Study, span
 from cmr.statistics import mean_interval
 from cmr.tables import Row, Table
 
@@ -209,9 +209,9 @@ def _split_rows(dataset: Mapping[str, Any]) -> list[SplitRow]:
     of_splits = [
         (
             title,
-            " / ".join(_range([split[part] for split in splits]) for part in PARTS),
-            _range([split["left_out"] for split in splits]),
-            _range([f"{split['random_map']:.3f}" for split in splits]),
+            " / ".join(span([split[part] for split in splits]) for part in PARTS),
+            span([split["left_out"] for split in splits]),
+            span([f"{split['random_map']:.3f}" for split in splits]),
             _kinds(_overlaps(splits, "overlaps")) + _not_compared(dataset),
         )
         for title, splits in _alike(dataset["splits"]).items()
@@ -262,7 +262,7 @@ def _not_compared(dataset: Mapping[str, Any]) -> str:
 
 
 def _number(numbers: Sequence[int], noun: str) -> str:
-    text = _range(numbers)
+    text = span(numbers)
     return f"{text} {noun}" if text == "1" else f"{text} {noun}s"
 
 
@@ -285,7 +285,7 @@ def _data_facts(dataset: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "Groups", f"{dataset['groups']}, of {pairs / dataset['groups']:.1f} pairs on average"
     if classes:
         several = f"{labels['mean']:.2f} a pair, {labels['max']} at most" if labels["max"] > 1 else "one a pair"
-        yield "Classes", f"{len(classes)}, of {_range(list(classes.values()))} pairs; {several}"
+        yield "Classes", f"{len(classes)}, of {span(list(classes.values()))} pairs; {several}"
     else:
         yield "Classes", "none: a pair is relevant to itself and to the pairs of its group"
     yield "Texts", _about_texts(dataset["texts"], pairs)
@@ -343,7 +343,7 @@ def _left_out(runs: Iterable[Mapping[str, Any]]) -> dict[str, str]:
         for part in PARTS:
             of_views[part].append(run["left_out"].get(part, 0))
     told = {
-        views: ", ".join(f"{_range(some)} of {part}" for part, some in parts.items() if any(some))
+        views: ", ".join(f"{span(some)} of {part}" for part, some in parts.items() if any(some))
         for views, parts in sorted(numbers.items())
     }
     return {views: text for views, text in told.items() if text}
@@ -389,13 +389,8 @@ def _method(study: Study, method: str) -> MethodFacts:
 
 def _candidates(runs: list[dict[str, Any]]) -> str:
     """`40`, or `40 (3 infeasible)`; ranges where runs differ."""
-    text, infeasible = (_range([run[key] for run in runs]) for key in ("candidates", "infeasible"))
+    text, infeasible = (span([run[key] for run in runs]) for key in ("candidates", "infeasible"))
     return text if infeasible == "0" else f"{text} ({infeasible} infeasible)"
-
-
-def _range(numbers: Sequence[int | str]) -> str:
-    low, high = min(numbers), max(numbers)
-    return f"{low}" if low == high else f"{low} to {high}"
 
 
 def _chosen(value: Any, grid: Sequence[Any], schema: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ A study's folder holds `results.csv`, `curves.parquet`, `history.parquet` and `s
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -282,6 +282,18 @@ def metric_title(metric: str) -> str:
         normaliser = match[2] if match[1] == "precision" else NORMALISERS["all"]
         return f"{match[1].capitalize()}@{match[2]} (normaliser: {normaliser})"
     return metric
+
+
+def metric_name(metric: str) -> str:
+    """The title of a metric without its normaliser, for axes and headings."""
+    return metric_title(metric).partition(" (")[0]
+
+
+def span(values: Iterable[Any], words: Callable[[Any], str] = str) -> str:
+    """The least and the greatest in words: `3 to 5`, or `3` where they are the same."""
+    values = list(values)
+    low, high = words(min(values)), words(max(values))
+    return low if low == high else f"{low} to {high}"
 
 
 def _seeds(config: Mapping[str, Any], run: Run) -> set[int]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from cmr.methods import FLOOR
-from cmr.results import TASK_TITLES, Study, metric_title
+from cmr.results import TASK_TITLES, Study, metric_name, metric_title, span
 
 DIGITS = 3
 NOTE = "Mean ± half of the 95 % interval; best in bold, the floor aside. The floor is what a random ranking scores."
@@ -160,7 +160,7 @@ def make_table(study: Study, name: str) -> Table:
                 tuple(Cell(c.mean, c.low, c.high, c.n) for c in cells.itertuples(index=False)),
             )
         )
-    measure = metric_title(spec["metric"]).partition(" (")[0]
+    measure = metric_name(spec["metric"])
     return Table(name, measure, describe(study, spec), spec["caption"], tuple(spec["tasks"]), _mark_best(rows))
 
 
@@ -209,8 +209,7 @@ def _mark_best(rows: list[Row]) -> tuple[Row, ...]:
 
 
 def _count(numbers: pd.Series, noun: str) -> str:
-    low, high = numbers.min(), numbers.max()
-    number = f"{low}" if low == high else f"{low} to {high}"
+    number = span(numbers)
     return f"{number} {noun}" if number == "1" else f"{number} {noun}s"
 
 

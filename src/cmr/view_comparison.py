@@ -85,6 +85,14 @@ class Comparison:
             return None
         return Lead(*ranked[:2], *mean_interval(averages[ranked[0]] - averages[ranked[1]]))
 
+    def level_means(self, task: str) -> dict[str, np.ndarray]:
+        """Factor -> (levels,) means of a task's scores over all other factors."""
+        axes = range(len(FACTORS))
+        return {
+            factor: self.scores[task].mean(axis=tuple(other for other in axes if other != axis))
+            for axis, factor in enumerate(FACTORS)
+        }
+
     def shares(self, task: str) -> dict[str, float]:
         """How much of the variance of a task's scores each factor explains by itself, and `rest`; together they are 1.
 
@@ -92,9 +100,7 @@ class Comparison:
         is what only combinations of levels, and chance, explain. All are 0 when all scores are equal.
         """
         scores = self.scores[task]
-        explained = {}
-        for axis, factor in enumerate(FACTORS):
-            explained[factor] = scores.mean(axis=tuple(other for other in range(4) if other != axis)).var()
+        explained = {factor: means.var() for factor, means in self.level_means(task).items()}
         total = scores.var()
         explained["rest"] = max(0.0, total - sum(explained.values()))  # rounding may leave less than nothing
         return {name: float(part / total) if np.ptp(scores) else 0.0 for name, part in explained.items()}

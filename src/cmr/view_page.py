@@ -13,7 +13,7 @@ from markupsafe import Markup
 from cmr import figures, store
 from cmr.figures import Drawing
 from cmr.gallery import templates
-from cmr.results import TASK_TITLES, Study, metric_title
+from cmr.results import TASK_TITLES, Study, metric_name, metric_title, span
 from cmr.statistics import mean_interval
 from cmr.tables import DIGITS, Cell, mark_best
 from cmr.view_comparison import FACTORS, Comparison, Lead
@@ -54,9 +54,9 @@ class ShareRow:
     """What a factor explains; `spread` is the best of its levels less the worst."""
 
     factor: str
-    levels: str
-    spread: str
     share: str
+    spread: str
+    levels: str
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def read_dimensions(paths: Iterable[Path]) -> dict[str, str]:
     for path in paths:
         with store.ViewFile.open(path) as view:
             shapes.setdefault(path.stem, set()).add(view.values.shape[1:])
-    return {view: _range(sorted(found), lambda shape: " by ".join(map(str, shape))) for view, found in shapes.items()}
+    return {view: span(found, lambda shape: " by ".join(map(str, shape))) for view, found in shapes.items()}
 
 
 def render(
@@ -159,7 +159,7 @@ def render(
             for modality, key in (("image", "image_view"), ("text", "text_view"))
         ],
         splits=names["split"],
-        test_items=_range([run["sizes"]["test"] for run in runs]),
+        test_items=span([run["sizes"]["test"] for run in runs]),
     )
     return templates().get_template("views.html.j2").render(page=page)
 
@@ -191,7 +191,7 @@ def _matrices(study: Study, comparison: Comparison, task: str) -> TaskMatrices:
         rows = [(view, shaded[k * width : (k + 1) * width]) for k, view in enumerate(names["image_view"])]
         matrices.append(Matrix(study.method_title(method), rows))
     ends = (f"{number:.{DIGITS}f}" for number in (lowest, highest))
-    floor = f"A random ranking scores {_range(floors)}." if floors else "What a random ranking scores was not measured."
+    floor = f"A random ranking scores {span(floors)}." if floors else "What a random ranking scores was not measured."
     return TaskMatrices(_title(task), *ends, floor, matrices)
 
 
@@ -212,12 +212,10 @@ def _average_rows(comparison: Comparison, task: str, factor: str) -> list[Averag
 def _share_rows(comparison: Comparison, task: str) -> list[ShareRow]:
     shares = comparison.shares(task)
     rows = []
-    for axis, factor in enumerate(FACTORS):
-        means = comparison.scores[task].mean(axis=tuple(other for other in range(4) if other != axis))
-        levels = len(means)
-        spread = f"{np.ptp(means):.{DIGITS}f}" if levels > 1 else "only one"
-        rows.append(ShareRow(FACTOR_TITLES[factor], str(levels), spread, _percent(shares[factor])))
-    return [*rows, ShareRow("Their combinations, and chance", "", "", _percent(shares["rest"]))]
+    for factor, means in comparison.level_means(task).items():
+        spread = f"{np.ptp(means):.{DIGITS}f}" if len(means) > 1 else "only one"
+        rows.append(ShareRow(FACTOR_TITLES[factor], _percent(shares[factor]), spread, str(len(means))))
+    return [*rows, ShareRow("Their combinations, and chance", _percent(shares["rest"]), "", "")]
 
 
 def _leads(study: Study, comparison: Comparison, task: str) -> list[tuple[str, str]]:
@@ -250,9 +248,9 @@ def _finding(study: Study, comparison: Comparison, first: TaskMatrices) -> str:
     for factor, others in (("image_view", "text views"), ("text_view", "image views")):
         if lead := comparison.lead(task, [factor]):
             title, mean = FACTOR_TITLES[factor].lower(), comparison.averages(task, [factor])[lead.best].mean()
-            doubt = "" if lead.low > 0 else f"; these splits do not tell it apart from {lead.runner_up[0]}"
             sentences.append(
-                f"{lead.best[0]} is the best {title} on average over methods and {others}: {mean:.{DIGITS}f}{doubt}."
+                f"{lead.best[0]} is the best {title} on average over methods and {others}: "
+                f"{mean:.{DIGITS}f}{_doubt(lead)}."
             )
     summary = comparison.summary()
     top = summary.loc[summary[summary["task"] == task]["mean"].idxmax()]
@@ -269,8 +267,14 @@ def _finding(study: Study, comparison: Comparison, first: TaskMatrices) -> str:
     ]
     if explained:
         sentences.append(f"Of the variance of the scores is explained: {', '.join(explained)}.")
-    measure = metric_title(study.config["view_comparison"]["metric"]).partition(" (")[0]
+    measure = metric_name(study.config["view_comparison"]["metric"])
     return " ".join([f"{measure}, {first.title}.", *sentences])
+
+
+def _doubt(lead: Lead) -> str:
+    if math.isnan(lead.low):
+        return f"; one split cannot tell it apart from {lead.runner_up[0]}"
+    return "" if lead.low > 0 else f"; these splits do not tell it apart from {lead.runner_up[0]}"
 
 
 def _drawing(study: Study, comparison: Comparison) -> Drawing:
@@ -282,7 +286,7 @@ def _drawing(study: Study, comparison: Comparison) -> Drawing:
         )
         for method in comparison.names["method"]
     }
-    measure = metric_title(study.config["view_comparison"]["metric"]).partition(" (")[0]
+    measure = metric_name(study.config["view_comparison"]["metric"])
     svg = figures.to_svg(figures.draw_intervals(panels, measure), "views")
     caption = (
         f"{measure}, {_title(task)}. A block a text view, a dot an image view; lines are 95 % intervals over splits. "
@@ -329,8 +333,3 @@ def _percent(share: float) -> str:
 
 def _signed(number: float) -> str:
     return f"{number:.{DIGITS}f}".replace("-", "\N{MINUS SIGN}")
-
-
-def _range(values: Sequence[Any], words: Any = str) -> str:
-    low, high = words(min(values)), words(max(values))
-    return low if low == high else f"{low} to {high}"

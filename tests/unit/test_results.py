@@ -7,7 +7,7 @@ from scipy import stats
 
 from cmr import store
 from cmr.errors import UserError
-from cmr.results import Run, Study, collect, metric_title
+from cmr.results import Run, Study, collect, metric_name, metric_title, span
 from tests.made_study import CONFIG, CONFIG_OF_TWO, CONFIG_OF_VIEWS, VALUES, made_study, write_runs
 
 SPEC = {"metric": "map_all", "tasks": ["img2txt", "txt2img", "mean"]}
@@ -144,6 +144,16 @@ def test_a_pair_of_views_that_a_table_shows_is_reported(tmp_path):
     }
 
 
+def test_the_pair_of_views_of_the_gallery_is_reported(tmp_path):
+    config = copy.deepcopy(CONFIG_OF_VIEWS)
+    config["gallery"].update(image_view="edges", text_view="bow")
+    reported = made_study(tmp_path, config=config).reported
+    assert {(run["image_view"], run["text_view"]) for run in reported.facts["runs"]} == {
+        ("pixels", "bow"),
+        ("edges", "bow"),
+    }
+
+
 def test_cautions_of_views_are_reported_where_they_are_used(tmp_path):
     study = made_study(tmp_path, config=CONFIG_OF_VIEWS)
     study.facts["datasets"]["made"].update(ready_views=["bow", "tags"], cautions={"bow": "mind", "tags": "beware"})
@@ -212,6 +222,17 @@ def test_run_identity_is_read_from_its_folder(tmp_path):
     assert Run.of_folder(tmp_path / "d/s/i+t/m") == Run("d", "s", "i", "t", "m")
     with pytest.raises(UserError, match="is no run folder"):
         Run.of_folder(tmp_path / "d/s/views/m")
+
+
+def test_a_metric_has_a_name_without_its_normaliser():
+    assert metric_name("map_at_50_min") == "mAP@50"
+    assert metric_name("own_metric") == "own_metric"
+
+
+def test_a_span_is_that_of_the_values_and_not_of_their_words():
+    assert span([40, 100, 52]) == "40 to 100"
+    assert span(number for number in (7, 7)) == "7"
+    assert span([(4, 8), (4, 16)], lambda shape: " by ".join(map(str, shape))) == "4 by 8 to 4 by 16"
 
 
 def test_metric_titles_name_the_normaliser():

@@ -169,6 +169,14 @@ def test_shares_of_variance_are_those_of_least_squares_fits(shape):
     assert min(shares.values()) >= 0
 
 
+def test_means_of_levels_are_over_all_other_factors():
+    comparison = random_comparison((3, 4, 2, 5))
+    means = comparison.level_means("mean")
+    scores = pd.Series(comparison.scores["mean"].ravel(), pd.MultiIndex.from_product(comparison.names.values()))
+    for axis, factor in enumerate(FACTORS):
+        assert means[factor] == pytest.approx(scores.groupby(level=axis).mean().to_numpy())
+
+
 def test_scores_that_add_up_leave_no_rest():
     comparison = random_comparison((3, 2, 2, 4))
     effects = [np.array([0.0, 0.2, 0.4]), np.array([0.0, 0.1]), np.array([0.3, 0.3]), np.zeros(4)]

@@ -137,6 +137,18 @@ def test_finding_names_the_best_views_the_floor_and_what_explains_the_scores(stu
     assert all(sentence in text.partition("Of the variance of the scores is explained: by")[2] for sentence in told)
 
 
+def test_share_and_spread_stand_beside_each_factor(study, html):
+    comparison = compare(study, SPLITS)
+    head, *rows = tables(html)["Variance of all scores, mean of both directions"]
+    assert head == ["Factor", "Share of variance", "Best less worst", "Compared"]
+    assert [row[0] for row in rows[:4]] == ["Image view", "Text view", "Method", "Split"]
+    scores = comparison.scores["mean"]
+    spread = scores[1].mean() - scores[0].mean()
+    assert rows[0][1:] == [f"{100 * comparison.shares('mean')['image_view']:.0f} %", f"{spread:.3f}", "2"]
+    assert rows[4][0] == "Their combinations, and chance"
+    assert rows[4][2:] == ["", ""]
+
+
 def test_differences_say_whether_the_splits_tell_the_two_apart(page):
     text = words(page)
     # edges with bow leads edges with tags by 0.07, 0.07 and 0.06; with ACMR it trails by -0.01, 0.02 and 0.01.
@@ -163,7 +175,7 @@ def test_one_view_alone_is_said_to_be_so(study):
     study.config["view_comparison"].update(image_views=["edges"], methods=["cca"])
     html = render(study, compare(study, SPLITS), VIEWS, DIMENSIONS)
     text = words(Page(html))
-    assert ["Image view", "1", "only one", "0 %"] in tables(html)["Variance of all scores, mean of both directions"]
+    assert ["Image view", "0 %", "only one", "1"] in tables(html)["Variance of all scores, mean of both directions"]
     assert "best image view on average" not in text
     assert "Image views, averaged" not in text and "Pairs of views, averaged" not in text
     assert "Text views, averaged over methods and image views" in text
@@ -180,8 +192,11 @@ def test_a_best_view_that_splits_do_not_tell_apart_is_said_to_be_so(study, page)
 
 def test_one_split_has_numbers_without_intervals(study):
     html = render(study, compare(study, ["random-0"]), VIEWS, DIMENSIONS)
-    assert "one split gives no interval" in html
-    assert "nan" not in words(Page(html)).lower()
+    text = words(Page(html))
+    assert "one split gives no interval" in text
+    assert "; one split cannot tell it apart from pixels." in text
+    assert "these splits" not in text.partition("Combinations")[0]
+    assert "nan" not in text.lower()
 
 
 def test_an_unknown_floor_is_said_to_be_so(study):
@@ -204,13 +219,13 @@ def write_view(path, shape):
 
 def test_dimensions_are_read_from_the_files_of_all_splits(tmp_path):
     shapes = {
-        "0/text/bow.h5": (3, 52),
+        "0/text/bow.h5": (3, 100),
         "1/text/bow.h5": (3, 40),
         "0/text/grid.h5": (2, 4, 8),
         "1/text/grid.h5": (2, 4, 8),
     }
     paths = [write_view(tmp_path / name, shape) for name, shape in shapes.items()]
-    assert read_dimensions(paths) == {"bow": "40 to 52", "grid": "4 by 8"}
+    assert read_dimensions(paths) == {"bow": "40 to 100", "grid": "4 by 8"}
     paths[0].write_bytes(b"no view")
     with pytest.raises(UserError, match=r"0/text/bow\.h5 is damaged"):
         read_dimensions(paths)
