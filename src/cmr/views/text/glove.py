@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from cmr.errors import UserError
-from cmr.views.text.tokenized import most_frequent, require_positive
+from cmr.views.text.tokenized import most_frequent
 from cmr.views.text.vector_files import Vectors
 from cmr.views.text.word_vectors import TrainedVectors
 
@@ -36,7 +36,7 @@ class Entries(NamedTuple):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def take(self, index: NDArray[np.intp]) -> "Entries":
+    def take(self, index: NDArray[np.intp] | slice) -> "Entries":
         return Entries(*(values[index] for values in self))
 
 
@@ -46,13 +46,16 @@ class GloVe(TrainedVectors):
 
     Words outside the vocabulary are taken out before neighbours are counted. A word's vector is the sum of its vectors
     as word and as context. After `fit`, `objective` holds the objective of each epoch: the sum over all entries, each
-    before the step that it takes part in.
+    before its step.
+
+    Learnt as by the authors' program, https://github.com/stanfordnlp/GloVe, entry by entry, with three differences: one
+    thread, so that vectors are reproducible; the order of the entries is drawn anew for each epoch; gradients are not
+    cut off at 100, but training that diverges is refused.
 
     Parameters
     ----------
     x_max, alpha : an entry x weighs min(1, (x / x_max) ** alpha).
-    learning_rate : of AdaGrad, whose sums of squares begin with one, as in the authors' program.
-    batch_size : entries a step.
+    learning_rate : of AdaGrad.
     """
 
     dimension: int = 50
@@ -61,11 +64,6 @@ class GloVe(TrainedVectors):
     x_max: float = 100.0
     alpha: float = 0.75
     learning_rate: float = 0.05
-    batch_size: int = 8192
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_positive(self, "batch_size")
 
     def train(self, documents: list[list[str]]) -> Vectors:
         """Words by descending frequency, and vectors (V, d)."""
@@ -82,7 +80,6 @@ class GloVe(TrainedVectors):
             dimension=self.dimension,
             epochs=self.epochs,
             learning_rate=self.learning_rate,
-            batch_size=self.batch_size,
             seed=self.seed,
         )
         return words, (parameters.words + parameters.contexts).astype(np.float32)
@@ -113,49 +110,60 @@ def weighted_entries(counts: sparse.csr_matrix, x_max: float, alpha: float) -> E
     return Entries(entries.row.astype(np.intp), entries.col.astype(np.intp), np.log(entries.data), weights)
 
 
-def objective_and_gradient(parameters: Parameters, entries: Entries) -> tuple[float, Parameters]:
-    """J = sum over entries f(X_ij) (w_i' c_j + b_i + a_j - log X_ij)^2, and dJ / d parameters."""
-    size = len(parameters.words)
-    rows, columns = entries.rows, entries.columns
-    products = np.einsum("md,md->m", parameters.words[rows], parameters.contexts[columns])
-    difference = products + parameters.word_biases[rows] + parameters.context_biases[columns] - entries.logarithms
-    weighted = entries.weights * difference
-    slope = sparse.csr_matrix((2 * weighted, (rows, columns)), shape=(size, size))
-    gradient = Parameters(
-        slope @ parameters.contexts,
-        slope.T @ parameters.words,
-        np.bincount(rows, 2 * weighted, size),
-        np.bincount(columns, 2 * weighted, size),
-    )
-    return float(weighted @ difference), gradient
-
-
 def factorise(
-    entries: Entries, size: int, *, dimension: int, epochs: int, learning_rate: float, batch_size: int, seed: int
+    entries: Entries, size: int, *, dimension: int, epochs: int, learning_rate: float, seed: int
 ) -> tuple[Parameters, list[float]]:
-    """Minimise J by AdaGrad over batches of entries in random order; parameters, and the objective of each epoch."""
+    """Minimise J = sum over entries f(X_ij) (w_i' c_j + b_i + a_j - log X_ij)^2, an entry after the other.
+
+    Returns
+    -------
+    Parameters, and the objective of each epoch. UserError when it grows beyond all numbers.
+    """
     rng = np.random.default_rng(seed)
     shapes = (size, dimension), (size, dimension), size, size
     parameters = Parameters(*(rng.uniform(-0.5, 0.5, shape) / dimension for shape in shapes))
     squares = Parameters(*map(np.ones_like, parameters))
     objective = []
-    for _ in range(epochs):
-        total = 0.0
-        for batch in _batches(entries, batch_size, rng):
-            value, gradient = objective_and_gradient(parameters, batch)
-            total += value
-            for values in zip(parameters, gradient, squares, strict=True):
-                _adagrad_step(*values, learning_rate)
-        objective.append(total)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for _ in range(epochs):
+            batches = disjoint_batches(entries, size, rng)
+            objective.append(sum(adagrad_step(parameters, squares, batch, learning_rate) for batch in batches))
+            if not all(np.isfinite(values).all() for values in (objective, *parameters)):
+                epoch = len(objective)
+                raise UserError(
+                    f"GloVe diverges in epoch {epoch}: lower the option learning_rate, which is {learning_rate}"
+                )
     return parameters, objective
 
 
-def _adagrad_step(parameter: Array, slope: Array, squares: Array, learning_rate: float) -> None:
-    squares += slope**2
-    parameter -= learning_rate * slope / np.sqrt(squares)
+def disjoint_batches(entries: Entries, size: int, rng: np.random.Generator) -> Iterator[Entries]:
+    """All entries in random order, in batches in which no row and no column of X occurs twice.
+
+    To change the parameters for a batch at once is then the same as for its entries one by one.
+    """
+    # A diagonal, which begins anew at the other side of X where it leaves it, meets each row and each column once.
+    diagonals = (rng.permutation(size)[entries.rows] + rng.permutation(size)[entries.columns]) % size
+    order = np.argsort(diagonals, kind="stable")
+    shuffled = entries.take(order)
+    ends = np.append(np.flatnonzero(np.diff(diagonals[order])) + 1, len(entries))
+    for start, end in zip([0, *ends], ends, strict=False):
+        yield shuffled.take(slice(start, end))
 
 
-def _batches(entries: Entries, batch_size: int, rng: np.random.Generator) -> Iterator[Entries]:
-    order = rng.permutation(len(entries))
-    for start in range(0, len(entries), batch_size):
-        yield entries.take(order[start : start + batch_size])
+def adagrad_step(parameters: Parameters, squares: Parameters, batch: Entries, learning_rate: float) -> float:
+    """Step down J / 2 of a disjoint batch, in place; returns J before it.
+
+    As in the authors' program, a step is divided by the root of one and the squares of the steps before it, taken as
+    they were before division.
+    """
+    words, contexts = parameters.words[batch.rows], parameters.contexts[batch.columns]
+    biases = parameters.word_biases[batch.rows] + parameters.context_biases[batch.columns]
+    difference = np.einsum("md,md->m", words, contexts) + biases - batch.logarithms
+    slope = batch.weights * difference
+    slopes = slope[:, None] * contexts, slope[:, None] * words, slope, slope
+    places = batch.rows, batch.columns, batch.rows, batch.columns
+    for parameter, square, gradient, place in zip(parameters, squares, slopes, places, strict=True):
+        step = learning_rate * gradient
+        parameter[place] -= step / np.sqrt(square[place])
+        square[place] += step**2
+    return float(slope @ difference)
