@@ -5,7 +5,7 @@ folder; what is fixed is computed once a data set. Options whose type is `Path` 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, Self
@@ -106,7 +106,11 @@ class TextView(ABC):
 
     @abstractmethod
     def vocabulary(self) -> list[str]:
-        """The words that count; all others are out of vocabulary."""
+        """The words that were learnt, or that others have learnt."""
+
+    def known(self, words: Iterable[str]) -> set[str]:
+        """Those of some words that count in `transform`; all others are out of vocabulary."""
+        return set(words).intersection(self.vocabulary())
 
     def arrays(self) -> State:
         """What is stored beside the features, such as the matrix of word vectors of a token sequence."""

@@ -9,10 +9,12 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from gensim import models
 from gensim.models import KeyedVectors
 
 from cmr.errors import UserError
 from cmr.views.base import TextView
+from cmr.views.text.coverage import out_of_vocabulary
 from cmr.views.text.glove import GloVe
 from cmr.views.text.vector_files import read_vectors
 from cmr.views.text.word2vec import FastText, Word2Vec
@@ -155,7 +157,9 @@ def test_trained_vectors_keep_the_contract(view):
     rows = view.transform(texts)
     np.testing.assert_array_equal(rows[1], view.transform(texts[1:])[0])
     np.testing.assert_array_equal(view.transform(["cat"]), [vectors[words.index("cat")]])
-    np.testing.assert_array_equal(view.fit(TOPICS[::-1]).fit(TOPICS).word_vectors()[1], vectors)
+    view.fit(["road", "road zeppelin"] * 2).transform(texts)
+    np.testing.assert_array_equal(view.fit(TOPICS).word_vectors()[1], vectors)
+    np.testing.assert_array_equal(view.transform(texts), rows)
 
 
 @pytest.mark.parametrize(
@@ -217,6 +221,43 @@ def test_fasttext_gives_unseen_words_the_mean_of_their_parts():
         return a @ b / np.linalg.norm(a) / np.linalg.norm(b)
 
     assert cosine(unseen, engine) > 0.9 > cosine(other, engine)
+
+
+@pytest.mark.parametrize(
+    ("view", "words", "types", "texts"),
+    [
+        (FastText(dimension=4, epochs=1, buckets=100), 0, 0, 1 / 3),
+        (Word2Vec(dimension=4, epochs=1), 2 / 3, 1 / 2, 2 / 3),
+    ],
+    ids=["fasttext", "word2vec"],
+)
+def test_known_words_are_those_that_have_a_vector(view, words, types, texts):
+    rows = pd.DataFrame({"text": ["zeppelin zeppelin", "cat", "?"], "part": "test"})
+    rates = out_of_vocabulary(view.fit(TOPICS), rows)
+    assert rates == {"test": {"words": words, "types": types, "texts": texts}}
+    assert (~view.transform(rows["text"].tolist()).any(axis=1)).mean() == texts
+
+
+@pytest.mark.parametrize("architecture", ["cbow", "skip_gram"])
+@pytest.mark.parametrize(("view", "model"), [(Word2Vec, models.Word2Vec), (FastText, models.FastText)])
+def test_options_reach_gensim(view, model, architecture):
+    texts = [*TOPICS, "cat zeppelin road zebra dog"]
+    options = {"buckets": 50} if view is FastText else {}
+    made = view(dimension=6, window=1, epochs=3, minimum_count=2, seed=4, architecture=architecture, **options)
+    oracle = model(
+        [text.split() for text in texts],
+        vector_size=6,
+        window=1,
+        epochs=3,
+        min_count=2,
+        seed=4,
+        sg=int(architecture == "skip_gram"),
+        workers=1,
+        **({"bucket": 50} if view is FastText else {}),
+    )
+    words, vectors = made.fit(texts).word_vectors()
+    assert words == oracle.wv.index_to_key and "zebra" not in words
+    np.testing.assert_array_equal(vectors, oracle.wv.vectors)
 
 
 def test_a_corpus_gives_the_words_and_train_texts_their_rarity(tmp_path):

@@ -17,14 +17,14 @@ def out_of_vocabulary(view: TextView, texts: pd.DataFrame) -> dict[str, Any]:
     Returns
     -------
     part -> `words`, the share of all words of its texts that the view does not know; `types`, the same of different
-    words; `texts`, the share of texts without a known word. NaN-free: a part without words has rates of 1.
+    words; `texts`, the share of texts without a known word. A part without words has rates of 1, not NaN.
     """
-    known = set(view.vocabulary())
     rates = {}
     for part, rows in texts.groupby("part", sort=False)["text"]:
         tokens = list(map(view.tokens, rows))
         words = [word for text in tokens for word in text]
         types = set(words)
+        known = view.known(types)
         rates[part] = {
             "words": _share(sum(word not in known for word in words), len(words)),
             "types": _share(len(types - known), len(types)),

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
-from zlib import crc32
 
 import numpy as np
 from gensim import models
@@ -48,7 +47,6 @@ class Word2Vec(TrainedVectors):
             sg=self.architecture == "skip_gram",
             seed=self.seed,
             workers=1,  # more would update the vectors in an order of chance
-            hashfxn=_hash,
             **self._model_options(),
         )
         model.build_vocab(sentences)
@@ -65,6 +63,8 @@ class Word2Vec(TrainedVectors):
 @dataclass(kw_only=True)
 class FastText(Word2Vec):
     """word2vec whose words are sums of parts of 3 to 6 letters, so that every word has a vector, even an unseen one.
+
+    So no word is out of vocabulary, and only a text without words is a zero row.
 
     Parameters
     ----------
@@ -84,8 +84,3 @@ class FastText(Word2Vec):
 
     def _model_options(self) -> dict[str, Any]:
         return {"bucket": self.buckets}
-
-
-def _hash(word: str) -> int:
-    """Unlike Python's own, the same in every process."""
-    return crc32(word.encode())

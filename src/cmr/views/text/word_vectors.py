@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import log
@@ -58,6 +58,10 @@ class WordVectors(SurfaceView):
     def vocabulary(self) -> list[str]:
         """The words of `word_vectors`."""
         return self.word_vectors()[0]
+
+    def known(self, words: Iterable[str]) -> set[str]:
+        """Those of some words that have vectors."""
+        return set(filter(self.has_vector, words))
 
     def has_vector(self, word: str) -> bool:
         """Whether `vectors_of` knows the word."""
