@@ -15,9 +15,16 @@ from cmr.views.text.wordnet import NounLemmatizer, noun_lemmatizer
 
 Tokenizer = Callable[[str], list[str]]
 
-_letters = regex.compile(r"\p{L}[\p{L}\p{M}]*")  # marks: vowel signs of Indic scripts, accents that stand alone
+# What English joins to a word: possessive, verbs, negation. Parted by the Penn Treebank, and by GloVe's authors, too.
+ENDINGS = ("'s", "'re", "'ve", "'ll", "'m", "'d", "n't")
+_over = r"(?![\p{L}\p{M}]|'\p{L})"  # neither a letter follows, nor an apostrophe and a letter
+_ending = rf"(?:{'|'.join(ENDINGS)}){_over}"
+_english_words = regex.compile(rf"{_ending}|\p{{L}}[\p{{L}}\p{{M}}']*?(?={_ending}|{_over})")
+# Marks: vowel signs of Indic scripts, accents that stand alone.
 _words = regex.compile(r"[\p{L}\p{N}][\p{L}\p{M}\p{N}]*")
 _stemmer = PorterStemmer()
+
+STOP_WORDS = ENGLISH_STOP_WORDS.union(ENDINGS)
 
 
 @cache
@@ -26,12 +33,16 @@ def _stem(word: str) -> str:
 
 
 def english(text: str) -> list[str]:
-    """Lower-case runs of letters without English stop words, reduced to their Porter stems."""
+    """Lower-case words of letters without English stop words, reduced to their Porter stems.
+
+    Stop words are those of scikit-learn, the endings of `english_words`, and verbs before n't: of "the dog's bone
+    doesn't" remain dog and bone.
+    """
     return [_stem(word) for word in _content_words(text)]
 
 
 def english_lemmas(lemma: NounLemmatizer, text: str) -> list[str]:
-    """Lower-case runs of letters without English stop words, reduced to their lemmas as nouns."""
+    """The words of `english`, reduced to their lemmas as nouns instead of stems."""
     return [lemma(word) for word in _content_words(text)]
 
 
@@ -44,8 +55,12 @@ def english_lemmas_stems(lemma: NounLemmatizer, text: str) -> list[str]:
 
 
 def english_words(text: str) -> list[str]:
-    """Lower-case runs of letters; none is left out, none reduced."""
-    return _letters.findall(text.lower())
+    """Lower-case words of letters, with apostrophes inside; none is left out, none reduced.
+
+    The endings 's, 're, 've, 'll, 'm, 'd and n't are words of their own, as in the Penn Treebank and among GloVe's
+    words: dog 's, does n't, o'clock.
+    """
+    return _english_words.findall(text.lower().replace("\u2019", "'"))
 
 
 def words(text: str) -> list[str]:
@@ -61,8 +76,20 @@ def characters(text: str) -> list[str]:
     return tokens
 
 
+def single_characters(text: str) -> list[str]:
+    """Letters and digits in their order."""
+    return [character for word in words(text) for character in word]
+
+
 PLAIN = {function.__name__: function for function in (english, words, characters)}
 LEMMATISED = {function.__name__: function for function in (english_lemmas, english_lemmas_stems)}
+SURFACE = {
+    "english": english_words,
+    "english_lemmas": english_words,
+    "english_lemmas_stems": english_words,
+    "words": words,
+    "characters": single_characters,
+}
 
 
 def tokenizer(name: str, wordnet: Path | None = None) -> Tokenizer:
@@ -94,13 +121,18 @@ def tokenizer(name: str, wordnet: Path | None = None) -> Tokenizer:
 
 
 def surface_tokenizer(name: str, wordnet: Path | None = None) -> Tokenizer:
-    """For vectors of words: `english` without stems and with its stop words, as in running text; others as they are."""
-    chosen = tokenizer(name, wordnet)
-    return english_words if chosen is english else chosen
+    """For vectors and sequences of words: what `tokenizer` makes its tokens of, all of a text and in its order.
+
+    So English words come with stop words, without stems or lemmas, and characters without pairs. UserError as of
+    `tokenizer`.
+    """
+    tokenizer(name, wordnet)
+    return SURFACE[name]
 
 
 def _content_words(text: str) -> list[str]:
-    return [word for word in english_words(text) if word not in ENGLISH_STOP_WORDS]
+    following = pairwise([*english_words(text), ""])
+    return [word for word, after in following if word not in STOP_WORDS and after != "n't"]
 
 
 def _folded(text: str) -> str:
