@@ -57,8 +57,17 @@ def test_vocabulary_equals_scikit_learns_where_no_words_tie():
 
 
 def test_tfidf_equals_scikit_learns_vectorizer():
+    texts = [*TRAIN, *UNSEEN, "apple tree apple car apple"]
     oracle = TfidfVectorizer(tokenizer=english, lowercase=False, token_pattern=None, sublinear_tf=True).fit(TRAIN)
-    np.testing.assert_allclose(TfIdf().fit(TRAIN).transform(UNSEEN), oracle.transform(UNSEEN).toarray(), atol=1e-6)
+    np.testing.assert_allclose(TfIdf().fit(TRAIN).transform(texts), oracle.transform(texts).toarray(), atol=1e-6)
+
+
+def test_tfidf_weighs_as_defined():
+    view = TfIdf(tokenizer="words").fit(["a a b", "a c", "a", "c"])  # of 4 texts, 3 hold a, 1 holds b, 2 hold c
+    a, b, c = (1 + np.log(3)) * (1 + np.log(5 / 4)), 1 + np.log(5 / 2), (1 + np.log(2)) * (1 + np.log(5 / 3))
+    assert view.vocabulary() == ["a", "b", "c"]
+    np.testing.assert_allclose(view.transform(["a c b a c a d"]), [np.array([a, b, c]) / np.hypot(a, np.hypot(b, c))])
+    assert not view.transform(["d"]).any()
 
 
 def test_texts_of_stop_words_alone_are_refused():
@@ -91,6 +100,7 @@ def test_text_does_not_depend_on_the_texts_beside_it(view):
     view.fit(TRAIN)
     together = view.transform(UNSEEN)
     np.testing.assert_array_equal(view.transform(UNSEEN[1:])[0], together[1])
+    assert view.transform([]).shape == (0, together.shape[1])
     assert isinstance(view, TextView) and view.learnt and view.arrays() == {}
 
 

@@ -21,6 +21,14 @@ def test_text_does_not_depend_on_the_texts_beside_it():
         np.testing.assert_array_equal(view.transform([text])[0], row)
 
 
+def test_many_topics_do_not_depend_on_the_number_of_texts():
+    rng = np.random.default_rng(0)
+    texts = [" ".join(f"word{number:d}" for number in rng.integers(100, size=20)) for _ in range(64)]
+    view = LDA(topics=100, passes=1, tokenizer="words").fit(texts)
+    np.testing.assert_array_equal(view.transform(texts), np.vstack([view.transform([text]) for text in texts]))
+    assert view.transform([]).shape == (0, 100)
+
+
 def test_topics_are_proportions_and_reproducible():
     first, second = (LDA(topics=3).fit(TRAIN).transform(UNSEEN) for _ in range(2))
     assert first.shape == (2, 3)

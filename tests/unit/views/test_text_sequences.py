@@ -17,6 +17,7 @@ def test_words_are_numbered_by_frequency_after_padding_and_unknown():
     assert view.vocabulary() == ["the", "cat", "dog", "a", "and", "bird", "runs"]
     sequences = view.transform(["The dogs: the cat runs", "", "bird"])
     assert sequences.dtype == np.int32
+    assert view.transform([]).shape == (0, 5)
     assert sequences.tolist() == [[2, 1, 2, 3, 8], [0, 0, 0, 0, 0], [7, 0, 0, 0, 0]]
 
 
@@ -46,6 +47,18 @@ def test_pretrained_vectors_stand_at_the_numbers_of_their_words(tmp_path):
     spread = np.sqrt(3) * np.std([known[word] for word in ("the", "dog", "cat")], axis=0)
     assert (np.abs(noise - [1, 2]) <= spread + 1e-6).all()
     np.testing.assert_array_equal(TokenSequences(vectors=tmp_path).fit(TRAIN).arrays()["word_vectors"], table)
+
+
+def test_noise_has_mean_and_variance_of_the_known_vectors(tmp_path):
+    rng = np.random.default_rng(0)
+    known = rng.normal([1, -20], [0.5, 3], size=(50, 2))
+    (tmp_path / "vectors.txt").write_text("".join(f"known{i} {x} {y}\n" for i, (x, y) in enumerate(known)))
+    missing = [f"missing{i}" for i in range(5000)]
+    texts = [" ".join([f"known{i}" for i in range(50)]), " ".join(missing)]
+    view = TokenSequences(vectors=tmp_path, tokenizer="words").fit(texts)
+    noise = view.arrays()["word_vectors"][[2 + view.vocabulary().index(word) for word in missing]]
+    np.testing.assert_allclose(noise.std(axis=0), known.std(axis=0), rtol=0.03)
+    np.testing.assert_allclose(noise.mean(axis=0), known.mean(axis=0), atol=0.2)
 
 
 def test_trained_vectors_are_skip_grams_of_the_train_texts():

@@ -156,6 +156,7 @@ def test_trained_vectors_keep_the_contract(view):
     texts = ["cat road", "zeppelin cat"]
     rows = view.transform(texts)
     np.testing.assert_array_equal(rows[1], view.transform(texts[1:])[0])
+    assert view.transform([]).shape == (0, 8)
     np.testing.assert_array_equal(view.transform(["cat"]), [vectors[words.index("cat")]])
     view.fit(["road", "road zeppelin"] * 2).transform(texts)
     np.testing.assert_array_equal(view.fit(TOPICS).word_vectors()[1], vectors)

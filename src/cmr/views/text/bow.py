@@ -94,7 +94,8 @@ class TfIdf(Bag):
         return self
 
     def _weighted(self, counts: csr_matrix) -> csr_matrix:
-        return self._weighting.transform(counts)
+        # Scikit-learn refuses to weigh no texts.
+        return self._weighting.transform(counts) if counts.shape[0] else counts
 
 
 @dataclass

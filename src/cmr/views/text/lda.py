@@ -6,7 +6,6 @@ from typing import Self
 
 import numpy as np
 from gensim.corpora import Dictionary
-from gensim.matutils import corpus2dense
 from gensim.models import LdaModel
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
@@ -60,15 +59,21 @@ class LDA(TokenizedView):
 
     def transform(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """(n, topics), rows sum to one; a text without a known word gets the prior's proportions."""
+        rows = np.zeros((len(texts), self.topics), np.float32)
         with threadpool_limits(1):
-            dense = corpus2dense(map(self._proportions, texts), num_terms=self.topics, num_docs=len(texts)).T
-        return (dense / dense.sum(axis=1, keepdims=True)).astype(np.float32)
+            for row, text in zip(rows, texts, strict=True):
+                row[:] = self._proportions(text)
+        return rows
 
     def vocabulary(self) -> list[str]:
         """The words known to the model."""
         return [self._dictionary[i] for i in range(len(self._dictionary))]
 
-    def _proportions(self, text: str) -> list[tuple[int, float]]:
+    def _proportions(self, text: str) -> NDArray[np.float64]:
         # Inference starts at random: the same start for every text keeps its topics independent of the others'.
         self._model.random_state = np.random.RandomState(self.seed)
-        return self._model.get_document_topics(self._dictionary.doc2bow(self.tokens(text)), minimum_probability=0.0)
+        words = self._dictionary.doc2bow(self.tokens(text))
+        shares = np.zeros(self.topics)
+        for topic, share in self._model.get_document_topics(words, minimum_probability=0.0):
+            shares[topic] = share
+        return shares / shares.sum()
