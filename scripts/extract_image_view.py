@@ -12,7 +12,7 @@ from cmr.errors import UserError, run_main
 from cmr.progress import Progress
 from cmr.views.base import ImageView
 from cmr.views.configured import arguments as arguments_of_view
-from cmr.views.configured import configured, provenance
+from cmr.views.configured import configured, provenance, resolved_device
 from cmr.views.image.extraction import extract
 
 
@@ -23,9 +23,11 @@ def main() -> None:
     parser.add_argument("--pairs", type=Path, required=True, help="pairs.parquet of the data set")
     parser.add_argument("--images", type=Path, required=True, help="images.parquet of the data set")
     parser.add_argument("--raw", type=Path, required=True, help="folder that the image paths start from")
-    parser.add_argument("--shard", default="1-of-1", help="e.g. 2-of-8: only the second eighth of the images")
+    parser.add_argument(
+        "--shard", type=shard, default="1-of-1", help="e.g. 2-of-8: only the second eighth of the images"
+    )
     parser.add_argument("--workers", type=int, default=1, help="batches in the making at once")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (views that use torch)")
+    parser.add_argument("--device", help="auto, cpu, cuda or cuda:N, for views that use torch and no others")
     parser.add_argument(
         "--mixed-precision", action="store_true", help="half precision where safe (views that use torch)"
     )
@@ -39,18 +41,17 @@ def main() -> None:
     inputs, arrays = {"pairs": arguments.pairs, "images": arguments.images}, {}
     if view.learnt:
         inputs["fitted"] = arguments.fitted
-        learnt, _ = store.read_arrays(arguments.fitted)
+        learnt, made = store.read_arrays(arguments.fitted)
+        if (made["implementation"], made["options"]) != (arguments.implementation, arguments.options):
+            raise UserError(f"{arguments.fitted} was learnt by {made['implementation']} with {made['options']}")
         arrays["train_ids"] = learnt.pop("train_ids")
         view.restore(learnt)
     about = {"precision": "mixed" if arguments.mixed_precision and view.uses_torch else "float32"}
-    if view.uses_torch:
-        from cmr.device import resolve_device  # imports torch, which other views do without
-
-        device = resolve_device(arguments.device)
-        about["device"] = device.type
+    if device := resolved_device(view, arguments.device):
+        about["device"] = device.partition(":")[0]
         view.place(device, arguments.mixed_precision)
     usable, left_out = usable_images(arguments.pairs, arguments.images)
-    number, count = map(int, arguments.shard.split("-of-"))
+    number, count = arguments.shard
     if count > len(usable):
         raise UserError(f"{count} shards for {len(usable)} images: lower the number in the configuration key shards")
     usable = usable.iloc[np.array_split(np.arange(len(usable)), count)[number - 1]]
@@ -72,6 +73,14 @@ def main() -> None:
     store.write_view(arguments.view, usable["id"], features.blocks(rows), {**about, "counts": False}, left_out, arrays)
     logging.info("%d images of %d items, %d items left out", len(pictures), len(usable), len(left_out))
     shutil.rmtree(parts)
+
+
+def shard(text: str) -> tuple[int, int]:
+    """Number and count of `2-of-8`."""
+    number, count = map(int, text.split("-of-"))
+    if not 1 <= number <= count:
+        raise ValueError
+    return number, count
 
 
 if __name__ == "__main__":

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from cmr import store
 from cmr.datasets.images import usable_images
-from cmr.datasets.pairs import label_matrix
 from cmr.errors import UserError, run_main
 from cmr.progress import Progress
-from cmr.views.base import ImageView, LabelledImages
+from cmr.views.base import ImageView
 from cmr.views.configured import arguments as arguments_of_view
-from cmr.views.configured import configured, provenance
+from cmr.views.configured import configured, provenance, resolved_device
+from cmr.views.image.pictures import labelled_images
 
 
 def main() -> None:
@@ -22,42 +22,33 @@ def main() -> None:
     parser.add_argument("--split", type=Path, required=True)
     parser.add_argument("--raw", type=Path, required=True, help="folder that the image paths start from")
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (views that use torch)")
+    parser.add_argument("--device", help="auto, cpu, cuda or cuda:N, for views that use torch and no others")
     parser.add_argument("--fitted", type=Path, required=True, help="output, HDF5")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
 
     view = configured(ImageView, arguments.implementation, arguments.options, arguments.assets, learnt=True)
-    device = "cpu"
-    if view.uses_torch:
-        from cmr.device import resolve_device  # imports torch, which other views do without
-
-        device = str(resolve_device(arguments.device))
+    device = resolved_device(view, arguments.device) or "cpu"
     usable, _ = usable_images(arguments.pairs, arguments.images)
     split = store.read_table(arguments.split)
-    # An image that several captions share is learnt from once.
-    parts = {
-        part: usable[usable["id"].isin(ids)].drop_duplicates("sha256") for part, ids in split.groupby("part")["id"]
-    }
-    if not len(parts["train"]):
+    rows = {part: usable[usable["id"].isin(ids)] for part, ids in split.groupby("part")["id"]}
+    if not len(rows["train"]):
         raise UserError("no image of the train part can be used")
-    labelled = {
-        part: LabelledImages([arguments.raw / path for path in rows["image"]], label_matrix(usable, rows["id"]))
-        for part, rows in parts.items()
-        if len(rows)
-    }
+    # A picture that the train part has, too, tells nothing of what is new.
+    rows["valid"] = rows.get("valid", usable[:0])
+    rows["valid"] = rows["valid"][~rows["valid"]["sha256"].isin(rows["train"]["sha256"])]
+    parts = {part: labelled_images(usable, rows[part], arguments.raw) for part in ("train", "valid")}
     checkpoints = arguments.fitted.with_name(f".{arguments.fitted.name}.checkpoints")
     view.fit(
-        labelled["train"],
-        labelled.get("valid"),
+        parts["train"],
+        parts["valid"] if len(parts["valid"]) else None,
         workers=arguments.workers,
         device=device,
         progress=Progress(checkpoints=checkpoints),
     )
     inputs = {"pairs": arguments.pairs, "images": arguments.images, "split": arguments.split}
     about = provenance(view, arguments.implementation, arguments.options, arguments.assets, inputs)
-    train_ids = usable.loc[usable["id"].isin(split.loc[split["part"] == "train", "id"]), "id"].to_numpy()
-    store.write_arrays(arguments.fitted, {**view.state(), "train_ids": train_ids}, about)
+    store.write_arrays(arguments.fitted, {**view.state(), "train_ids": rows["train"]["id"].to_numpy()}, about)
     if checkpoints.exists():
         shutil.rmtree(checkpoints)
 

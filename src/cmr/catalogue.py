@@ -428,6 +428,8 @@ def _are_candidates(value: Any, schema: Settings) -> bool:
 def _explain(error: ValidationError) -> str:
     if error.validator == "type" and error.instance is None:
         return "it is empty"
+    if error.schema is False:
+        return "this key does not go with the others"
     if error.validator in ("oneOf", "anyOf") and "description" in error.schema:
         return f"{error.instance!r} will not do: {error.schema['description']}"
     if error.validator in ("oneOf", "anyOf") and all("required" in option for option in error.validator_value):

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields, is_dataclass
 from importlib import import_module
 from typing import Any
 
@@ -19,12 +19,17 @@ def load(name: str) -> Any:
 
 
 def build(name: str, options: Mapping[str, Any]) -> Any:
-    """An instance of the dataclass behind a dotted name; an unknown option is refused by name."""
+    """An instance of the dataclass behind a dotted name; an unknown or missing option is refused by name."""
     cls = load(name)
-    known = [field.name for field in fields(cls)]
+    if not (isinstance(cls, type) and is_dataclass(cls)) or inspect.isabstract(cls):
+        raise UserError(f"{name} cannot be built: it must be a dataclass that fills its contract")
+    known = {field.name: field for field in fields(cls) if field.init}
     for option in options:
         if option not in known:
             raise UserError(f'{cls.__name__} has no option "{option}"; it has {", ".join(known) or "none"}')
+    for option, field in known.items():
+        if option not in options and field.default is MISSING and field.default_factory is MISSING:
+            raise UserError(f'{cls.__name__} needs the option "{option}"')
     return cls(**options)
 
 

@@ -1,5 +1,8 @@
 """Which device torch computes on."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from cmr.errors import UserError
@@ -19,3 +22,14 @@ def resolve_device(name: str) -> torch.device:
         have = f"has {count} (cuda:0 to cuda:{count - 1})" if count else "has none that torch can use"
         raise UserError(f'device "{name}" was asked for, but this machine {have}; give auto or cpu')
     return torch.device(name)
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Let torch compute an operation with so many threads: its sums, and so results, depend on their number."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,8 +1,9 @@
 """What a cached view is, and whether it would be made otherwise today."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from cmr.catalogue import Catalogue, Settings
 from cmr.errors import UserError
 from cmr.files import read_json
 from cmr.provenance import file_sha256, versions
-from cmr.store import ViewFile
+from cmr.store import ViewFile, read_arrays
 
 LONGEST = 100  # characters of an option's value
 
@@ -35,18 +36,19 @@ class Place:
     split: str | None
     modality: str
     view: str
-    ready: bool
+    ready: bool = False
 
     @classmethod
     def of(cls, path: Path) -> "Place | None":
-        """None for a file that lies elsewhere."""
-        match path.resolve().with_suffix("").parts:
-            case [*data, "datasets", dataset, "views", ("image" | "text") as modality, view]:
+        """None for a file that lies elsewhere; a shard is in the place of its view."""
+        view = re.sub(r"\.\d+-of-\d+$", "", path.stem)
+        match path.resolve().parent.parts:
+            case [*data, "datasets", dataset, "views", ("image" | "text") as modality]:
                 return cls(Path(*data), dataset, None, modality, view, ready=True)
-            case [*data, "views", dataset, ("image" | "text") as modality, view]:
-                return cls(Path(*data), dataset, None, modality, view, ready=False)
-            case [*data, "views", dataset, split, ("image" | "text") as modality, view]:
-                return cls(Path(*data), dataset, split, modality, view, ready=False)
+            case [*data, "views", dataset, split, ("image" | "text") as modality]:
+                return cls(Path(*data), dataset, split, modality, view)
+            case [*data, "views", dataset, ("image" | "text") as modality]:
+                return cls(Path(*data), dataset, None, modality, view)
         return None
 
 
@@ -58,38 +60,44 @@ def inspect_view(catalogue: Catalogue, path: Path) -> str:
     with ViewFile.open(path) as view:
         about, arrays = view.attributes, view.arrays()
         lines = [str(path), *_numbers(view, path), *_provenance(about, arrays)]
-    reasons = list(staleness(catalogue, path, about))
-    lines += [f"stale: {reason}" for reason in reasons] or [
-        "up to date with its inputs, the configuration and the code"
-    ]
+    place = Place.of(path)
+    if place is None:
+        lines.append("it lies outside a data folder, so that its inputs cannot be found")
+    else:
+        reasons = [f"stale: {reason}" for reason in dict.fromkeys(staleness(catalogue, place, about))]
+        lines += reasons or ["up to date with its inputs, the configuration and the code"]
     installed = versions()
     changed = [
-        f"{name} {old} (now {installed[name]})" for name, old in about["versions"].items() if _differs(old, name)
+        f"{name} {old} (now {installed.get(name)})"
+        for name, old in about["versions"].items()
+        if installed.get(name) != old
     ]
     lines += [f"made by other versions: {', '.join(changed)}"] if changed else []
     return "\n    ".join(lines)
 
 
-def staleness(catalogue: Catalogue, path: Path, about: Mapping[str, Any]) -> Iterator[str]:
-    """Reasons why the workflow would make the view `path`, whose attributes are `about`, anew."""
-    place = Place.of(path)
-    if place is None:
-        yield "it lies outside a data folder, so that its inputs cannot be found"
-        return
+def staleness(catalogue: Catalogue, place: Place, about: Mapping[str, Any]) -> Iterator[str]:
+    """Reasons why the workflow would make a view anew, `about` being its attributes; those of its parts are its own."""
     try:
         expected = _expected(catalogue, place)
     except UserError as error:
         yield str(error)
         return
     for key, value in expected.items():
-        if about.get(key) != value:
-            yield f"{key}: it was made with {_short(about.get(key))}, the configuration says {_short(value)}"
+        if (was := _made_with(about, key)) != value:
+            yield f"{key}: it was made with {_short(was)}, the configuration says {_short(value)}"
     for name, digest in about["inputs"].items():
         file = _input_file(catalogue, place, name)
         if not file.exists():
             yield f"{file} is missing"
         elif file_sha256(file) != digest:
             yield f"{file} has changed"
+        elif name == "fitted":
+            fitted = read_arrays(file, [])[1] | {"precision": about["precision"]}
+            yield from staleness(catalogue, place, fitted)
+        elif name not in ("pairs", "images", "split"):
+            with ViewFile.open(file) as part:
+                yield from staleness(catalogue, replace(place, view=name), part.attributes)
     for asset in about.get("assets", {}).values():
         manifest = place.data / "raw" / asset["asset"] / MANIFEST
         if not manifest.exists():
@@ -97,27 +105,51 @@ def staleness(catalogue: Catalogue, path: Path, about: Mapping[str, Any]) -> Ite
         elif read_json(manifest)["sha256"] != asset["sha256"]:
             yield f"the asset {asset['asset']} has changed"
     for module, digest in about["code"].items():
-        spec = find_spec(module)
-        if spec is None or file_sha256(Path(spec.origin)) != digest:
+        source = _source_of(module)
+        if source is None or file_sha256(source) != digest:
             yield f"the code of {module} has changed"
 
 
 def _expected(catalogue: Catalogue, place: Place) -> Settings:
-    """What the configuration says of a view, under the names of a view's attributes."""
+    """What the configuration says of a view: its attributes, the names of its assets, the order of its parts."""
     if place.ready:
         settings = catalogue.ready_view(place.dataset, place.modality, place.view)
         return {"reader": settings["reader"], "options": settings["options"], "counts": settings["counts"]}
     settings = catalogue.view(place.modality, place.view)
-    if settings["learnt"] != (place.split is not None):
-        raise UserError(
-            f"it belongs into another folder: {place.view} {'learns' if settings['learnt'] else 'is fixed'}"
-        )
+    if place.split is None and settings["learnt"]:
+        raise UserError(f"it belongs into another folder: {place.view} learns")
     if "concatenate" in settings:
-        return {}  # its parts are its inputs
-    return {
+        return {"concatenate": settings["concatenate"]}
+    expected = {
         "implementation": settings["implementation"],
         "options": catalogue.view_options(place.dataset, place.modality, place.view),
+        "assets": settings["assets"],
     }
+    if settings["uses_torch"]:
+        expected["precision"] = "mixed" if catalogue.config["mixed_precision"] else "float32"
+    return expected
+
+
+def _made_with(about: Mapping[str, Any], key: str) -> Any:
+    """What a view's attributes say of a key of `_expected`."""
+    if key == "concatenate":
+        return list(about.get("columns", []))
+    if key == "assets":
+        return {name: asset["asset"] for name, asset in about.get(key, {}).items()}
+    if key == "precision":
+        return about.get(key, "float32")
+    return about.get(key)
+
+
+def _source_of(module: str) -> Path | None:
+    """The file of a module, or of a script that is named by its path below the checkout."""
+    if "/" in module:
+        return script if (script := Path(module)).exists() else None
+    try:
+        spec = find_spec(module)
+    except ImportError:
+        return None
+    return Path(spec.origin) if spec and spec.origin else None
 
 
 def _input_file(catalogue: Catalogue, place: Place, name: str) -> Path:
@@ -177,10 +209,6 @@ def _provenance(about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> I
 
 
 OUT_OF_VOCABULARY = {"words": "all words", "types": "different words", "texts": "texts have no known word"}
-
-
-def _differs(old: str, package: str) -> bool:
-    return versions().get(package) != old
 
 
 def _short(value: Any) -> str:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import platform
 import sys
+import sysconfig
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 
 PACKAGES = (
     "numpy", "scipy", "scikit-learn", "h5py", "torch", "torchvision", "opencv-python-headless", "scikit-image",
-    "pywavelets", "gensim", "nltk", "pillow",
+    "pywavelets", "gensim", "nltk", "pillow", "efficientnet-lite-pytorch",
 )  # fmt: skip
 
 
@@ -22,9 +23,15 @@ def versions() -> dict[str, str]:
 
 
 def code() -> dict[str, str]:
-    """SHA-256 of the source of every library module loaded so far, by the module's name."""
-    modules = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "cmr"}
-    files = {name: Path(module.__file__) for name, module in sorted(modules.items()) if getattr(module, "__file__", "")}
+    """SHA-256 of all source loaded so far that is no installed package: this library, the script, a user's modules.
+
+    By the module's name; the script by its path, `scripts/<name>.py`.
+    """
+    files = {}
+    for name, module in sorted(sys.modules.items()):
+        file = Path(getattr(module, "__file__", None) or "")
+        if file.suffix == ".py" and file.is_file() and (name.split(".")[0] == "cmr" or not _is_installed(file)):
+            files[f"{file.parent.name}/{file.name}" if name == "__main__" else name] = file
     return {name: file_sha256(file) for name, file in files.items()}
 
 
@@ -42,6 +49,12 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, read in blocks."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _is_installed(file: Path) -> bool:
+    """Whether a module's file is one of Python's own or of a package."""
+    places = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    return any(file.resolve().is_relative_to(Path(place).resolve()) for place in places)
 
 
 def _describe(value: Any) -> Any:

@@ -205,6 +205,20 @@ class ViewFile:
         sources = self.values.virtual_sources() if self.values.is_virtual else []
         return [self.path.parent / source.file_name for source in sources]
 
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """As `_reading`; a gathered view has its numbers from its shards."""
+        try:
+            with _reading(self.path):
+                yield
+        except UserError as error:
+            if not self.shards:
+                raise
+            names = ", ".join(shard.name for shard in self.shards)
+            raise UserError(
+                f"{self.path} or a shard that it points to ({names}) is damaged. Delete them all and run again"
+            ) from error
+
     @property
     def description(self) -> dict[str, Any]:
         """The attributes without those that tell of single rows."""
@@ -227,14 +241,14 @@ class ViewFile:
         # A block is digested while the next one is read, and given away only then: whoever gets it may change it.
         with ThreadPoolExecutor(1) as pool:
             for start in range(0, len(self.values), rows):
-                with _reading(self.path):
+                with self._reading():
                     block = self.values[start : start + rows]
                 if waiting is not None:
                     digested, previous = waiting
                     digested.result()
                     yield previous
                 waiting = pool.submit(digest.update, _bytes_of(block)), block
-        with _reading(self.path):
+        with self._reading():
             _compare(digest, self.values)
         if waiting is not None:
             yield waiting[1]

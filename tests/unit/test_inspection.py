@@ -122,17 +122,61 @@ def test_other_versions_are_told_and_are_no_reason(root):
 
 def test_view_that_moved_between_folders_is_told(root):
     assert "stale: it belongs into another folder: bow learns" in told(root, write(root, "text/bow.h5"))
-    assert "lies outside a data folder" in told(root, shutil.copy(write(root), root / "elsewhere.h5"))
+    assert "it lies outside a data folder" in told(root, shutil.copy(write(root), root / "elsewhere.h5"))
     assert 'unknown text view "bag"' in told(root, write(root, "random-0/text/bag.h5"))
 
 
 def test_parts_of_a_concatenation_are_its_inputs(root):
-    gist = write(root, "image/gist.h5", implementation="cmr.views.image.gist.Gist", options={}, learnt=False)
-    about = {"columns": {"gist": [0, 3]}, "inputs": {"gist": file_sha256(gist)}}
-    both = write(root, "random-0/image/handcrafted_2296.h5", **about)
-    assert "columns: gist 0 to 2" in told(root, both) and "up to date" in told(root, both)
-    write(root, "image/gist.h5", values=np.ones((4, 3)))
-    assert "image/gist.h5 has changed" in told(root, both)
+    views = yaml.safe_load((root / "config/views/image.yaml").read_text())
+    files = {}
+    for name in ("phow", "gist", "mpeg7"):
+        folder = "random-0/image" if views[name].get("learnt") else "image"
+        about = {"implementation": views[name]["implementation"], "options": views[name].get("options", {})}
+        files[name] = write(root, f"{folder}/{name}.h5", **about, learnt=views[name].get("learnt", False))
+    columns = {name: [3 * i, 3 * i + 3] for i, name in enumerate(files)}
+    inputs = {name: file_sha256(file) for name, file in files.items()}
+
+    def concatenation(**about):
+        return told(
+            root, write(root, "random-0/image/handcrafted_2296.h5", **{"columns": columns, "inputs": inputs} | about)
+        )
+
+    assert "columns: phow 0 to 2, gist 3 to 5, mpeg7 6 to 8" in concatenation()
+    assert "up to date" in concatenation()
+    other_order = {name: columns[name] for name in ("gist", "phow", "mpeg7")}
+    assert 'stale: concatenate: it was made with ["gist", "phow", "mpeg7"]' in concatenation(columns=other_order)
+    # What makes a part stale makes the whole stale.
+    write(root, "image/gist.h5", implementation="other.Gist", options={}, learnt=False)
+    inputs["gist"] = file_sha256(files["gist"])
+    assert 'stale: implementation: it was made with "other.Gist"' in concatenation()
+    files["mpeg7"].write_bytes(files["gist"].read_bytes() + b"x")
+    assert "image/mpeg7.h5 has changed" in concatenation()
+
+
+def test_what_a_view_has_learnt_makes_it_stale_too(root):
+    settings = yaml.safe_load((root / "config/views/image.yaml").read_text())["phow"]
+    made = {"implementation": settings["implementation"], "options": settings["options"], "assets": {}, "code": {}}
+    split = root / "data/datasets/tuxpaint_stamps/splits/random-0.parquet"
+    fitted = root / "data/views/tuxpaint_stamps/random-0/image/phow.fitted.h5"
+    store.write_arrays(fitted, {"words": np.ones(2)}, made | {"inputs": {"split": file_sha256(split)}})
+    about = made | {"precision": "float32", "inputs": {"fitted": file_sha256(fitted)}}
+    assert "up to date" in told(root, write(root, "random-0/image/phow.h5", **about))
+    split.write_text("drawn anew")
+    assert "random-0.parquet has changed" in told(root, write(root, "random-0/image/phow.h5", **about))
+
+
+def test_precision_and_names_of_assets_are_compared(root):
+    settings = yaml.safe_load((root / "config/views/image.yaml").read_text())["alexnet_fc7"]
+    asset = {"asset": "vgg16_weights", "file": "f", "sha256": "ab"}
+    about = {"implementation": settings["implementation"], "options": settings["options"], "precision": "mixed"}
+    text = told(root, write(root, "image/alexnet_fc7.h5", **about, learnt=False, assets={"weights": asset}))
+    assert 'stale: assets: it was made with {"weights": "vgg16_weights"}' in text
+    assert 'stale: precision: it was made with "mixed", the configuration says "float32"' in text
+
+
+def test_shard_is_compared_as_the_view_that_it_is_of(root):
+    about = {"implementation": "cmr.views.image.gist.Gist", "options": {}, "learnt": False, "inputs": {}}
+    assert "up to date" in told(root, write(root, "image/gist.2-of-7.h5", **about))
 
 
 def test_ready_view_is_compared_with_the_data_sets_configuration(root):

@@ -266,9 +266,37 @@ def test_fault_of_a_shard_is_named(tmp_path, fault):
         content = bytearray(shards[1].read_bytes())
         content[chunk.byte_offset + chunk.size // 2] ^= 1
         shards[1].write_bytes(content)
-        with pytest.raises(UserError, match=r"v\.h5 is damaged"):
+        with pytest.raises(
+            UserError, match=r"v\.h5 or a shard that it points to \(v\.0\.h5, v\.1\.h5, v\.2\.h5\) is damaged"
+        ):
             store.read_view(tmp_path / "v.h5")
     else:
         store.write_view(shards[1], ["a"], np.ones((1, 50)), {"of": "another"})
         with pytest.raises(UserError, match=r"v\.1\.h5 was made otherwise than"):
             store.gather_view(tmp_path / "v.h5", shards)
+
+
+def test_shards_that_changed_places_are_noticed(tmp_path):
+    """Each is whole: only all rows together differ from what was gathered."""
+    shards = shards_of(tmp_path, np.random.default_rng(0).random((99, 50)))
+    store.gather_view(tmp_path / "v.h5", shards)
+    shards[0].rename(tmp_path / "kept")
+    shards[1].rename(shards[0])
+    (tmp_path / "kept").rename(shards[1])
+    with pytest.raises(UserError, match="is damaged"):
+        store.read_view(tmp_path / "v.h5")
+
+
+def test_full_disk_ends_a_view_at_the_next_block(tmp_path):
+    code = (
+        "import sys, resource, numpy as np; from pathlib import Path; from cmr import errors, store;"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000));"
+        "blocks = (print(i) or np.random.rand(1000, 100) for i in range(50));"
+        "errors.run_main(lambda: store.write_view(Path(sys.argv[1]), map(str, range(50_000)), blocks, {}))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "v.h5")], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 1 and run.stderr.startswith(f"error: {tmp_path / 'v.h5'} could not be written: ")
+    assert run.stdout.count("\n") < 40  # some blocks wait in memory
+    assert list(tmp_path.iterdir()) == []

@@ -111,6 +111,42 @@ def test_changed_option_makes_one_view_and_what_holds_it_anew(everything, tmp_pa
     assert sum(planned.values()) == 3
 
 
+def test_other_order_of_the_parts_is_another_view(everything, tmp_path):
+    from tests.workflow.conftest import copy_of
+
+    project = copy_of(everything, tmp_path)
+    project.edit("config/views/image.yaml", lambda views: views["handcrafted_2296"]["concatenate"].reverse())
+    assert project.planned(file_of(project, "image", "handcrafted_2296")) == {("concatenate_views", ""): 1}
+
+
+def test_view_of_a_users_own_follows_their_code(everything, tmp_path):
+    """The example of docs/views.md, in a package of two modules beside the Snakefile."""
+    from tests.workflow.conftest import copy_of
+
+    project = copy_of(everything, tmp_path)
+    page = (project.root / "docs/views.md").read_text()
+    example = next(code for code in page.split("```python\n")[1:] if "class Brightness" in code).split("```")[0]
+    (project.root / "my_features").mkdir()
+    (project.root / "my_features/__init__.py").touch()
+    (project.root / "my_features/colours.py").write_text("from my_features import numbers\n" + example)
+    (project.root / "my_features/numbers.py").write_text("")
+    view = {"description": "Mean of each channel.", "implementation": "my_features.colours.Brightness"}
+    project.edit("config/views/image.yaml", lambda views: views.update(brightness=view))
+    file = f"{DATA}/image/brightness.h5"
+    run = project.snakemake(file)
+    assert run.returncode == 0, run.stdout
+    assert store.read_view(project.root / file).values.shape == (60, 3)
+    assert "up to date" in project.python("-m", "cmr", "views", "inspect", file).stdout
+    for edited in ("my_features/numbers.py", "src/cmr/views/image/handcrafted.py"):
+        source = (project.root / edited).read_text()
+        (project.root / edited).write_text(source + "# a comment\n")
+        name = edited.removeprefix("src/").removesuffix(".py").replace("/", ".")
+        told = project.python("-m", "cmr", "views", "inspect", file).stdout
+        assert f"stale: the code of {name} has changed" in told, told
+        assert project.planned(file) == {("extract_image_view", ""): 1}
+        (project.root / edited).write_text(source)
+
+
 def test_shards_give_the_view_of_one_job(everything, tmp_path):
     from tests.workflow.conftest import copy_of
 

@@ -14,8 +14,10 @@ from snakemake.exceptions import WorkflowError
 
 # The code that rules declare as input is the code that runs: this checkout's, whatever else may be installed.
 SOURCE = Path(workflow.basedir) / "src"
-sys.path.insert(0, str(SOURCE))
-os.environ.update(PYTHONPATH=os.pathsep.join([str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])]))
+# Modules of the user's may lie beside the Snakefile.
+PLACES = [str(SOURCE), str(Path(workflow.basedir))]
+sys.path[:0] = PLACES
+os.environ.update(PYTHONPATH=os.pathsep.join([*PLACES, *filter(None, [os.environ.get("PYTHONPATH")])]))
 
 import grimp
 import yaml
@@ -36,7 +38,8 @@ def typed(value):
     return yaml.safe_load(value) if isinstance(value, str) else value
 
 
-config["methods"], config["shards"] = typed(config["methods"]), typed(config["shards"])
+for key in ("methods", "shards", "mixed_precision"):
+    config[key] = typed(config[key])
 
 try:
     catalogue = Catalogue.read(Path(workflow.basedir), config)
@@ -54,12 +57,7 @@ def code_of(script, *modules):
 
     Snakemake does not look into imports by itself: an edited module would leave stale results behind.
     """
-    graph = import_graph()
-    reached = set()
-    for module in [*_imports_of(script), *modules]:
-        reached |= {module}
-        if module in graph.modules:
-            reached |= graph.find_upstream_modules(module)
+    reached = _reached_from([*_imports_of(Path(workflow.basedir) / script), *modules])
     packages = {name.rsplit(".", depth)[0] for name in reached for depth in range(1, name.count(".") + 1)}
     return [script, *sorted(map(_file_of, reached | packages))]
 
@@ -79,17 +77,39 @@ def _digest_of_files(files):
     return hashlib.sha256(b"".join(hashlib.sha256(Path(file).read_bytes()).digest() for file in files)).hexdigest()
 
 
+def _reached_from(modules):
+    """These modules, and all that they reach by imports: the library's by its graph, a user's own by their source."""
+    graph, reached, waiting = import_graph(), set(), list(modules)
+    while waiting:
+        name = waiting.pop()
+        if name in reached:
+            continue
+        reached |= {name}
+        if name in graph.modules:
+            reached |= graph.find_upstream_modules(name)
+        else:
+            waiting += _imports_of(Path(_file_of(name)), name.partition(".")[0])
+    return reached
+
+
 @cache
-def _imports_of(script):
-    """Modules of the library that a script's import statements name."""
-    tree = ast.parse((Path(workflow.basedir) / script).read_text("utf-8"))
+def _imports_of(file, package=None):
+    """Modules of the library that the import statements of a file name, and those of a user's package."""
     names = set()
-    for node in ast.walk(tree):
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
+        elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return names & import_graph().modules
+    own = {name for name in names if package and name.partition(".")[0] == package and _is_module(name)}
+    return names & import_graph().modules | own
+
+
+def _is_module(name):
+    try:
+        return find_spec(name) is not None
+    except ImportError:
+        return False
 
 
 @cache

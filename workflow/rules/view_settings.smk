@@ -84,7 +84,7 @@ def gpus_of_image_view(wildcards):
 
 def device_of_image_view(wildcards):
     """What does not compute with torch does not depend on the configured device, and does not rerun when it changes."""
-    return config["device"] if image_view_of(wildcards)["uses_torch"] else "cpu"
+    return f"--device {config['device']}" if image_view_of(wildcards)["uses_torch"] else ""
 
 
 def precision_of_image_view(wildcards):

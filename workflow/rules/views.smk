@@ -35,7 +35,7 @@ rule fit_image_view:
         device=device_of_image_view,
     shell:
         "python scripts/fit_image_view.py {params.view:q} --pairs {input.pairs} --images {input.images}"
-        " --split {input.split} --raw {params.raw} --workers {threads} --device {params.device}"
+        " --split {input.split} --raw {params.raw} --workers {threads} {params.device}"
         " --fitted {output.fitted} > {log} 2>&1"
 
 
@@ -72,7 +72,7 @@ rule extract_image_view:
     shell:
         "python scripts/extract_image_view.py {params.view:q} {params.fitted}"
         " --pairs {input.pairs} --images {input.images} --raw {params.raw} --shard {params.shard}"
-        " --workers {threads} --device {params.device} {params.precision} --view {output.view} > {log} 2>&1"
+        " --workers {threads} {params.device} {params.precision} --view {output.view} > {log} 2>&1"
 
 
 use rule extract_image_view as extract_image_shard with:
@@ -158,5 +158,6 @@ rule concatenate_views:
         "../../environment.yml"
     params:
         code=digest_of(code_of("scripts/concatenate_views.py")),
+        parts=parts_of_view,  # their order, which inputs do not have
     shell:
-        "python scripts/concatenate_views.py {input.parts} --view {output.view} > {log} 2>&1"
+        "python scripts/concatenate_views.py {params.parts} --view {output.view} > {log} 2>&1"

@@ -49,6 +49,24 @@ def configured(
     return view
 
 
+def resolved_device(view: ImageView, name: str | None) -> str | None:
+    """The device that a view computes on: none for one without torch.
+
+    `name` is what the configuration says, none where it does not say `uses_torch`. Raises UserError where it is wrong
+    about that.
+    """
+    kind = f"{type(view).__module__}.{type(view).__qualname__}"
+    if view.uses_torch != (name is not None):
+        wanted = "give the view `uses_torch: true`" if view.uses_torch else "take `uses_torch` from the view"
+        does = "computes" if view.uses_torch else "does not compute"
+        raise UserError(f"{kind} {does} with torch: {wanted} in config/views (by hand: --device)")
+    if name is None:
+        return None
+    from cmr.device import resolve_device  # imports torch, which other views do without
+
+    return str(resolve_device(name))
+
+
 def provenance(
     view: ImageView | TextView,
     implementation: str,
@@ -73,8 +91,10 @@ def provenance(
 
 
 def digest_of_asset(folder: Path) -> dict[str, str]:
-    """Name and SHA-256 of an asset as it was obtained."""
+    """Name and SHA-256 of an asset as it was obtained; raises UserError where its one file is no longer that."""
     manifest = read_json(folder / MANIFEST)
+    if manifest["unpacked_files"] is None and file_sha256(folder / manifest["file"]) != manifest["sha256"]:
+        raise UserError(f"{folder / manifest['file']} is not what was obtained. Delete {folder} and run again")
     return {"asset": manifest["asset"], "file": manifest["file"], "sha256": manifest["sha256"]}
 
 

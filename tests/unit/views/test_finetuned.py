@@ -78,6 +78,62 @@ def test_weights_are_the_same_for_any_number_of_workers(tmp_path, parts):
         np.testing.assert_array_equal(value, several[name])
 
 
+def test_weights_do_not_depend_on_the_number_of_cores(tmp_path, parts):
+    threads = torch.get_num_threads()
+    states = []
+    for count in (1, 3):
+        torch.set_num_threads(count)
+        states.append(view_of(tmp_path, epochs=1).fit(*parts).state())
+        assert torch.get_num_threads() == count
+    torch.set_num_threads(threads)
+    for name, value in states[0].items():
+        np.testing.assert_array_equal(value, states[1][name])
+
+
+def test_learning_rates_fall_to_a_tenth_after_half_of_the_epochs(tmp_path, parts, monkeypatch):
+    rates = []
+
+    def learn(self, training, *rest):
+        rates.append([group["lr"] for group in training.optimiser.param_groups])
+        return 1.0
+
+    monkeypatch.setattr(FineTunedLayer, "_learn", learn)
+    view_of(tmp_path, epochs=5, learning_rate=0.5, new_layer_learning_rate=2.0).fit(parts[0])
+    np.testing.assert_allclose(rates, [[0.5, 2.0]] * 3 + [[0.05, 0.2]] * 2)
+
+
+@pytest.mark.parametrize(("several", "name"), [(False, "_softmax_loss"), (True, "_logistic_loss")])
+def test_loss_is_that_of_exclusive_classes_where_they_are(tmp_path, parts, monkeypatch, several, name):
+    train, valid = parts
+    labels = train.labels | (several and np.arange(len(train)) == 0)[..., None] if several else train.labels
+    used = []
+    monkeypatch.setattr(FineTunedLayer, "_learn", lambda self, training, part, loss, *rest: used.append(loss) or 1.0)
+    view_of(tmp_path, epochs=1).fit(LabelledImages(train.paths, labels), valid)
+    assert [loss.__name__ for loss in used] == [name]
+
+
+def test_work_of_other_options_or_images_is_not_continued(tmp_path, parts):
+    train, valid = parts
+    progress = Progress(checkpoints=tmp_path / "checkpoints", quiet=True)
+    view_of(tmp_path, epochs=1).fit(train, valid, progress=progress)
+    view_of(tmp_path, epochs=1, momentum=0.5).fit(train, valid, progress=progress)
+    fewer = LabelledImages(train.paths[:-1], train.labels[:-1])
+    view_of(tmp_path, epochs=1).fit(fewer, valid, progress=progress)
+    view_of(tmp_path, epochs=1).fit(LabelledImages(train.paths, ~train.labels), valid, progress=progress)
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 4
+
+
+def test_features_after_training_without_a_valid_part_are_those_of_evaluation(tmp_path, parts):
+    fitted = view_of(tmp_path, epochs=1).fit(parts[0])
+    restored = view_of(tmp_path).restore(fitted.state())
+    np.testing.assert_array_equal(features_of(fitted, parts[1]), features_of(restored, parts[1]))
+
+
+def test_one_image_is_too_few(tmp_path, parts):
+    with pytest.raises(UserError, match="needs two images"):
+        view_of(tmp_path).fit(LabelledImages(parts[0].paths[:1], parts[0].labels[:1]))
+
+
 def test_state_restores_the_features(tmp_path, parts):
     fitted = view_of(tmp_path, epochs=1).fit(*parts)
     restored = view_of(tmp_path).restore(fitted.state())

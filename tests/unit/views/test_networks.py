@@ -119,6 +119,9 @@ def test_half_precision_agrees_with_single_to_its_precision(tmp_path):
         ({"layer": "unused"}, 'Small does not use its layer "unused"'),
         ({"layer": "volume"}, 'layer "volume" gives 3 dimensions'),
         ({"crops": "ten"}, 'crops: "ten" is unknown; give centre or five'),
+        ({"batch_size": 0}, "batch_size: 0 will not do"),
+        ({"batch_size": "8"}, "batch_size: '8' will not do"),
+        ({"mean": [1, 2]}, "mean: three numbers are needed"),
         ({"crop": 300}, "a crop of 300 pixels does not fit into images resized to 256"),
         ({"architecture": "resnet"}, 'unknown network "resnet": give a name of torchvision .*resnet18'),
         ({"architecture": f"{__name__}.Missing"}, 'Missing" cannot be imported'),
@@ -137,7 +140,7 @@ def test_weights_of_another_network_are_refused(tmp_path):
         NetworkLayer("alexnet", "classifier.5", tmp_path / "weights.pth").features([IMAGE])
 
 
-@pytest.mark.parametrize("content", [b"<html>not found</html>", b""])
+@pytest.mark.parametrize("content", [b"<html>not found</html>", b"", b"hello world" * 10, b"\x80\x02" * 50])
 def test_weights_that_are_no_weights_are_refused(content, tmp_path):
     (tmp_path / "weights.pth").write_bytes(content)
     with pytest.raises(UserError, match=r"weights\.pth are damaged or no PyTorch state dict"):

@@ -3,6 +3,7 @@
 import logging
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -82,11 +83,12 @@ def extract(
         description="extracting features", unit=" batches",
     )  # fmt: skip
     remaining, part = iter(todo), []
-    for count, features in enumerate(results, start=1):
-        part.append(features)
-        if len(part) == BATCHES_PER_PART or count == len(batches):
-            store.write_arrays(paths[next(remaining)], {"features": np.concatenate(part)})
-            part.clear()
+    with closing(results):  # the workers end before an error is told
+        for count, features in enumerate(results, start=1):
+            part.append(features)
+            if len(part) == BATCHES_PER_PART or count == len(batches):
+                store.write_arrays(paths[next(remaining)], {"features": np.concatenate(part)})
+                part.clear()
     return Features([paths[start] for start in starts], rows)
 
 

@@ -1,6 +1,7 @@
 """A network trained further on the train part's images and classes, and one of its layers as a view."""
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -14,11 +15,15 @@ from torchvision.transforms import Compose, PILToTensor, RandomCrop, RandomHoriz
 
 from cmr.checkpoint import Checkpoint, TrainingState, to_arrays, to_tensors
 from cmr.datasets.images import load_rgb
+from cmr.device import torch_threads
 from cmr.errors import UserError
 from cmr.progress import SILENT, Progress
 from cmr.provenance import file_sha256
 from cmr.views.base import LabelledImages, LearntImageView, State
 from cmr.views.image.networks import LayerOutput, NetworkLayer
+
+# Fixed, so that weights do not depend on how many cores there are; more would help a processor with more cores.
+THREADS = 2
 
 log = logging.getLogger(__name__)
 
@@ -61,9 +66,20 @@ class FineTunedLayer(NetworkLayer, LearntImageView):
         device: str = "cpu",
         progress: Progress = SILENT,
     ) -> Self:
-        """Train on images and classes; `workers` decode images, the weights are the same for any number."""
+        """Train on images and classes; `workers` decode images, the weights are the same for any number.
+
+        Raises UserError where there are no classes, or fewer than two images, or training diverges.
+        """
         if train.labels.shape[1] == 0:
             raise UserError("fine-tuning needs classes, but the data set has none: choose features of a fixed network")
+        if len(train) < 2:
+            raise UserError("fine-tuning needs two images of the train part at least")
+        with torch_threads(THREADS):
+            return self._fit(train, valid, workers, device, progress)
+
+    def _fit(
+        self, train: LabelledImages, valid: LabelledImages | None, workers: int, device: str, progress: Progress
+    ) -> Self:
         generator = torch.Generator().manual_seed(self.seed)
         with torch.random.fork_rng():  # new layers draw weights that others replace
             self.place(device)
@@ -82,6 +98,8 @@ class FineTunedLayer(NetworkLayer, LearntImageView):
                 means = {"loss": self._learn(training, train, loss, workers, progress, name)}
             if valid is not None:
                 means["valid_log_likelihood"] = -self._score(classifier, valid, loss, workers)
+            if not all(map(math.isfinite, means.values())):
+                raise UserError(f"fine-tuning diverged in {name}: lower learning_rate and new_layer_learning_rate")
             log.info("%s: %s", name, ", ".join(f"{quantity} {value:.4f}" for quantity, value in means.items()))
             training.record(means, self.epochs, self.patience, score="valid_log_likelihood")
             checkpoint.write(*training.to_arrays())
@@ -137,14 +155,12 @@ class FineTunedLayer(NetworkLayer, LearntImageView):
             generator=training.generator,
             **_decoders(workers),
             # A step of one image has no variance for batch normalisation.
-            drop_last=len(train) % self.images_a_step == 1,
+            drop_last=len(train) > self.images_a_step and len(train) % self.images_a_step == 1,
         )
         training.network.train()
         total, count = 0.0, 0
         for pixels, labels in progress.track(loader, name, len(loader), " batches"):
             value = loss(training.network(pixels.to(self._device)), labels.to(self._device))
-            if not torch.isfinite(value):
-                raise UserError(f"fine-tuning diverged in {name}: lower learning_rate and new_layer_learning_rate")
             training.optimiser.zero_grad()
             value.backward()
             training.optimiser.step()

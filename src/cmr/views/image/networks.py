@@ -4,11 +4,12 @@ Preprocessing of all: the shorter side is resized (bilinear, antialiased), a squ
 are, of the corners and the middle), channels are centred and scaled as in the network's own training.
 """
 
+import struct
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError  # what torch.load raises for a file that is none of its own
+from pickle import UnpicklingError
 from typing import Literal, Self
 
 import numpy as np
@@ -25,6 +26,11 @@ from cmr.assets import single_file
 from cmr.construct import load
 from cmr.errors import UserError
 from cmr.views.base import ImageView, Kind
+
+# What torch.load raises for files that are damaged or none of its own.
+DAMAGED = (
+    OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, UnpicklingError, struct.error,
+)  # fmt: skip
 
 # Of each channel over ImageNet, for values from 0 to 255; torchvision's networks expect them.
 IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
@@ -64,6 +70,13 @@ class NetworkLayer(ImageView):
     uses_torch = True
 
     def __post_init__(self) -> None:
+        self.weights = Path(self.weights)
+        for name in ("resize", "crop", "batch_size"):
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+                raise UserError(f"{name}: {getattr(self, name)!r} will not do, a whole number above 0 is needed")
+        for name in ("mean", "std"):
+            if len(getattr(self, name)) != 3:
+                raise UserError(f"{name}: three numbers are needed, one a channel, not {getattr(self, name)!r}")
         if self.crops not in ("centre", "five"):
             raise UserError(f'crops: "{self.crops}" is unknown; give centre or five')
         if self.crop > self.resize:
@@ -173,7 +186,7 @@ def load_weights(network: nn.Module, weights: Path) -> None:
     """Fill a network from a file of torch's; raises UserError when it cannot be read or does not fit."""
     try:
         state = torch.load(weights, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
+    except DAMAGED as error:
         raise UserError(f"weights {weights} are damaged or no PyTorch state dict; delete the file's folder") from error
     try:
         network.load_state_dict(state)

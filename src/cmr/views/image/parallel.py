@@ -1,12 +1,14 @@
 """One function over many images: several at once, results in order, memory flat in their number."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 from typing import TypeVar
 
 import cv2
@@ -58,25 +60,22 @@ def _in_order(submit: Callable[[Item], Future], items: Iterator[Item], at_once: 
 @contextmanager
 def _executor(workers: int, threads: bool) -> Iterator[Executor]:
     if threads:
-        with _torch_on_one_thread(), ThreadPoolExecutor(workers) as pool:
+        from cmr.device import torch_threads  # imports torch, which processes do without
+
+        with torch_threads(1), ThreadPoolExecutor(workers) as pool:
             yield pool
     else:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_compute_alone) as pool:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_process) as pool:
             yield pool
 
 
-def _compute_alone() -> None:
+def _start_process() -> None:
     cv2.setNumThreads(1)
     threadpool_limits(1)
+    Thread(target=_end_with_parent, daemon=True).start()
 
 
-@contextmanager
-def _torch_on_one_thread() -> Iterator[None]:
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+def _end_with_parent() -> None:
+    """A killed job cannot tell its workers, and they would wait for it for ever."""
+    parent_process().join()
+    os._exit(1)
