@@ -91,7 +91,7 @@ def test_learning_equals_the_authors_rule_entry_by_entry():
     found, sums = factorise(entries, 5, dimension=3, epochs=3, learning_rate=0.2, seed=6)
     rng = np.random.default_rng(6)
     words, contexts, word_biases, context_biases = (
-        rng.uniform(-0.5, 0.5, shape) / 3 for shape in ((5, 3), (5, 3), (5, 1), (5, 1))
+        rng.uniform(-0.5, 0.5, shape) / 4 for shape in ((5, 3), (5, 3), (5, 1), (5, 1))
     )
     word, context = np.hstack([words, word_biases]), np.hstack([contexts, context_biases])
     of_word, of_context = np.ones((5, 4)), np.ones((5, 4))

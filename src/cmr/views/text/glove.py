@@ -121,7 +121,7 @@ def factorise(
     """
     rng = np.random.default_rng(seed)
     shapes = (size, dimension), (size, dimension), size, size
-    parameters = Parameters(*(rng.uniform(-0.5, 0.5, shape) / dimension for shape in shapes))
+    parameters = Parameters(*(rng.uniform(-0.5, 0.5, shape) / (dimension + 1) for shape in shapes))
     squares = Parameters(*map(np.ones_like, parameters))
     objective = []
     with np.errstate(over="ignore", invalid="ignore"):
