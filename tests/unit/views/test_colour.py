@@ -10,7 +10,6 @@ from scipy.stats import moment
 from skimage.color import rgb2lab
 
 from cmr.views.image.colour import (
-    DISTANCES,
     BlockColourMoments,
     HsvCorrelogram,
     LabHistogram,
@@ -84,15 +83,16 @@ def test_correlogram_equals_counting_pair_by_pair(shape):
     labels = np.random.default_rng(0).integers(5, size=shape, dtype=np.uint8)
     labels[:, : shape[1] // 2] //= 2  # uneven colours
     same, pairs = np.zeros((6, 4)), np.zeros((6, 4))
+    distances = (1, 3, 5, 7)
     cells = list(np.ndindex(shape))
     for y, x in cells:
         for v, u in cells:
             distance = max(abs(y - v), abs(x - u))
-            if distance in DISTANCES:
-                pairs[labels[y, x], DISTANCES.index(distance)] += 1
-                same[labels[y, x], DISTANCES.index(distance)] += labels[y, x] == labels[v, u]
+            if distance in distances:
+                pairs[labels[y, x], distances.index(distance)] += 1
+                same[labels[y, x], distances.index(distance)] += labels[y, x] == labels[v, u]
     expected = np.divide(same, pairs, out=np.zeros_like(same), where=pairs > 0)
-    np.testing.assert_allclose(auto_correlogram(labels, 6, DISTANCES), expected)
+    np.testing.assert_allclose(auto_correlogram(labels, 6, distances), expected)
 
 
 def test_correlogram_tells_clumped_from_scattered():
@@ -105,6 +105,12 @@ def test_correlogram_tells_clumped_from_scattered():
     )
     assert (np.diff(near) < 0).all() and near[0] > 0.9
     np.testing.assert_allclose(far, 0.25, atol=0.02)  # the chance to meet a white pixel, at any distance
+
+
+def test_the_correlogram_of_an_image_is_that_of_its_36_colours_at_1_3_5_and_7_pixels():
+    image = picture(60, 50)
+    expected = auto_correlogram(quantise_hsv(hsv(image)), 36, (1, 3, 5, 7))
+    np.testing.assert_allclose(HsvCorrelogram().describe(image), expected.ravel(), atol=1e-6)
 
 
 def test_an_image_of_one_colour_is_certain_to_meet_its_colour():

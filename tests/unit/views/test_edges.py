@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 
 from cmr.views.image.edges import EdgeDirectionHistogram
 from tests.unit.views.pictures import ODD, picture, turned
@@ -10,9 +11,24 @@ from tests.unit.views.pictures import ODD, picture, turned
 
 def half_plane(degrees, size=101):
     """Bright on the side to which this direction points, anticlockwise from the x axis; a soft border of one pixel."""
+    return pictured(255 * step(degrees, size))
+
+
+def step(degrees, size=101):
+    """(size, size) from 0 to 1."""
     y, x = np.mgrid[:size, :size] - size // 2
     along = x * np.cos(np.radians(degrees)) - y * np.sin(np.radians(degrees))
-    return Image.fromarray(np.rint(255 * np.clip(along + 0.5, 0, 1)).astype(np.uint8)).convert("RGB")
+    return np.clip(along + 0.5, 0, 1)
+
+
+def pictured(values):
+    return Image.fromarray(np.rint(values).astype(np.uint8)).convert("RGB")
+
+
+def longest_gradient(values):
+    """Of the Sobel gradient after a Gaussian of 1 pixel, in double precision."""
+    smooth = ndimage.gaussian_filter(values, 1.0, mode="nearest")
+    return np.hypot(ndimage.sobel(smooth, axis=0), ndimage.sobel(smooth, axis=1)).max()
 
 
 def described(image):
@@ -51,6 +67,22 @@ def test_a_disc_has_edges_of_all_directions():
     histogram = described(disc)[:72]
     assert histogram.min() > 0.4 * histogram.mean()
     np.testing.assert_allclose(histogram.reshape(4, 18).sum(axis=1), histogram.sum() / 4, rtol=0.05)
+
+
+@pytest.mark.parametrize("degrees", [0, 45, 90, 160])
+def test_an_edge_begins_where_the_gradient_has_a_length_of_150(degrees):
+    shape = step(degrees)
+    below, above = (pictured(100 + share * 150 / longest_gradient(shape) * shape) for share in (0.94, 1.06))
+    assert described(below)[72] == 1
+    assert described(above)[72] < 0.995
+
+
+@pytest.mark.parametrize("degrees", [0, 180])
+def test_an_edge_goes_on_while_the_gradient_has_a_length_of_50(degrees):
+    shape = step(degrees)
+    gradients = np.linspace(220, 20, 101)[:, None]  # from row to row 2 less: below 50 after row 85
+    histogram = described(pictured(100 + gradients / longest_gradient(shape) * shape))
+    assert 101**2 * (1 - histogram[72]) == pytest.approx(85, abs=2.5)
 
 
 def test_weak_changes_are_no_edges():
