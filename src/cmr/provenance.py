@@ -28,7 +28,8 @@ def code() -> dict[str, str]:
     By the module's name; the script by its path, `scripts/<name>.py`.
     """
     files = {}
-    for name, module in sorted(sys.modules.items()):
+    modules = {name: module for name, module in sys.modules.items() if name != "__mp_main__"}  # the script once more
+    for name, module in sorted(modules.items()):
         file = Path(getattr(module, "__file__", None) or "")
         if file.suffix == ".py" and file.is_file() and (name.split(".")[0] == "cmr" or not _is_installed(file)):
             files[f"{file.parent.name}/{file.name}" if name == "__main__" else name] = file
