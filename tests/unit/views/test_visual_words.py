@@ -13,7 +13,8 @@ from skimage import data
 
 from cmr.errors import UserError
 from cmr.views.base import LabelledImages
-from cmr.views.image.sift import BIN_SIZES, dense_sift, sparse_sift
+from cmr.views.image import visual_words
+from cmr.views.image.sift import BIN_SIZES, LocalFeatures, dense_sift, sparse_sift
 from cmr.views.image.visual_words import BagOfVisualWords, PyramidHistogramOfVisualWords, nearest_words
 
 PHOTOGRAPHS = ["astronaut", "camera", "chelsea", "coffee", "rocket", "brick"]  # come with scikit-image
@@ -131,10 +132,10 @@ def test_an_image_smaller_than_a_patch_has_no_dense_descriptor(shape):
     assert positions.shape == (0, 2) and descriptors.shape == (0, 128)
 
 
-def test_sparse_descriptors_have_length_one_and_lie_in_the_image():
+def test_sparse_descriptors_have_nearly_length_one_and_lie_in_the_image():
     positions, descriptors = sparse_sift(grey("astronaut"))
     assert len(descriptors) > 50 and descriptors.dtype == positions.dtype == np.float32
-    np.testing.assert_allclose(np.linalg.norm(descriptors, axis=1), 1, atol=0.02)
+    np.testing.assert_allclose(np.linalg.norm(descriptors, axis=1), 1, atol=0.005)
     assert (positions >= 0).all() and (positions < [160, 120]).all()
 
 
@@ -229,6 +230,16 @@ def test_levels_of_the_pyramid_count_the_same_words_with_lazebniks_weights():
     np.testing.assert_allclose(blocks / 2, quarters, atol=1e-6)
 
 
+def test_a_keypoint_between_pixels_counts_in_the_cell_of_its_pixel(monkeypatch):
+    """The centres of two pixels are at 0 and 1, so that 0.4 lies on the first and 0.6 on the second."""
+    positions = np.array([[0.4, 0.4], [0.6, 0.4], [0.6, 0.6], [0.6, 0.6]], np.float32)
+    found = LocalFeatures(positions, np.zeros((4, 128), np.float32))
+    monkeypatch.setitem(visual_words.DETECTORS, "sparse", lambda grey: found)
+    view = PyramidHistogramOfVisualWords(words=1, detector="sparse").restore(codebook(1))
+    features = view.features([Image.new("RGB", (2, 2))])
+    np.testing.assert_allclose(features, [[1 / 2, 1 / 8, 1 / 8, 0, 1 / 4]])
+
+
 @pytest.mark.parametrize(("corner", "cell"), [((0, 0), 0), ((212, 0), 1), ((0, 84), 2), ((212, 84), 3)])
 def test_cells_of_the_pyramid_go_row_by_row(corner, cell):
     image = Image.new("RGB", (256, 128), "white")
@@ -252,9 +263,21 @@ def saved(names: list[str], folder) -> LabelledImages:
     return LabelledImages(paths, np.ones((len(paths), 1), bool))
 
 
+def sample_here(monkeypatch) -> None:
+    """Local features are sampled in this process: starting another takes longer than all that it does."""
+    monkeypatch.setattr(visual_words, "map_in_order", lambda function, items, **_: map(function, items))
+
+
+@pytest.fixture
+def here(monkeypatch):
+    sample_here(monkeypatch)
+
+
 @pytest.fixture(scope="module")
 def fitted(train) -> BagOfVisualWords:
-    return BagOfVisualWords(words=100).fit(train)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        sample_here(monkeypatch)
+        return BagOfVisualWords(words=100).fit(train)
 
 
 def test_the_words_are_learnt_from_train_alone_with_any_number_of_workers(fitted, train, tmp_path):
@@ -278,6 +301,43 @@ def test_a_restored_or_pickled_view_gives_equal_features(fitted):
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(fitted)).features(images), expected)  # noqa: S301
 
 
+@pytest.mark.usefixtures("here")
+def test_the_seed_draws_images(train):
+    means = [sparse_sift(grey(name, (256, 256))).descriptors.mean(axis=0) for name in PHOTOGRAPHS]
+    drawn = set()
+    for seed in range(5):
+        view = BagOfVisualWords(words=1, detector="sparse", train_images=1, train_descriptors=9999, seed=seed)
+        distances = cdist(view.fit(train).state()["words"], means)[0]
+        assert distances.min() < 0.1  # k-means sees some of them at a time; those of the others are 0.3 away
+        drawn.add(distances.argmin())
+    assert len(drawn) > 1
+
+
+@pytest.mark.usefixtures("here")
+def test_the_seed_draws_descriptors(train):
+    """As many words as descriptors: each is one of them, whatever k-means draws."""
+
+    def drawn(seed):
+        view = BagOfVisualWords(words=12, detector="sparse", train_descriptors=2, seed=seed)
+        return {tuple(word) for word in view.fit(train).state()["words"].round(4).tolist()}
+
+    assert drawn(0) == drawn(0)
+    assert len(drawn(0) & drawn(1)) < 6
+
+
+@pytest.mark.usefixtures("here")
+def test_the_seed_begins_k_means(train):
+    """All images and all of their descriptors: nothing else is drawn."""
+
+    def learnt(seed):
+        view = BagOfVisualWords(words=5, detector="sparse", train_descriptors=9999, seed=seed)
+        return view.fit(train).state()["words"]
+
+    np.testing.assert_array_equal(learnt(0), learnt(0))
+    assert not np.allclose(learnt(0), learnt(1), atol=1e-3)
+
+
+@pytest.mark.usefixtures("here")
 def test_sparse_words_are_learnt_and_no_more_descriptors_are_drawn_than_asked_for(train):
     few = {"detector": "sparse", "train_images": 3, "train_descriptors": 4}
     assert PyramidHistogramOfVisualWords(words=12, **few).fit(train).state()["words"].shape == (12, 128)
@@ -288,6 +348,7 @@ def test_sparse_words_are_learnt_and_no_more_descriptors_are_drawn_than_asked_fo
         BagOfVisualWords(words=13, **few).fit(train)
 
 
+@pytest.mark.usefixtures("here")
 def test_plain_train_images_are_refused(tmp_path):
     Image.new("RGB", (60, 60), "navy").save(tmp_path / "plain.png")
     train = LabelledImages([tmp_path / "plain.png"], np.ones((1, 1), bool))
@@ -297,6 +358,7 @@ def test_plain_train_images_are_refused(tmp_path):
         BagOfVisualWords(words=2).fit(train)
 
 
+@pytest.mark.usefixtures("here")
 def test_train_images_are_shrunk_like_all_others(train):
     # No patch fits into 15 pixels.
     with pytest.raises(UserError, match=r"too few distinct local features \(0\) in the train images \(1\)"):
