@@ -31,8 +31,20 @@ def test_haar_keeps_lengths_and_angles():
     np.testing.assert_allclose(transform @ transform.T, np.eye(256), atol=1e-12)
 
 
-@pytest.mark.parametrize(("kept", "shape"), [(128, (8, 4, 4)), (64, (8, 2, 4)), (32, (8, 2, 2)), (16, (4, 2, 2))])
-def test_the_first_coefficients_make_the_coarser_histograms_of_the_standard(kept, shape):
+@pytest.mark.parametrize(
+    ("kept", "shape"),
+    [
+        (128, (8, 4, 4)),  # to 16, those of the standard
+        (64, (8, 2, 4)),
+        (32, (8, 2, 2)),
+        (16, (4, 2, 2)),
+        (8, (2, 2, 2)),
+        (4, (2, 1, 2)),
+        (2, (2, 1, 1)),
+        (1, (1, 1, 1)),
+    ],
+)
+def test_the_first_coefficients_make_coarser_histograms(kept, shape):
     histogram = np.random.default_rng(0).random((16, 4, 4))
     transform = np.array([haar(row.reshape(16, 4, 4)) for row in np.eye(256)]).T
     coefficients = haar(histogram)
