@@ -30,9 +30,10 @@ OPENCV_NORM = 512.0  # OpenCV gives descriptors of this length, rounded
 
 
 class LocalFeatures(NamedTuple):
-    """Descriptors (n, 128) float32 of length 1 or 0, and where they are: `positions` (n, 2) float32, x and y in pixels.
+    """Descriptors (n, 128) float32, and where they are: `positions` (n, 2) float32, x and y in pixels.
 
-    The centre of the first pixel is at 0.
+    Dense descriptors have length 1 or 0, sparse ones a length within 0.5 % of 1: OpenCV rounds them. The centre of the
+    first pixel is at 0.
     """
 
     positions: NDArray[np.float32]
