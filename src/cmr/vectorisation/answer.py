@@ -57,13 +57,13 @@ def _answer_cells(summary: Summary, row: Any) -> list[str]:
 
 
 def _in_short(answers: pd.DataFrame) -> str:
-    """`by the paper's measure no (semantic) and yes (syntactic); of the 6 others 5 could be measured: yes 2, ...`."""
+    """What the answers come to: the paper's measure by itself, then how many of the others said what."""
     of_paper = answers["measure"] == PAPERS_MEASURE
     told = [f"{row.answer} ({row.pairs})" for row in answers[of_paper].itertuples(index=False)]
     others = answers.loc[~of_paper, "answer"]
     measured = others[others != "too few"]
     counts = ", ".join(f"{kind} {(measured == kind).sum()}" for kind in ("yes", "no", "undecided"))
     return (
-        f"by the paper's measure {' and '.join(told)}; of the {len(others)} others {len(measured)} could be measured: "
-        f"{counts}"
+        f"by the paper's measure {' and '.join(told)}; by the others that could be measured, {len(measured)} of "
+        f"{len(others)}: {counts}"
     )

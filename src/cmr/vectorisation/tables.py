@@ -106,7 +106,8 @@ def _coverage_rows(summary: Summary, rows: pd.DataFrame) -> list[list[str]]:
 
 def _markdown_cells(row: _Row) -> list[str]:
     title = f"*{markdown(row.title)}*" if row.is_floor else markdown(row.title)
-    return [title, *(f"{f'**{value}**' if best else value} {interval}" for value, interval, best in row.cells), row.n]
+    cells = [f"{f'**{value}**' if best else value} {interval}".rstrip() for value, interval, best in row.cells]
+    return [title, *cells, row.n]
 
 
 def _latex_lines(row: _Row) -> list[str]:
