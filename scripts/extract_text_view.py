@@ -12,6 +12,7 @@ from cmr.views.configured import configured, provenance
 from cmr.views.text.coverage import out_of_vocabulary
 
 TEXTS_AT_ONCE = 1024
+LARGEST_VOCABULARY = 100_000  # that is stored
 
 
 def main() -> None:
@@ -52,9 +53,10 @@ def main() -> None:
     for part, rates in unknown.items():
         logging.info("%s: %.1f %% of the words are out of vocabulary", part, 100 * rates["words"])
     about = provenance(view, arguments.implementation, arguments.options, arguments.assets, inputs)
-    # Of all the words that others have trained vectors for, the number will do.
-    words = {"vocabulary": view.vocabulary()} if view.learnt else {}
-    about |= {"counts": view.counts, "vocabulary_size": len(view.vocabulary()), **words, "out_of_vocabulary": unknown}
+    # Of the hundreds of thousands of words that others have trained vectors for, the number will do.
+    vocabulary = view.vocabulary()
+    words = {"vocabulary": vocabulary} if len(vocabulary) <= LARGEST_VOCABULARY else {}
+    about |= {"counts": view.counts, "vocabulary_size": len(vocabulary), **words, "out_of_vocabulary": unknown}
     store.write_view(arguments.view, pairs["id"], blocks, about, arrays=arrays | view.arrays())
 
 
