@@ -86,12 +86,6 @@ use rule extract_image_view as extract_image_shard with:
         dataset=one_of(config["shards"]),
         image_view=other_than(concatenated("image"), r"\."),
     params:
-        code=digest_of(code_of_image_view("scripts/extract_image_view.py")),
-        view=arguments_of_image_view,
-        fitted=fitted_argument,
-        raw=f"{config['data']}/raw",
-        device=device_of_image_view,
-        precision=precision_of_image_view,
         shard="{scatteritem}",
 
 

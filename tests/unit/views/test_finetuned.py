@@ -10,6 +10,7 @@ from cmr.datasets.images import load_rgb
 from cmr.errors import UserError
 from cmr.progress import Progress
 from cmr.views.base import LabelledImages
+from cmr.views.image import finetuned
 from cmr.views.image.finetuned import FineTunedLayer
 
 
@@ -127,6 +128,34 @@ def test_features_after_training_without_a_valid_part_are_those_of_evaluation(tm
     fitted = view_of(tmp_path, epochs=1).fit(parts[0])
     restored = view_of(tmp_path).restore(fitted.state())
     np.testing.assert_array_equal(features_of(fitted, parts[1]), features_of(restored, parts[1]))
+
+
+def test_valid_part_is_scored_by_the_centre_of_five_crops(tmp_path, parts):
+    seen = []
+
+    class Spy(nn.Module):
+        def forward(self, x):
+            seen.append(x)
+            return torch.zeros(len(x), 2)
+
+    view_of(tmp_path, crops="five").place()._score(Spy(), parts[1], lambda *_: torch.zeros(()), workers=1)
+    centre = view_of(tmp_path).prepare(load_rgb(parts[1].paths[0]))[0]
+    torch.testing.assert_close(seen[0][0], centre)
+
+
+def test_training_images_are_cut_out_and_mirrored_at_random(tmp_path, monkeypatch):
+    """Twenty pictures of one slope of grey, from dark on the left to bright on the right."""
+    slope = np.tile(np.arange(50, dtype=np.uint8)[None, :, None] * 5, (40, 1, 3))
+    paths = [tmp_path / f"{i}.png" for i in range(20)]
+    for path in paths:
+        Image.fromarray(slope).save(path)
+    seen, forward = [], finetuned._Classifier.forward
+    monkeypatch.setattr(finetuned._Classifier, "forward", lambda self, x: seen.append(x.clone()) or forward(self, x))
+    view_of(tmp_path, epochs=1).fit(LabelledImages(paths, np.eye(2, dtype=bool)[np.arange(20) % 2]))
+    columns = torch.cat(seen).float().mean(dim=(1, 2))
+    rising = columns[:, -1] > columns[:, 0]
+    assert 3 < rising.sum() < 17
+    assert len(columns[rising, 0].unique()) > 1
 
 
 def test_one_image_is_too_few(tmp_path, parts):
