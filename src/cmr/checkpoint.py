@@ -127,11 +127,11 @@ class TrainingState:
         arrays, attributes = kept
         self.history, self.best_epoch = attributes["history"], attributes["best_epoch"]
         self.finished = attributes["finished"]
-        self.network.load_state_dict(to_tensors(group(arrays, "network")))
-        best = to_tensors(group(arrays, "best"))
+        self.network.load_state_dict(to_tensors(store.group(arrays, "network")))
+        best = to_tensors(store.group(arrays, "best"))
         self.best = {name: tensor.to(self.generator.device) for name, tensor in best.items()} or None
         moments: dict[int, dict[str, Tensor]] = {}
-        for path, tensor in to_tensors(group(arrays, "optimiser")).items():
+        for path, tensor in to_tensors(store.group(arrays, "optimiser")).items():
             index, name = path.split("/")
             moments.setdefault(int(index), {})[name] = tensor
         self.optimiser.load_state_dict(self.optimiser.state_dict() | {"state": moments})
@@ -146,8 +146,3 @@ def to_arrays(tensors: Mapping[str, Tensor]) -> Arrays:
 def to_tensors(arrays: Arrays) -> dict[str, Tensor]:
     """The reverse of `to_arrays`, on the CPU."""
     return {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
-
-
-def group(arrays: Arrays, prefix: str) -> Arrays:
-    """The arrays whose name starts with `prefix/`, without it."""
-    return {name.removeprefix(f"{prefix}/"): array for name, array in arrays.items() if name.startswith(f"{prefix}/")}

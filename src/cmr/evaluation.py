@@ -45,9 +45,24 @@ def evaluate(
         `_10`, `recall_at_1`, `_5`, `_10`; defined in `cmr.metrics`.
     curves : columns task, recall (0.01, 0.02 ... 1), precision.
     """
-    labels = np.asarray(labels, dtype=bool)
+    return _evaluate(dict.fromkeys(TASKS, (images, texts)), np.asarray(labels, dtype=bool), similarity)
+
+
+def embeddings_of(arrays: Mapping[str, NDArray], seed: int, part: str, task: str) -> tuple[NDArray, NDArray]:
+    """Embeddings (n, k) of images and texts in the space in which a task is solved, of the arrays of a run's file.
+
+    Most methods have one space; others have one for image queries and one for text queries.
+    """
+    space = "img2txt" if task.startswith("img") else "txt2img"
+    place = f"{seed}/{part}" if f"{seed}/{part}/images" in arrays else f"{seed}/{part}/{space}"
+    return arrays[f"{place}/images"], arrays[f"{place}/texts"]
+
+
+def _evaluate(
+    by_task: Mapping[str, tuple[ArrayLike, ArrayLike]], labels: NDArray[np.bool_], similarity: Similarity
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     scores, curves = [], []
-    for task in TASKS:
+    for task, (images, texts) in by_task.items():
         blocks = [(_metrics(p), precision_at_recall(p)) for p in _places(task, images, texts, labels, similarity)]
         means = pd.concat([metrics for metrics, _ in blocks]).mean()
         scores.append(pd.DataFrame({"task": task, "metric": means.index, "value": means.to_numpy()}))
@@ -63,8 +78,9 @@ def evaluate_run(
 
     Parameters
     ----------
-    embeddings : for each part `<part>/ids` (n,), and for each seed `<seed>/<part>/images` and `.../texts` (n, k).
-    attributes : `similarity` and `seeds`.
+    embeddings : for each part `<part>/ids` (n,), and for each seed the arrays that `embeddings_of` tells of.
+    attributes : `similarity` and `seeds`; `not_applicable`, a reason, where the method is not defined for such data:
+        then there are no embeddings, and no row comes back.
     pairs : the data set's table, with labels and group of every id; without classes, a group is what is relevant.
 
     Returns
@@ -83,8 +99,8 @@ def evaluate_run(
             )
         labels = relevance_labels(label_matrix(pairs, ids), group_numbers(pairs, ids))
         for seed in attributes["seeds"]:
-            images, texts = (embeddings[f"{seed}/{part}/{side}"] for side in ("images", "texts"))
-            part_scores, part_curves = evaluate(images, texts, labels, attributes["similarity"])
+            by_task = {task: embeddings_of(embeddings, seed, part, task) for task in TASKS}
+            part_scores, part_curves = _evaluate(by_task, labels, attributes["similarity"])
             scores.append(_labelled(part_scores, seed, part))
             if part == "test":
                 curves.append(_labelled(part_curves, seed, part))

@@ -18,6 +18,7 @@ from PIL import Image
 from cmr import store
 from cmr.datasets.images import load_rgb
 from cmr.errors import UserError
+from cmr.evaluation import embeddings_of
 from cmr.results import TASK_TITLES, Study
 from cmr.retrieval import top
 
@@ -119,13 +120,14 @@ def make_gallery(
     if unknown := [item for item in ids if item not in table.index]:
         raise UserError(f"item {unknown[0]!r} is not in the data set: the embeddings were made from other data")
     table = table.loc[ids]
-    sides = {"img": embeddings[f"{seed}/test/images"], "txt": embeddings[f"{seed}/test/texts"]}
     has_classes = bool(pairs.attrs["classes"])
     relevant_by = table["labels"] if has_classes else table["group"].map(lambda group: [group])
     queries = _draw(relevant_by, spec["classes"], spec["seed"])
     shelf = _Shelf(table, relevant_by, featureless, raw)
     tasks = {
-        TASK_TITLES[task]: _retrieve(task, sides, queries, shelf, attributes["similarity"], spec["results"])
+        TASK_TITLES[task]: _retrieve(
+            task, _sides(embeddings, seed, task), queries, shelf, attributes["similarity"], spec["results"]
+        )
         for task in spec["tasks"]
     }
     classes = len(pairs.attrs["classes"]) or table["group"].nunique()
@@ -155,6 +157,10 @@ def _draw(labels: pd.Series, classes: int, seed: int) -> np.ndarray:
         if candidates:  # with several labels an item all of a class's items may be taken
             rows.append(int(generator.choice(candidates)))
     return np.asarray(rows)
+
+
+def _sides(embeddings: Mapping[str, np.ndarray], seed: int, task: str) -> dict[str, np.ndarray]:
+    return dict(zip(("img", "txt"), embeddings_of(embeddings, seed, "test", task), strict=True))
 
 
 def _retrieve(

@@ -178,17 +178,19 @@ def relevance_labels(labels: ArrayLike, groups: ArrayLike) -> NDArray[np.bool_]:
     return groups[:, None] == np.unique(groups)
 
 
-def bimodal_map(images: ArrayLike, texts: ArrayLike, labels: ArrayLike, similarity: Similarity) -> float:
-    """Mean of image-to-text and text-to-image mAP over all, of n pairs: the score by which methods select and stop.
+def mean_average_precision(queries: ArrayLike, gallery: ArrayLike, labels: ArrayLike, similarity: Similarity) -> float:
+    """Mean over queries of the average precision over all, of embeddings (n, k) of both sides of n pairs.
 
-    images, texts : (n, k) embeddings; labels : (n, c) bool, multi-hot.
+    labels : (n, c) bool, multi-hot.
     """
+    blocks = place_blocks(queries, gallery, labels, labels, similarity)
+    return float(np.concatenate([average_precision(places) for places in blocks]).mean())
 
-    def mean_average_precision(queries: ArrayLike, gallery: ArrayLike) -> float:
-        blocks = place_blocks(queries, gallery, labels, labels, similarity)
-        return float(np.concatenate([average_precision(places) for places in blocks]).mean())
 
-    return (mean_average_precision(images, texts) + mean_average_precision(texts, images)) / 2
+def bimodal_map(images: ArrayLike, texts: ArrayLike, labels: ArrayLike, similarity: Similarity) -> float:
+    """Mean of image-to-text and text-to-image mAP over all: the score by which methods select and stop."""
+    both = (images, texts), (texts, images)
+    return sum(mean_average_precision(*sides, labels, similarity) for sides in both) / 2
 
 
 def _place_row(found: NDArray, ordered: NDArray) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

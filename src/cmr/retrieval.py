@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cmr.errors import UserError
 
-Similarity = Literal["cosine", "correlation", "euclidean", "inner"]
+Similarity = Literal["cosine", "correlation", "euclidean", "inner", "hamming"]
 
 BLOCK_BYTES = 64 << 20
 # Measured: scores in both precisions, their sorted copy, and metrics of queries to which all items are relevant.
@@ -42,10 +42,12 @@ def score_blocks(
 
     Parameters
     ----------
-    queries, gallery : (n_q, k) and (n_g, k), taken as float32, the precision in which embeddings are stored.
+    queries, gallery :
+        (n_q, k) and (n_g, k), taken as float32, the precision in which embeddings are stored; for `hamming`, uint8.
     similarity :
         `cosine`; `correlation`, Pearson's, of the two rows; `inner`, the dot product; `euclidean`, the negative
         distance. A zero row (under `correlation` a constant one) has cosine or correlation 0 with everything.
+        `hamming`, of packed binary codes (n, bytes) uint8: the negative number of bits that differ.
     own : (n_q,) gallery row that is the query itself; it scores -inf: it is not in this query's gallery.
     block_bytes : memory that a block may take, its metrics included; at least one query is scored at a time.
 
@@ -53,7 +55,8 @@ def score_blocks(
     ------
     UserError : unknown similarity, differing widths, an empty side, NaN or infinite values, products beyond float32.
     """
-    queries, gallery = _checked(queries, "queries"), _checked(gallery, "gallery")
+    check = _checked_codes if similarity == "hamming" else _checked
+    queries, gallery = check(queries, "queries"), check(gallery, "gallery")
     if queries.shape[1] != gallery.shape[1]:
         raise UserError(f"queries have {queries.shape[1]} dimensions and the gallery has {gallery.shape[1]}")
     score = _scorer(queries, gallery, similarity)
@@ -124,6 +127,11 @@ def _scorer(queries: NDArray, gallery: NDArray, similarity: Similarity) -> Calla
 
         return negative_distance
 
+    if similarity == "hamming":
+        # Of signs h and g of q bits, (q - h.g)/2 differ; float32 holds such small whole numbers exactly.
+        q, g = _signs(queries), _signs(gallery).T
+        return lambda block: (q[block] @ g - np.float32(len(g))) / 2
+
     raise UserError(f'unknown similarity "{similarity}"; it is one of {", ".join(get_args(Similarity))}')
 
 
@@ -137,6 +145,21 @@ def _checked(rows: ArrayLike, name: str) -> NDArray[np.float64]:
     if len(bad):
         raise UserError(f"{name}: {len(bad)} rows hold NaN or infinite values, the first is row {bad[0]}")
     return np.ascontiguousarray(rows, dtype=np.float64)
+
+
+def _checked_codes(rows: ArrayLike, name: str) -> NDArray[np.uint8]:
+    rows = np.asarray(rows)
+    if rows.dtype != np.uint8 or rows.ndim != 2 or 0 in rows.shape:
+        raise UserError(
+            f"{name} must be packed binary codes, a table of uint8 with at least one row and one column, "
+            f"but have shape {rows.shape} and type {rows.dtype}"
+        )
+    return rows
+
+
+def _signs(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(n, bytes) -> (n, 8 bytes), 1 where a bit is set and -1 where it is not."""
+    return np.unpackbits(codes, axis=1).astype(np.float32) * 2 - 1
 
 
 def _unit(x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -68,6 +68,16 @@ def read_arrays(path: Path, names: Iterable[str] | None = None) -> tuple[dict[st
         return {name: _read_array(file[name]) for name in wanted}, _read_description(file)
 
 
+def under(name: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Named arrays as a group of a file: `name/` before each name."""
+    return {f"{name}/{key}": array for key, array in arrays.items()}
+
+
+def group(arrays: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
+    """The inverse of `under`: the arrays of a group, without the group's name before theirs."""
+    return {key.removeprefix(f"{name}/"): array for key, array in arrays.items() if key.startswith(f"{name}/")}
+
+
 @dataclass(frozen=True)
 class View:
     """One modality's representation of a data set: `values` (n, d), and the id of each row."""
@@ -252,6 +262,36 @@ class ViewFile:
             _compare(digest, self.values)
         if waiting is not None:
             yield waiting[1]
+
+
+class ViewRows:
+    """Some rows of a view on disk, read anew in every pass: a `cmr.rows.RowSource`.
+
+    Attributes
+    ----------
+    shape : (n, d).
+    """
+
+    def __init__(self, path: Path, positions: np.ndarray) -> None:
+        """`positions` (n,), ascending, are the rows of the file."""
+        if (np.diff(positions) <= 0).any():
+            raise ValueError("rows of a view are read in the order of the file")
+        self._path, self._positions = path, positions
+        with ViewFile.open(path) as view:
+            self.shape: tuple[int, int] = (len(positions), *view.values.shape[1:])
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def pieces(self) -> Iterator[np.ndarray]:
+        """All rows in order, float32, some at a time; raises UserError when the file is damaged."""
+        row, start = 0, 0
+        with ViewFile.open(self._path) as view:
+            for block in view.blocks():
+                stop = int(np.searchsorted(self._positions, row + len(block)))
+                if stop > start:
+                    yield block[self._positions[start:stop] - row]
+                row, start = row + len(block), stop
 
 
 class _Disk(io.FileIO):

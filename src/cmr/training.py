@@ -15,12 +15,15 @@ from cmr import store
 from cmr.construct import build
 from cmr.datasets.pairs import group_numbers, label_matrix
 from cmr.errors import UserError
-from cmr.methods.base import InfeasibleError, Method, Model, Pairs
-from cmr.metrics import bimodal_map
+from cmr.methods.base import InfeasibleError, Method, Model, Pairs, PerTask, Unlabelled, spaces
+from cmr.metrics import mean_average_precision
 from cmr.progress import SILENT, Progress
 from cmr.provenance import file_sha256, versions
+from cmr.rows import Rows, map_rows, row_blocks
 
 log = logging.getLogger(__name__)
+
+IN_MEMORY = 256 << 20  # bytes; a larger view is read in blocks, again in every pass
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Trained:
     """One fitted model a seed, and how the hyper-parameters were chosen."""
 
     method: Method
-    models: dict[int, Model]
+    models: dict[int, Model | PerTask]
     selection: dict[str, Any]
 
 
@@ -46,18 +49,18 @@ def read_run(pairs: Path, split: Path, image_view: Path, text_view: Path) -> Run
     """Join labels, split and two views by item id, without the items that a view leaves out."""
     files = {"pairs": pairs, "split": split, "image_view": image_view, "text_view": text_view}
     table, parts = store.read_table(pairs), store.read_table(split)
-    views = {"images": _read_vectors(image_view), "texts": _read_vectors(text_view)}
-    unusable = parts["id"].isin(views["images"].left_out | views["texts"].left_out)
-    ids = {part: rows["id"].to_numpy() for part, rows in parts[~unusable].groupby("part")}
+    images, texts = _Vectors.read(image_view), _Vectors.read(text_view)
+    unusable = parts["id"].isin(images.left_out | texts.left_out)
+    ids = {part: images.in_order(rows["id"].to_numpy()) for part, rows in parts[~unusable].groupby("part")}
     if gone := set(parts["part"]) - set(ids):
         raise UserError(f"no item of the {gone.pop()} part is left after those whose image or text cannot be used")
     return Run(
         parts={
             part: Pairs(
-                images=views["images"].rows(items),
-                texts=views["texts"].rows(items),
+                images=images.rows(items),
+                texts=texts.rows(items),
                 labels=label_matrix(table, items),
-                texts_are_counts=views["texts"].attributes["counts"],
+                texts_are_counts=texts.attributes["counts"],
                 groups=group_numbers(table, items),
             )
             for part, items in ids.items()
@@ -84,7 +87,9 @@ def train(
     implementation : dotted class name of the method.
     hyperparameters : fixed values; `grid` overrides those that it names.
     grid : candidate values a hyper-parameter; the candidates are their Cartesian product. Empty: nothing to choose.
-    parts : `train` and `valid`; test is not needed here and not looked at.
+    parts : `train` and `valid`; of `test`, a transductive method is given the features, and no other looks at it.
+
+    Raises NotApplicableError where the method is not defined for such data, UserError where no candidate can be fitted.
     """
     started = time.monotonic()
     candidates = [dict(hyperparameters) | choice for choice in _choices(grid)]
@@ -93,12 +98,16 @@ def train(
     train_part, valid_part = parts["train"], parts.get("valid")
     first, *others = seeds
 
+    def fit(method: Method, seed: int) -> Model | PerTask:
+        more = {"unlabelled": _unlabelled(parts["test"])} if getattr(method, "transductive", False) else {}
+        return method.fit(train_part, valid_part, seed=seed, device=device, progress=progress, **more)
+
     records: list[dict[str, Any]] = []
-    best: tuple[float, dict[str, Any], Method, Model] | None = None
+    best: tuple[float, dict[str, Any], Method, Model | PerTask] | None = None
     for candidate in progress.track(candidates, "candidates", len(candidates), "candidate"):
         method = build(implementation, candidate)
         try:
-            model = method.fit(train_part, valid_part, seed=first, device=device, progress=progress)
+            model = fit(method, first)
         except InfeasibleError as error:
             records.append({"hyperparameters": candidate, "infeasible": str(error)})
             log.info("%s: infeasible: %s", candidate, error)
@@ -114,10 +123,7 @@ def train(
 
     _, chosen, method, model = best
     log.info("chosen: %s", chosen)
-    models = {first: model} | {
-        seed: method.fit(train_part, valid_part, seed=seed, device=device, progress=progress)
-        for seed in progress.track(others, "seeds", len(others), "seed")
-    }
+    models = {first: model} | {seed: fit(method, seed) for seed in progress.track(others, "seeds", len(others), "seed")}
     selection = {
         "candidates": records,
         "chosen": chosen,
@@ -131,13 +137,19 @@ def train(
 
 
 def embeddings(trained: Trained, run: Run) -> dict[str, np.ndarray]:
-    """Arrays of embeddings.h5: `<part>/ids`, `<seed>/<part>/images`, `<seed>/<part>/texts`, parts valid and test."""
+    """Arrays of embeddings.h5 for the parts valid and test.
+
+    `<part>/ids`, and `<seed>/<part>/images`, `<seed>/<part>/texts`; of a method with two spaces
+    `<seed>/<part>/<task>/images` and `.../texts`, of the tasks img2txt and txt2img.
+    """
     parts = [part for part in ("valid", "test") if part in run.parts]
     arrays = {f"{part}/ids": run.ids[part] for part in parts}
     for seed, model in trained.models.items():
         for part in parts:
-            arrays[f"{seed}/{part}/images"] = model.embed_images(run.parts[part].images)
-            arrays[f"{seed}/{part}/texts"] = model.embed_texts(run.parts[part].texts)
+            for task, space in spaces(model).items():
+                place = "/".join(filter(None, [str(seed), part, task]))
+                arrays[f"{place}/images"] = map_rows(space.embed_images, run.parts[part].images)
+                arrays[f"{place}/texts"] = map_rows(space.embed_texts, run.parts[part].texts)
     return arrays
 
 
@@ -153,16 +165,61 @@ def histories(trained: Trained) -> pd.DataFrame:
     return table.astype({"seed": "int64", "step": "int64", "quantity": "str", "value": "float64"})
 
 
-def _read_vectors(path: Path) -> store.View:
-    view = store.read_view(path)
-    if (kind := view.attributes["kind"]) != "vectors":
-        raise UserError(f"{path} holds {kind}, but methods learn from one vector an item: choose another view")
-    return view
+@dataclass(frozen=True)
+class _Vectors:
+    """A view of one vector an item: which rows there are, and where they lie."""
+
+    path: Path
+    ids: np.ndarray
+    attributes: dict[str, Any]
+    values: np.ndarray | None  # None: larger than IN_MEMORY, and read block by block
+
+    @classmethod
+    def read(cls, path: Path) -> "_Vectors":
+        with store.ViewFile.open(path) as view:
+            if (kind := view.attributes["kind"]) != "vectors":
+                raise UserError(f"{path} holds {kind}, but methods learn from one vector an item: choose another view")
+            ids, attributes, size = view.ids, view.attributes, view.values.nbytes
+        return cls(path, ids, attributes, store.read_view(path).values if size <= IN_MEMORY else None)
+
+    @property
+    def left_out(self) -> frozenset[str]:
+        return frozenset(self.attributes["left_out"])
+
+    def in_order(self, ids: np.ndarray) -> np.ndarray:
+        """Items in the order of the file."""
+        return ids[np.argsort(self._positions(ids), kind="stable")]
+
+    def rows(self, ids: np.ndarray) -> Rows:
+        positions = self._positions(ids)
+        if self.values is not None:
+            return self.values[positions]
+        if (np.diff(positions) < 0).any():
+            raise UserError(f"{self.path} has its items in another order than the view of images. Make both anew")
+        log.info("%s stays on disk and is read block by block", self.path)
+        return store.ViewRows(self.path, positions)
+
+    def _positions(self, ids: np.ndarray) -> np.ndarray:
+        positions = pd.Index(self.ids).get_indexer(ids)
+        if (absent := positions < 0).any():
+            raise UserError(
+                f"item {ids[absent][0]!r} has no row in {self.path}: the view was made from other data. "
+                "Delete it and run again"
+            )
+        return positions
+
+
+def _unlabelled(test: Pairs) -> Unlabelled:
+    log.info("transductive: the features of the test part, without labels and pairing, take part in training")
+    return Unlabelled(test.images, test.texts)
 
 
 def _featureless(part: Pairs) -> dict[str, int]:
     """How many images and texts have no feature at all, such as captions without a word of the train part."""
-    return {side: int((~getattr(part, side).any(axis=1)).sum()) for side in ("images", "texts")}
+    return {
+        side: sum(int((~block.any(axis=1)).sum()) for _, block in row_blocks(getattr(part, side)))
+        for side in ("images", "texts")
+    }
 
 
 def _choices(grid: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
@@ -170,9 +227,16 @@ def _choices(grid: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
         yield dict(zip(grid, values, strict=True))
 
 
-def _valid_map(method: Method, model: Model, valid: Pairs | None) -> float:
+def _valid_map(method: Method, model: Model | PerTask, valid: Pairs | None) -> float:
+    """Mean of image-to-text and text-to-image mAP over all, each in the space in which the task is solved."""
     if valid is None:
         return float("nan")
-    return bimodal_map(
-        model.embed_images(valid.images), model.embed_texts(valid.texts), valid.relevance, method.similarity
-    )
+    scores = []
+    for task, space in spaces(model).items():
+        images, texts = map_rows(space.embed_images, valid.images), map_rows(space.embed_texts, valid.texts)
+        sides = {"img2txt": (images, texts), "txt2img": (texts, images)}
+        scores += [
+            mean_average_precision(*sides[direction], valid.relevance, method.similarity)
+            for direction in ([task] if task else sides)
+        ]
+    return sum(scores) / len(scores)

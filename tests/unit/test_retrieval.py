@@ -132,7 +132,8 @@ def test_a_block_stays_within_its_memory(rng):
 @pytest.mark.parametrize(
     ("queries", "gallery", "similarity", "message"),
     [
-        ([[1.0, 2.0]], [[1.0, 2.0]], "hamming", "unknown similarity"),
+        ([[1.0, 2.0]], [[1.0, 2.0]], "manhattan", "unknown similarity"),
+        ([[1.0, 2.0]], [[1.0, 2.0]], "hamming", "queries must be packed binary codes"),
         ([[1.0, 2.0]], [[1.0]], "cosine", "2 dimensions and the gallery has 1"),
         ([[1.0], [np.nan]], [[1.0]], "cosine", "queries: 1 rows hold NaN.* row 1"),
         ([[1.0]], [[1e39]], "cosine", "gallery: 1 rows hold NaN or infinite"),
@@ -149,3 +150,12 @@ def test_bad_input_is_named(queries, gallery, similarity, message):
 def test_top_needs_a_positive_k():
     with pytest.raises(UserError, match="at least 1"):
         top([[1.0]], [[1.0]], "cosine", 0)
+
+
+def test_hamming_scores_count_the_bits_that_differ():
+    rng = np.random.default_rng(0)
+    queries, gallery = (rng.integers(256, size=(n, 3), dtype=np.uint8) for n in (5, 70))
+    (_, scores), *more = score_blocks(queries, gallery, "hamming")
+    assert not more and scores.dtype == np.float32
+    expected = [[-sum(int(a ^ b).bit_count() for a, b in zip(q, g, strict=True)) for g in gallery] for q in queries]
+    np.testing.assert_array_equal(scores, expected)

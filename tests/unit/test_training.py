@@ -1,6 +1,7 @@
 """Selection on the valid part, seeds, and what a run leaves behind."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -8,11 +9,11 @@ import pytest
 
 from cmr import store, training
 from cmr.errors import UserError
-from cmr.methods.base import InfeasibleError, Pairs
+from cmr.methods.base import InfeasibleError, Pairs, PerTask, Unlabelled
 from cmr.methods.linear.cca import CCA
 from cmr.methods.linear.sm import SM
 from cmr.methods.random import RandomRanking
-from cmr.metrics import bimodal_map
+from cmr.metrics import bimodal_map, mean_average_precision
 
 CCA_NAME = "cmr.methods.linear.cca.CCA"
 
@@ -54,7 +55,7 @@ def test_test_part_plays_no_role_in_training(parts):
     whole = training.train(CCA_NAME, {}, grid, parts, [0])
     without = training.train(CCA_NAME, {}, grid, {name: parts[name] for name in ("train", "valid")}, [0])
     assert whole.selection["chosen"] == without.selection["chosen"]
-    np.testing.assert_array_equal(whole.models[0].w_x, without.models[0].w_x)
+    np.testing.assert_array_equal(whole.models[0].image.weights, without.models[0].image.weights)
 
 
 def test_infeasible_candidates_are_recorded_and_passed_over(parts):
@@ -152,10 +153,10 @@ def test_run_joins_labels_split_and_views_by_id(tmp_path):
     write_run(tmp_path, ids)
     run = training.read_run(*(tmp_path / name for name in RUN_FILES))
     train = run.parts["train"]
-    assert list(run.ids["train"]) == ["d", "c"]
-    np.testing.assert_array_equal(train.images, [[3], [2]])
-    np.testing.assert_array_equal(train.texts, [[30], [20]])
-    np.testing.assert_array_equal(train.labels, [[False, True], [True, False]])
+    assert list(run.ids["train"]) == ["c", "d"]  # the order of the view of images
+    np.testing.assert_array_equal(train.images, [[2], [3]])
+    np.testing.assert_array_equal(train.texts, [[20], [30]])
+    np.testing.assert_array_equal(train.labels, [[True, False], [False, True]])
     assert train.texts_are_counts
     assert train.groups.tolist() == [0, 1]
     assert run.left_out == {}
@@ -199,3 +200,89 @@ def test_pairs_of_unequal_length_or_with_nan_are_refused():
         Pairs(np.ones((2, 1)), np.ones((3, 1)), np.ones((2, 1), dtype=bool))
     with pytest.raises(UserError, match="texts: 1 rows hold NaN"):
         Pairs(np.ones((2, 1)), np.array([[1.0], [np.nan]]), np.ones((2, 1), dtype=bool))
+
+
+@pytest.fixture
+def large_run(tmp_path, parts):
+    """The files of a run on the pairs of `parts`, in the order of the data set."""
+    images, texts, labels = (
+        np.concatenate([getattr(part, name) for part in parts.values()]) for name in ("images", "texts", "labels")
+    )
+    ids = np.array([f"item{i:03d}" for i in range(len(images))])
+    classes = [f"class{k}" for k in range(labels.shape[1])]
+    named = [[classes[k] for k in np.flatnonzero(row)] for row in labels]
+    pairs = pd.DataFrame({"id": ids, "image": "", "text": "t", "labels": named, "group": ids})
+    store.write_table(tmp_path / "pairs.parquet", pairs, {"classes": classes})
+    order = np.random.default_rng(0).permutation(len(ids))
+    part = np.repeat(list(parts), [len(one) for one in parts.values()])
+    store.write_table(tmp_path / "split.parquet", pd.DataFrame({"id": ids[order], "part": part}))
+    for name, values in (("i.h5", images), ("t.h5", texts)):
+        store.write_view(tmp_path / name, ids, values, {"kind": "vectors", "counts": False})
+    return [tmp_path / name for name in RUN_FILES]
+
+
+def test_views_too_large_for_memory_are_read_in_blocks_and_give_the_same_model(large_run, monkeypatch):
+    whole = training.read_run(*large_run)
+    monkeypatch.setattr(training, "IN_MEMORY", 0)
+    monkeypatch.setattr(store, "BLOCK_BYTES", 4 * 5 * 7)
+    streamed = training.read_run(*large_run)
+    assert isinstance(streamed.parts["train"].images, store.ViewRows)
+    results = [
+        training.embeddings(training.train(CCA_NAME, {"n_components": 2}, {}, run.parts, [0]), run)
+        for run in (whole, streamed)
+    ]
+    assert results[0].keys() == results[1].keys()
+    for name, array in results[0].items():
+        np.testing.assert_array_equal(array, results[1][name])
+    np.testing.assert_array_equal(streamed.parts["train"].in_memory().texts, whole.parts["train"].texts)
+
+
+def test_large_views_in_another_order_are_refused(large_run, monkeypatch):
+    view = store.read_view(large_run[3])
+    store.write_view(large_run[3], view.ids[::-1], view.values[::-1], {"kind": "vectors", "counts": False})
+    monkeypatch.setattr(training, "IN_MEMORY", 0)
+    with pytest.raises(UserError, match=r"t\.h5 has its items in another order"):
+        training.read_run(*large_run)
+
+
+@dataclass(frozen=True)
+class TwoSpaces(CCA):
+    """Components 1 and 2 where images ask, 2 alone where texts do."""
+
+    def fit(self, train, valid=None, **options):
+        return PerTask(CCA(2).fit(train, valid), CCA(1).fit(train, valid))
+
+
+def test_a_method_of_two_spaces_is_embedded_and_scored_in_each(parts):
+    ids = {name: np.array([f"{name}{i}" for i in range(len(part))]) for name, part in parts.items()}
+    trained = training.train(f"{__name__}.TwoSpaces", {}, {}, parts, [0])
+    arrays = training.embeddings(trained, training.Run(parts, ids, {}, {}))
+    assert arrays["0/test/img2txt/images"].shape == (40, 2) and arrays["0/test/txt2img/texts"].shape == (40, 1)
+    valid, model = parts["valid"], trained.models[0]
+    images, texts = (
+        [getattr(model, f"embed_{side}")(getattr(valid, side), task) for task in ("img2txt", "txt2img")]
+        for side in ("images", "texts")
+    )
+    expected = mean_average_precision(images[0], texts[0], valid.labels, "cosine") / 2
+    expected += mean_average_precision(texts[1], images[1], valid.labels, "cosine") / 2
+    assert trained.selection["candidates"][0]["valid_map"] == pytest.approx(expected, rel=1e-12)
+
+
+@dataclass(frozen=True)
+class Curious(CCA):
+    transductive: bool = True
+    seen: ClassVar[list[Unlabelled]] = []
+
+    def fit(self, train, valid=None, *, unlabelled=None, **options):
+        self.seen.append(unlabelled)
+        return super().fit(train, valid)
+
+
+def test_a_transductive_method_is_given_features_of_the_test_part_and_no_other_is(parts):
+    Curious.seen.clear()
+    training.train(f"{__name__}.Curious", {"n_components": 1}, {}, parts, [0])
+    training.train(f"{__name__}.Curious", {"n_components": 1, "transductive": False}, {}, parts, [0])
+    given, withheld = Curious.seen
+    np.testing.assert_array_equal(given.images, parts["test"].images)
+    np.testing.assert_array_equal(given.texts, parts["test"].texts)
+    assert withheld is None

@@ -4,8 +4,9 @@ A method is a frozen dataclass of hyper-parameters with a `fit`; what `fit` retu
 at a time, so no query can carry its other side.
 """
 
-from dataclasses import dataclass, field
-from typing import ClassVar, Protocol, Self
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,24 +15,31 @@ from cmr.errors import UserError
 from cmr.metrics import relevance_labels
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity
+from cmr.rows import Array, Rows, in_memory, row_blocks
+from cmr.store import under
 
-Array = NDArray[np.floating]
 State = dict[str, np.ndarray]
 History = dict[str, list[float]]
+Task = Literal["img2txt", "txt2img", "img2all", "txt2all"]
+Result = TypeVar("Result")
 
 
 class InfeasibleError(UserError):
     """These hyper-parameters cannot be fitted to these data; grid selection records the candidate and goes on."""
 
 
-@dataclass(frozen=True)
+class NotApplicableError(UserError):
+    """The method is not defined for data of this kind; its run ends without scores, and tables show the reason."""
+
+
+@dataclass(frozen=True, eq=False)
 class Pairs:
     """n image-text pairs of one part of a split, as two views: row i of `images` and `texts` belong together.
 
     Attributes
     ----------
-    images : (n, d_x) float32.
-    texts : (n, d_y) float32.
+    images : (n, d_x) float32; an array, or rows that stay on disk, see `cmr.rows`.
+    texts : (n, d_y) float32, likewise.
     labels : (n, c) bool, multi-hot; one True a row unless the data set is multi-label. No column (c = 0) where the data
         set has no classes.
     texts_are_counts : the text view holds word counts, for methods that model them as such.
@@ -43,6 +51,7 @@ class Pairs:
     labels: NDArray[np.bool_]
     texts_are_counts: bool = False
     groups: NDArray[np.intp] | None = None
+    _derived: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not len(self.images) == len(self.texts) == len(self.labels):
@@ -51,29 +60,50 @@ class Pairs:
                 f"{len(self.images)}, {len(self.texts)} and {len(self.labels)}"
             )
         for name in ("images", "texts"):
-            bad = np.flatnonzero(~np.isfinite(getattr(self, name)).all(axis=1))
+            rows = getattr(self, name)
+            if not isinstance(rows, np.ndarray):
+                continue  # a view on disk holds none
+            bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
             if len(bad):
                 raise UserError(f"{name}: {len(bad)} rows hold NaN or infinite values, the first is row {bad[0]}")
 
     def __len__(self) -> int:
         return len(self.images)
 
+    def once(self, compute: Callable[..., Result], *arguments: Any) -> Result:
+        """`compute(self, *arguments)`, kept: the candidates of a grid share what the data alone decide."""
+        key = (compute, *arguments)
+        if key not in self._derived:
+            self._derived[key] = compute(self, *arguments)
+        return self._derived[key]
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """All that these pairs were made of, by name."""
+        return {own.name: getattr(self, own.name) for own in fields(self) if own.init}
+
+    def in_memory(self) -> Self:
+        """The same pairs with both views as arrays, for methods that draw batches from them."""
+        if isinstance(self.images, np.ndarray) and isinstance(self.texts, np.ndarray):
+            return self
+        return replace(self, images=in_memory(self.images), texts=in_memory(self.texts))
+
     @property
     def relevance(self) -> NDArray[np.bool_]:
         """(n, r) bool: items that share a column are relevant to each other, see `cmr.metrics.relevance_labels`."""
         return relevance_labels(self.labels, np.arange(len(self)) if self.groups is None else self.groups)
 
-    @property
-    def classes(self) -> NDArray[np.intp]:
-        """(n,) class index of each pair; refused where a pair has several labels or none."""
+    def classes(self, method: str) -> NDArray[np.intp]:
+        """(n,) class index of each pair; refused in the name of `method` where a pair has several labels or none."""
+        self.require_classes(method)
         if not (self.labels.sum(axis=1) == 1).all():
-            raise UserError("this method needs exactly one label a pair, but the data set is multi-label")
+            raise NotApplicableError(f"{method}: it is defined for one class a pair, but the data set is multi-label")
         return self.labels.argmax(axis=1)
 
     def require_classes(self, method: str) -> None:
         """Refuse a data set without classes; `method` is the name to be told."""
         if self.labels.shape[1] == 0:
-            raise UserError(f"{method}: it learns from classes, but the data set has none: take it out of these runs")
+            raise NotApplicableError(f"{method}: it learns from classes, but the data set has none")
 
 
 class Model(Protocol):
@@ -91,8 +121,61 @@ class Model(Protocol):
         """Everything that `Method.restore` needs, as named arrays."""
 
 
+@dataclass(frozen=True)
+class PerTask:
+    """A model of two spaces: one for tasks whose queries are images, one for those whose queries are texts.
+
+    The scores of the two are not comparable, and an embedding belongs to one of them.
+    """
+
+    image_queries: Model
+    text_queries: Model
+
+    @property
+    def history(self) -> History:
+        """Of both; the quantities of the second have `text queries: ` before their names."""
+        return self.image_queries.history | {
+            f"text queries: {quantity}": values for quantity, values in self.text_queries.history.items()
+        }
+
+    def of(self, task: Task) -> Model:
+        """The model of the space in which a task is solved."""
+        return self.image_queries if task.startswith("img") else self.text_queries
+
+    def embed_images(self, images: Array, task: Task) -> Array:
+        """(n, d_x) -> (n, k), for one task."""
+        return self.of(task).embed_images(images)
+
+    def embed_texts(self, texts: Array, task: Task) -> Array:
+        """(n, d_y) -> (n, k), for one task."""
+        return self.of(task).embed_texts(texts)
+
+    def state(self) -> State:
+        """See Model."""
+        return under("image_queries", self.image_queries.state()) | under("text_queries", self.text_queries.state())
+
+
+def spaces(model: Model | PerTask) -> dict[str, Model]:
+    """The models of a model's spaces: {"": the model}, or one by the task that queries by image, one by text."""
+    if isinstance(model, PerTask):
+        return {"img2txt": model.image_queries, "txt2img": model.text_queries}
+    return {"": model}
+
+
+@dataclass(frozen=True)
+class Unlabelled:
+    """The items that are to be retrieved, without labels and pairing: what a transductive method may look at."""
+
+    images: Rows  # (n, d_x)
+    texts: Rows  # (n, d_y)
+
+
 class Method(Protocol):
-    """Hyper-parameters (a frozen dataclass) and how to fit them."""
+    """Hyper-parameters (a frozen dataclass) and how to fit them.
+
+    One with an attribute `transductive` that is true is fitted with a further argument, `unlabelled: Unlabelled`, the
+    test part: its scores are not those of a method that meets its queries later.
+    """
 
     similarity: ClassVar[Similarity]
 
@@ -104,10 +187,10 @@ class Method(Protocol):
         seed: int = 0,
         device: str = "cpu",
         progress: Progress = SILENT,
-    ) -> Model:
+    ) -> Model | PerTask:
         """Learn from `train`; `valid` serves early stopping only. The same arguments give the same model."""
 
-    def restore(self, state: State) -> Model:
+    def restore(self, state: State) -> Model | PerTask:
         """The model that `state` was taken from."""
 
 
@@ -120,13 +203,22 @@ class Standardiser:
     clamp: float = field(default=np.inf)
 
     @classmethod
-    def fit(cls, x: Array, clamp: float = np.inf) -> Self:
-        """Statistics of x (n, d); values beyond +-`clamp` standard deviations are cut when applied."""
-        x = np.asarray(x, dtype=np.float64)
-        std = x.std(axis=0)
+    def fit(cls, x: Rows, clamp: float = np.inf) -> Self:
+        """Statistics of x (n, d), read once; values beyond +-`clamp` standard deviations are cut when applied."""
+        n, d = x.shape
+        mean, squares, greatest, seen = np.zeros(d), np.zeros(d), np.zeros(d), 0
+        for _, block in row_blocks(x):
+            own = block.mean(axis=0)
+            shift, share = own - mean, len(block) / (seen + len(block))
+            # The union's sum of squares from those of two samples, each about its mean (Chan, Golub and LeVeque 1983).
+            squares += ((block - own) ** 2).sum(axis=0) + shift**2 * seen * share
+            mean += shift * share
+            np.maximum(greatest, np.abs(block).max(axis=0), out=greatest)
+            seen += len(block)
+        std = np.sqrt(squares / n)
         # A column is constant when its spread is rounding noise of its own magnitude.
-        constant = std <= 1e-12 * np.maximum(np.abs(x).max(axis=0), 1e-300)
-        return cls(x.mean(axis=0), np.where(constant, 1.0, std), clamp)
+        constant = std <= 1e-12 * np.maximum(greatest, 1e-300)
+        return cls(mean, np.where(constant, 1.0, std), clamp)
 
     def __call__(self, x: Array) -> Array:
         """(n, d) -> (n, d) float64."""

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, log_softmax, normalize, relu
 
-from cmr.checkpoint import group
 from cmr.device import resolve_device
 from cmr.methods.base import Array, Pairs, State
 from cmr.methods.deep.layers import Dropout, Standardise, linear, perceptron, reverse_gradient
@@ -25,6 +24,7 @@ from cmr.methods.deep.network import Batch, DeepModel, TrainableSpace
 from cmr.methods.deep.trainer import Schedule, checkpoint_of, fit_network, seeded
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity
+from cmr.store import group
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,10 @@ class ACMR:
     ) -> DeepModel:
         """Train projectors, label classifier and modality classifier in one descent, by gradient reversal.
 
-        Raises UserError where there are no classes.
+        Raises NotApplicableError where there are no classes.
         """
         train.require_classes("acmr")
+        train, valid = train.in_memory(), None if valid is None else valid.in_memory()
         target = resolve_device(device)
         generator = seeded(seed, "acmr", target)
         network = ACMRNetwork(self, train.images.shape[1], train.texts.shape[1], train.labels.shape[1], generator)

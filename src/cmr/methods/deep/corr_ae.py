@@ -14,7 +14,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from cmr.checkpoint import group
 from cmr.device import resolve_device
 from cmr.methods.base import Pairs, State
 from cmr.methods.boltzmann.stack import Stack, fit_stack
@@ -23,6 +22,7 @@ from cmr.methods.deep.network import Batch, CommonSpace, DeepModel, TrainableSpa
 from cmr.methods.deep.trainer import Schedule, checkpoint_of, fit_network, seeded
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity
+from cmr.store import group
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,7 @@ class CorrAE:
 
         The history also has the reconstruction error of each RBM, such as `images_rbm_1`, over its own epochs.
         """
+        train, valid = train.in_memory(), None if valid is None else valid.in_memory()
         target = resolve_device(device)
         stacks, errors = {}, {}
         for side, counts in (("images", False), ("texts", train.texts_are_counts)):

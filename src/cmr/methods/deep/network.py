@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cmr.checkpoint import group, to_arrays, to_tensors
+from cmr.checkpoint import to_arrays, to_tensors
 from cmr.methods.base import Array, History, Pairs, State
+from cmr.store import group, under
 
 ROWS_AT_ONCE = 4096  # bounds the memory that embedding a large gallery takes
 
@@ -75,8 +76,8 @@ class DeepModel:
 
     def state(self) -> State:
         """Weights and buffers under `network/`, the history under `history/`."""
-        histories = {f"history/{name}": np.asarray(values) for name, values in self.history.items()}
-        return {f"network/{name}": array for name, array in to_arrays(self.network.state_dict()).items()} | histories
+        histories = {name: np.asarray(values) for name, values in self.history.items()}
+        return under("network", to_arrays(self.network.state_dict())) | under("history", histories)
 
     @classmethod
     def from_state(cls, network: CommonSpace, state: State) -> Self:

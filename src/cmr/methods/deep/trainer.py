@@ -63,8 +63,8 @@ def checkpoint_of(
         method=f"{type(method).__module__}.{type(method).__qualname__}",
         hyperparameters=vars(method),
         seed=seed,
-        train=vars(train),
-        valid=None if valid is None else vars(valid),
+        train=train.given,
+        valid=None if valid is None else valid.given,
     )
 
 

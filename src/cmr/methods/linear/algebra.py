@@ -1,45 +1,62 @@
-"""Linear algebra shared by the closed-form methods (card linear/00)."""
+"""Linear algebra shared by the closed-form methods."""
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
-from cmr.errors import UserError
+from cmr.methods.base import InfeasibleError
 
 Array = NDArray[np.float64]
 
-RANK_TOLERANCE = 1e-10  # of the largest variance: below lies rounding
+RANK_TOLERANCE = 1e-10  # of the largest eigenvalue: below lies rounding
 
 
-def principal_axes(x: Array) -> tuple[Array, Array]:
-    """Axes V (d, r) and variances (r,), descending, of centred x (n, d): x'x/n = V diag(variances) V', r its rank.
+@dataclass(frozen=True)
+class Spectrum:
+    """The eigendecomposition of a positive semi-definite matrix on its range: axes diag(values) axes'.
 
-    Through the smaller of the d x d covariance and the n x n Gram matrix (T1, T2), so that neither many items nor many
-    features cost more than they must.
+    Attributes
+    ----------
+    values : (r,) descending, all above `RANK_TOLERANCE` of the first; r is the numerical rank.
+    axes : (d, r) orthonormal.
     """
-    n, d = x.shape
-    if d <= n:
-        variances, axes = np.linalg.eigh(x.T @ x / n)
-    else:
-        variances, u = np.linalg.eigh(x @ x.T / n)
-    keep = variances > RANK_TOLERANCE * variances[-1]
-    if not keep.any():
-        raise UserError("a view is constant over the train part, so nothing can be learnt from it")
-    order = np.flatnonzero(keep)[::-1]
-    variances = variances[order]
-    axes = axes[:, order] if d <= n else x.T @ u[:, order] / np.sqrt(n * variances)
-    return axes, variances
+
+    values: Array
+    axes: Array
+
+    @classmethod
+    def of(cls, matrix: Array) -> "Spectrum":
+        """Of a symmetric (d, d) matrix; a zero matrix has rank 0."""
+        values, axes = np.linalg.eigh(matrix)
+        keep = np.flatnonzero(values > RANK_TOLERANCE * max(values[-1], 0.0))[::-1]
+        return cls(values[keep], axes[:, keep])
+
+    def whitener(self, ridge: float = 0.0) -> Array:
+        """K (d, r) with K'(C + ridge I)K = I on the range of C."""
+        return self.axes / np.sqrt(self.values + ridge)
 
 
-def whitener(x: Array, ridge: float) -> Array:
-    """K (d, r) with K'(C + ridge * tr(C)/d * I)K = I on the range of C = x'x/n, x (n, d) centred.
+def solve_positive(matrix: Array, right: Array, method: str) -> Array:
+    """X with matrix X = right, matrix (d, d) symmetric and positive definite, right (d, k).
 
-    The ridge is relative to the mean variance, so that a default survives rescaled features.
+    Raises InfeasibleError in the name of `method` where the matrix is singular to rounding.
     """
-    axes, variances = principal_axes(x)
-    return axes / np.sqrt(variances + ridge * variances.sum() / x.shape[1])
+    try:
+        return cho_solve(cho_factor(matrix, lower=True, check_finite=False), right, check_finite=False)
+    except LinAlgError as error:
+        raise InfeasibleError(
+            f"{method}: its equations are singular, since features depend on each other or items are too few; "
+            "give it more regularisation"
+        ) from error
 
 
-def fix_signs(u: Array, v: Array) -> tuple[Array, Array]:
-    """Flip pairs of columns so that the largest entry of each column of u is positive: LAPACK leaves signs open."""
+def fix_signs(u: Array, *others: Array) -> tuple[Array, ...]:
+    """Flip columns, alike in all matrices, so that the largest entry of each column of u is positive.
+
+    LAPACK leaves signs open, and may choose others on another machine.
+    """
     signs = np.sign(u[np.abs(u).argmax(axis=0), np.arange(u.shape[1])])
-    return u * signs, v * signs
+    signs[signs == 0] = 1.0
+    return tuple(matrix * signs for matrix in (u, *others))

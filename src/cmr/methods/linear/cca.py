@@ -3,13 +3,15 @@
 Source: Hotelling 1936; as "correlation matching" in Rasiwasia et al., ACM MM 2010. Card: linear/10, `cca`.
 """
 
-from dataclasses import dataclass, field
-from typing import ClassVar, Self
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from cmr.methods.base import Array, History, InfeasibleError, Pairs, Standardiser, State
-from cmr.methods.linear.algebra import fix_signs, whitener
+from cmr.methods.base import InfeasibleError, Pairs, State
+from cmr.methods.linear.algebra import Array, fix_signs
+from cmr.methods.linear.moments import Moments, moments
+from cmr.methods.linear.projections import Projections
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity
 
@@ -38,64 +40,32 @@ class CCA:
         seed: int = 0,
         device: str = "cpu",
         progress: Progress = SILENT,
-    ) -> "Projections":
-        """Closed form by whitening and one SVD (T3); `valid`, `seed` and `device` play no part."""
-        image_scaling, text_scaling = Standardiser.fit(train.images), Standardiser.fit(train.texts)
-        x, y = image_scaling(train.images), text_scaling(train.texts)
-        whiten_x, whiten_y = whitener(x, self.ridge), whitener(y, self.ridge)
-        # Projecting before multiplying keeps the cross product at (rank, rank) where d exceeds n.
-        cross = (x @ whiten_x).T @ (y @ whiten_y) / len(train)
-        u, correlations, vt = np.linalg.svd(cross, full_matrices=False)
+    ) -> Projections:
+        """Closed form by whitening and one SVD; `valid`, `seed` and `device` play no part."""
+        w_x, w_y, correlations = train.once(_directions, self.ridge)
         k = self.n_components or len(correlations)
         if k > len(correlations):
             raise InfeasibleError(f"cca: n_components is {k}, but these views allow at most {len(correlations)}")
-        w_x, w_y = fix_signs(whiten_x @ u[:, :k], whiten_y @ vt[:k].T)
         weights = correlations[:k] ** self.power
-        return Projections(image_scaling, text_scaling, w_x * weights, w_y * weights, correlations[:k])
+        return train.once(moments).projections(
+            w_x[:, :k] * weights, w_y[:, :k] * weights, correlations=correlations[:k]
+        )
 
-    def restore(self, state: State) -> "Projections":
+    def restore(self, state: State) -> Projections:
         """See Method."""
         return Projections.from_state(state)
 
 
-@dataclass(frozen=True)
-class Projections:
-    """Linear maps of standardised views into the common space."""
+def canonical_directions(m: Moments, ridge_x: float, ridge_y: float) -> tuple[Array, Array, Array]:
+    """W_x (r_x, k), W_y (r_y, k) and correlations (k,), descending; k is the smaller rank of the two views.
 
-    image_scaling: Standardiser
-    text_scaling: Standardiser
-    w_x: Array  # (d_x, k)
-    w_y: Array  # (d_y, k)
-    correlations: Array  # (k,) of the train part, descending
-    history: History = field(default_factory=dict)
+    W_x'(C_xx + ridge_x I)W_x = I, and likewise W_y; the ridges are absolute, C = Z'Z/n.
+    """
+    whiten_x, whiten_y = m.x.spectrum.whitener(ridge_x), m.y.spectrum.whitener(ridge_y)
+    u, correlations, vt = np.linalg.svd(whiten_x.T @ (m.cross / m.n) @ whiten_y, full_matrices=False)
+    return *fix_signs(whiten_x @ u, whiten_y @ vt.T), correlations
 
-    def embed_images(self, images: Array) -> Array:
-        """(n, d_x) -> (n, k) float32."""
-        return (self.image_scaling(images) @ self.w_x).astype(np.float32)
 
-    def embed_texts(self, texts: Array) -> Array:
-        """(n, d_y) -> (n, k) float32."""
-        return (self.text_scaling(texts) @ self.w_y).astype(np.float32)
-
-    def state(self) -> State:
-        """See Model."""
-        return {
-            "image_mean": self.image_scaling.mean,
-            "image_scale": self.image_scaling.scale,
-            "text_mean": self.text_scaling.mean,
-            "text_scale": self.text_scaling.scale,
-            "w_x": self.w_x,
-            "w_y": self.w_y,
-            "correlations": self.correlations,
-        }
-
-    @classmethod
-    def from_state(cls, state: State) -> Self:
-        """The inverse of `state`."""
-        return cls(
-            Standardiser(state["image_mean"], state["image_scale"]),
-            Standardiser(state["text_mean"], state["text_scale"]),
-            state["w_x"],
-            state["w_y"],
-            state["correlations"],
-        )
+def _directions(train: Pairs, ridge: float) -> tuple[Array, Array, Array]:
+    m = train.once(moments)
+    return canonical_directions(m, ridge * m.x.mean_variance, ridge * m.y.mean_variance)

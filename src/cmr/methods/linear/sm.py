@@ -52,7 +52,8 @@ class SM:
     ) -> "Posteriors":
         """Convex; `valid`, `seed` and `device` play no part. The two views are fitted each alone.
 
-        Raises UserError where there are no classes, one has no pair in `train`, or all pairs have the same.
+        Raises NotApplicableError where there are no classes, UserError where one has no pair in `train` or all pairs
+        have the same.
         """
         train.require_classes("sm")
         if train.labels.shape[1] < 2:

@@ -1,0 +1,1 @@
+"""Methods whose common space is binary codes, compared by Hamming distance."""

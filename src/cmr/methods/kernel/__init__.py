@@ -1,0 +1,1 @@
+"""Methods on kernels, made linear by Nyström features."""

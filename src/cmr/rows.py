@@ -1,0 +1,113 @@
+"""Rows of numbers that need not fit into memory: arrays, views on disk, and what is computed from either, in blocks."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.floating]
+
+BLOCK_BYTES = 32 << 20  # of float64, all sources of a block together
+
+
+class RowSource(Protocol):
+    """n rows of d numbers that are read, or made, in every pass anew."""
+
+    shape: tuple[int, int]
+
+    def __len__(self) -> int:
+        """n."""
+
+    def pieces(self) -> Iterator[Array]:
+        """All rows in order, some at a time, however many suits the source."""
+
+
+Rows = Array | RowSource
+
+
+@dataclass(frozen=True)
+class MappedRows:
+    """Rows computed from the rows of another source, piece by piece.
+
+    Attributes
+    ----------
+    source : (n, d).
+    function : (b, d) -> (b, width), row by row.
+    width : columns of the result.
+    """
+
+    source: Rows
+    function: Callable[[Array], Array]
+    width: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.source), self.width
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def pieces(self) -> Iterator[Array]:
+        """See RowSource."""
+        for _, block in row_blocks(self.source):
+            yield self.function(block)
+
+
+def row_blocks(*sources: Rows) -> Iterator[tuple[slice, *tuple[Array, ...]]]:
+    """Yield (rows, block, ...): the same rows of every source as float64, in order; blocks of some 32 MB together.
+
+    The cut does not depend on where a source lies: sums over blocks come out the same from memory and from disk.
+    """
+    n = len(sources[0])
+    if any(len(source) != n for source in sources):
+        raise ValueError(f"sources have {', '.join(str(len(source)) for source in sources)} rows")
+    size = max(1, BLOCK_BYTES // (8 * sum(source.shape[1] for source in sources)))
+    streams = [_cut(source, size) for source in sources]
+    for start in range(0, n, size):
+        yield slice(start, min(start + size, n)), *(next(stream) for stream in streams)
+    # A view on disk compares its digest after its last row.
+    for stream in streams:
+        next(stream, None)
+
+
+def in_memory(source: Rows) -> Array:
+    """All rows, as the source holds them; an array is returned as it is."""
+    if isinstance(source, np.ndarray):
+        return source
+    return np.concatenate(list(source.pieces()))
+
+
+def take_rows(source: Rows, indices: Sequence[int] | NDArray[np.integer]) -> NDArray[np.float64]:
+    """The rows at `indices`, in their order, as float64."""
+    indices = np.asarray(indices)
+    if isinstance(source, np.ndarray):
+        return source[indices].astype(np.float64)
+    taken = np.empty((len(indices), source.shape[1]))
+    for rows, block in row_blocks(source):
+        here = (indices >= rows.start) & (indices < rows.stop)
+        taken[here] = block[indices[here] - rows.start]
+    return taken
+
+
+def map_rows(function: Callable[[Array], ArrayLike], source: Rows) -> np.ndarray:
+    """`function` of every block of rows, put together."""
+    return np.concatenate([np.asarray(function(block)) for _, block in row_blocks(source)])
+
+
+def _cut(source: Rows, size: int) -> Iterator[NDArray[np.float64]]:
+    """Blocks of exactly `size` rows, but for the last."""
+    if isinstance(source, np.ndarray):
+        for start in range(0, len(source), size):
+            yield source[start : start + size].astype(np.float64)
+        return
+    waiting: list[Array] = []
+    for piece in source.pieces():
+        waiting.append(piece)
+        while (held := sum(map(len, waiting))) >= size:
+            joined = np.concatenate(waiting) if len(waiting) > 1 else waiting[0]
+            yield joined[:size].astype(np.float64)
+            waiting = [joined[size:]] if held > size else []
+    if waiting:
+        yield np.concatenate(waiting).astype(np.float64)

@@ -1,0 +1,105 @@
+"""CCA against independent oracles."""
+
+import numpy as np
+import pytest
+import scipy.linalg
+from sklearn.cross_decomposition import CCA as SklearnCCA
+
+from cmr.errors import UserError
+from cmr.methods.base import InfeasibleError, Pairs
+from cmr.methods.linear.algebra import fix_signs
+from cmr.methods.linear.cca import CCA
+from tests.unit.methods.linear.made import columnwise_correlations, standardised
+
+
+def test_correlations_without_ridge_are_the_cosines_of_principal_angles(pairs):
+    model = CCA(n_components=5, ridge=0.0).fit(pairs)
+    angles = scipy.linalg.subspace_angles(standardised(pairs.images), standardised(pairs.texts))
+    np.testing.assert_allclose(model.facts["correlations"], np.sort(np.cos(angles))[::-1], atol=1e-10)
+
+
+def test_correlations_equal_scikit_learns(pairs):
+    model = CCA(n_components=3, ridge=0.0).fit(pairs)
+    oracle = SklearnCCA(n_components=3, max_iter=5000, tol=1e-12).fit(pairs.images, pairs.texts)
+    expected = columnwise_correlations(*oracle.transform(pairs.images, pairs.texts))
+    np.testing.assert_allclose(model.facts["correlations"], expected, atol=1e-6)  # scikit-learn iterates
+
+
+def test_train_correlation_of_a_component_is_its_singular_value(pairs):
+    model = CCA(n_components=4, ridge=0.0).fit(pairs)
+    x, y = model.image.scaling(pairs.images) @ model.image.weights, model.text.scaling(pairs.texts) @ model.text.weights
+    np.testing.assert_allclose(columnwise_correlations(x, y), model.facts["correlations"], atol=1e-10)
+
+
+def test_directions_are_orthonormal_under_the_regularised_covariance(pairs):
+    ridge = 0.3
+    model = CCA(n_components=5, ridge=ridge).fit(pairs)
+    x = standardised(pairs.images)
+    c = x.T @ x / len(x)
+    c += ridge * np.trace(c) / len(c) * np.eye(len(c))
+    np.testing.assert_allclose(model.image.weights.T @ c @ model.image.weights, np.eye(5), atol=1e-10)
+
+
+def test_swapping_the_views_transposes_the_solution(pairs):
+    model = CCA(n_components=4).fit(pairs)
+    swapped = CCA(n_components=4).fit(Pairs(pairs.texts, pairs.images, pairs.labels))
+    np.testing.assert_allclose(swapped.facts["correlations"], model.facts["correlations"], atol=1e-12)
+    np.testing.assert_allclose(np.abs(swapped.image.weights), np.abs(model.text.weights), atol=1e-8)
+
+
+def test_invertible_map_of_a_view_changes_nothing_without_ridge(pairs):
+    rng = np.random.default_rng(3)
+    mapped = Pairs(pairs.images @ rng.normal(size=(7, 7)), pairs.texts, pairs.labels)
+    first, second = CCA(5, ridge=0.0).fit(pairs), CCA(5, ridge=0.0).fit(mapped)
+    np.testing.assert_allclose(second.facts["correlations"], first.facts["correlations"], atol=1e-9)
+    a, b = first.embed_images(pairs.images), second.embed_images(mapped.images)
+    np.testing.assert_allclose(np.abs(columnwise_correlations(a, b)), 1.0, atol=1e-6)
+
+
+def test_more_features_than_items_equals_the_ridge_solution_by_generalised_eigenvalues():
+    rng = np.random.default_rng(5)
+    few = Pairs(rng.normal(size=(30, 80)), rng.normal(size=(30, 50)), np.ones((30, 1), dtype=bool))
+    ridge = 0.5
+    model = CCA(n_components=6, ridge=ridge).fit(few)
+    x, y = standardised(few.images), standardised(few.texts)
+    cx, cy, cxy = x.T @ x / 30, y.T @ y / 30, x.T @ y / 30
+    cx += ridge * np.trace(cx) / 80 * np.eye(80)
+    cy += ridge * np.trace(cy) / 50 * np.eye(50)
+    left = np.block([[np.zeros((80, 80)), cxy], [cxy.T, np.zeros((50, 50))]])
+    values = scipy.linalg.eigh(left, scipy.linalg.block_diag(cx, cy), eigvals_only=True)
+    np.testing.assert_allclose(model.facts["correlations"], values[::-1][:6], atol=1e-10)
+
+
+def test_power_weights_the_directions_by_their_correlations(pairs):
+    flat, weighted = CCA(4, power=0.0).fit(pairs), CCA(4, power=2.0).fit(pairs)
+    ratio = weighted.embed_texts(pairs.texts) / flat.embed_texts(pairs.texts)
+    np.testing.assert_allclose(
+        ratio, np.tile(flat.facts["correlations"] ** 2, (200, 1)), rtol=1e-4
+    )  # float32 embeddings
+
+
+def test_signs_are_fixed_by_the_largest_entry_of_each_image_direction(pairs):
+    u, v = np.array([[1.0, -1], [-3, 2]]), np.array([[1.0, 2], [3, 4], [5, 6]])
+    fixed_u, fixed_v = fix_signs(u, v)
+    np.testing.assert_array_equal(fixed_u, [[-1, -1], [3, 2]])
+    np.testing.assert_array_equal(fixed_v, [[-1, 2], [-3, 4], [-5, 6]])
+    for given in (pairs, Pairs(-pairs.images, -pairs.texts, pairs.labels)):
+        w_x = CCA(5).fit(given).image.weights
+        assert (w_x.max(axis=0) == np.abs(w_x).max(axis=0)).all()
+
+
+def test_too_many_components_are_refused_with_the_limit(pairs):
+    with pytest.raises(InfeasibleError, match="at most 5"):
+        CCA(n_components=6).fit(pairs)
+
+
+def test_constant_columns_do_no_harm(pairs):
+    images = np.column_stack([pairs.images, np.full(200, 3.0)])
+    model = CCA(4).fit(Pairs(images, pairs.texts, pairs.labels))
+    assert np.isfinite(model.embed_images(images)).all()
+    np.testing.assert_allclose(model.image.weights[-1], 0, atol=1e-12)
+
+
+def test_constant_view_is_refused(pairs):
+    with pytest.raises(UserError, match="constant over the train part"):
+        CCA(1).fit(Pairs(np.ones((200, 3)), pairs.texts, pairs.labels))
