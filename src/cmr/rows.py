@@ -51,7 +51,8 @@ class MappedRows:
 
     def pieces(self) -> Iterator[Array]:
         """See RowSource."""
-        for _, block in row_blocks(self.source):
+        widest = max(self.source.shape[1], self.width)  # a function may make many columns of few
+        for block in _cut(self.source, max(1, BLOCK_BYTES // (8 * widest))):
             yield self.function(block)
 
 
