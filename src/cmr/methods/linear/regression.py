@@ -1,0 +1,67 @@
+"""What the methods share that regress both views onto the labels.
+
+Labels T (n, c) are centred, T - 1 mean(T)': else the prior of the classes governs all cosines. Views Z (n, d) are
+standardised, so that regressions need no intercept and Z'T is the same with labels as they are.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+
+from cmr.errors import UserError
+from cmr.methods.base import Pairs
+from cmr.methods.linear.algebra import Array
+
+log = logging.getLogger(__name__)
+
+State = TypeVar("State")
+
+REFERENCE_ITEMS = 2000  # penalties of papers are meant for about as many train items; other sizes rescale them
+
+
+def label_variation(train: Pairs, method: str) -> float:
+    """|T - 1 mean(T)'|^2 of the labels.
+
+    Raises NotApplicableError in the name of `method` where the data set has no classes, UserError where all pairs have
+    the same.
+    """
+    train.require_classes(method)
+    counts = train.labels.sum(axis=0)
+    variation = float((counts - counts**2 / len(train)).sum())
+    if not variation:
+        raise UserError(
+            f"{method}: every pair of the train part has the same classes, so there is nothing to tell apart"
+        )
+    return variation
+
+
+def squared_error(gram: Array, right: Array, variation: float, u: Array) -> float:
+    """|ZU - T|^2 of u (d, c), from Z'Z (d, d), Z'T (d, c) and the variation of centred T."""
+    return float(np.vdot(u, gram @ u - 2 * right)) + variation
+
+
+def descend(
+    step: Callable[[State], State],
+    state: State,
+    objective: Callable[[State], float],
+    *,
+    max_iterations: int,
+    tolerance: float,
+    method: str,
+) -> tuple[State, list[float]]:
+    """Repeat `step` until the objective changes by at most `tolerance` of itself, or `max_iterations` times.
+
+    Returns the last state, and the objective of the first and after every step.
+    """
+    values = [objective(state)]
+    while len(values) <= max_iterations:
+        state = step(state)
+        values.append(objective(state))
+        if abs(values[-1] - values[-2]) <= tolerance * abs(values[-2]):
+            log.info("%s: converged after %d iterations at %.6g", method, len(values) - 1, values[-1])
+            break
+    else:
+        log.info("%s: stopped after %d iterations at %.6g", method, max_iterations, values[-1])
+    return state, values
