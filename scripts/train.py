@@ -6,6 +6,8 @@ import logging
 import shutil
 from pathlib import Path
 
+import numpy as np
+
 from cmr import files, store, training
 from cmr.errors import run_main
 from cmr.progress import Progress
@@ -52,14 +54,15 @@ def main() -> None:
     )
     description = {
         "implementation": arguments.implementation,
-        "hyperparameters": trained.selection["chosen"],
+        "hyperparameters": trained.selection.get("chosen"),
         "similarity": trained.method.similarity,
         "seeds": arguments.seeds,
+        "not_applicable": trained.not_applicable,
         "inputs": run.provenance,
     }
-    states = {
-        f"{seed}/{name}": array for seed, model in trained.models.items() for name, array in model.state().items()
-    }
+    states: dict[str, np.ndarray] = {}
+    for seed, model in trained.models.items():
+        states |= store.under(str(seed), model.state())
     store.write_arrays(arguments.model, states, description)
     store.write_arrays(arguments.embeddings, training.embeddings(trained, run), description)
     files.write_json(arguments.selection, trained.selection | {"left_out": run.left_out})

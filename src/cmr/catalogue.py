@@ -88,7 +88,7 @@ class Catalogue:
             datasets=datasets,
             image_views=Named("image view", read_one(folder / "views/image.yaml", "views")),
             text_views=Named("text view", read_one(folder / "views/text.yaml", "views")),
-            methods=read_all("methods", "method"),
+            methods=_with_variants(read_all("methods", "method")),
             studies=read_all("studies", "study"),
             vectorisation=read_one(folder / "vectorisation.yaml", "vectorisation"),
         )
@@ -381,6 +381,26 @@ def _merged(files: Mapping[Path, Mapping[str, Settings]]) -> Settings:
             raise UserError(f'{path}: the asset "{twice[0]}" has the name of another; choose another name')
         merged |= entries
     return merged
+
+
+def _with_variants(methods: Named) -> Named:
+    """Each method followed by its variants: methods too, with one value and no grid for some hyper-parameters."""
+    entries: Settings = {}
+    for name, settings in methods.items():
+        entries[name] = {key: value for key, value in settings.items() if key != "variants"}
+        for suffix, variant in settings.get("variants", {}).items():
+            where, own = f"config/methods/{name}.yaml: variants: {suffix}", f"{name}_{suffix}"
+            if own in methods:
+                raise UserError(f'{where}: "{own}" is also the name of a method; choose another suffix')
+            schemas = dict(settings["hyperparameters"])
+            for key, value in variant["values"].items():
+                _known(key, schemas, where, "hyper-parameter")
+                _check(value, Draft202012Validator(schemas[key]), f"{where}: {key}")
+                ungridded = {part: rest for part, rest in schemas[key].items() if part != "grid"}
+                schemas[key] = ungridded | {"default": value}
+            described = {key: variant[key] for key in ("title", "description") if key in variant}
+            entries[own] = {**entries[name], **described, "hyperparameters": schemas, "variant_of": name}
+    return Named("method", entries)
 
 
 def _own_folder(dataset: Settings) -> Settings:

@@ -79,8 +79,8 @@ def evaluate_run(
     Parameters
     ----------
     embeddings : for each part `<part>/ids` (n,), and for each seed the arrays that `embeddings_of` tells of.
-    attributes : `similarity` and `seeds`; `not_applicable`, a reason, where the method is not defined for such data:
-        then there are no embeddings, and no row comes back.
+    attributes : `similarity`, `seeds`, and `not_applicable`: None, or why the method is not defined for such data; then
+        there are no embeddings, and no row comes back.
     pairs : the data set's table, with labels and group of every id; without classes, a group is what is relevant.
 
     Returns
@@ -88,6 +88,8 @@ def evaluate_run(
     scores : columns seed, part, task, metric, value.
     curves : columns seed, part, task, recall, precision; of the test part only.
     """
+    if attributes["not_applicable"]:
+        return _no_rows(["task", "metric", "value"]), _no_rows(["task", "recall", "precision"])
     known = set(pairs["id"])
     scores, curves = [], []
     for part in PARTS:
@@ -130,6 +132,12 @@ def _metrics(places: Places) -> pd.DataFrame:
         | {f"precision_at_{k}": precision_at(places, k) for k in (1, 5, 10)}
         | {f"recall_at_{k}": recall_at(places, k) for k in (1, 5, 10)}
     )
+
+
+def _no_rows(columns: list[str]) -> pd.DataFrame:
+    types = {"seed": "int64", "part": "str"} | dict.fromkeys(columns, "float64")
+    types |= {name: "str" for name in columns if name in ("task", "metric")}
+    return pd.DataFrame(columns=list(types)).astype(types)
 
 
 def _labelled(table: pd.DataFrame, seed: int, part: str) -> pd.DataFrame:

@@ -88,6 +88,8 @@ def read_gallery(study: Study, pairs: Path, embeddings: Path, image_view: Path, 
     """The gallery that the study's config asks for, from the files of its data set, its views and its run."""
     spec = study.config["gallery"]
     arrays, attributes = store.read_arrays(embeddings)
+    if attributes["not_applicable"]:
+        raise UserError(f"the gallery shows a run without results: {attributes['not_applicable']}. Name another method")
     views = {"img": store.read_view(image_view), "txt": store.read_view(text_view)}
     featureless = {side: ~view.rows(arrays["test/ids"]).any(axis=1) for side, view in views.items()}
     titles = study.facts["datasets"][spec["dataset"]]["title"], study.method_title(spec["method"])

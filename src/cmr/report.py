@@ -145,7 +145,7 @@ def make_report(study: Study, gallery: Gallery | None, command: str) -> str:
         versions=facts["versions"],
         command=command,
     )
-    return templates().get_template("report.html.j2").render(report=report, note=tables.NOTE)
+    return templates().get_template("report.html.j2").render(report=report)
 
 
 def _figure(study: Study, name: str) -> Drawing:

@@ -72,7 +72,8 @@ class Study:
     history : columns `HISTORY`, one row a value noted in training; empty when no method learns by steps.
     facts : `study` (its name), `config` (the study's own), `methods` (config of each), `datasets` (what the config says
         of each, and `cmr.datasets.statistics.dataset_facts`), `runs` (selection, sizes of the parts, their items left
-        out and without features, device and seconds of each), `versions`.
+        out and without features, device and seconds of each), `not_applicable` (runs of methods that are not defined
+        for the data, each with its `reason`), `versions`.
     """
 
     scores: pd.DataFrame
@@ -119,6 +120,15 @@ class Study:
             f"and exactly one must. Name it by {', '.join(SETTING)} in the study's config. There are: {present}"
         )
 
+    def not_applicable(self, spec: Mapping[str, Any]) -> dict[str, str]:
+        """Methods without scores for a table or figure since they are not defined for its data -> the reason."""
+        setting, scored = self.setting(spec), set(self.summary(spec)["method"])
+        return {
+            run["method"]: run["reason"]
+            for run in self.facts["not_applicable"]
+            if all(run[key] == setting[key] for key in SETTING) and run["method"] not in scored
+        }
+
     @property
     def has_several_settings(self) -> bool:
         return len(self.scores[SETTING].drop_duplicates()) > 1
@@ -134,7 +144,10 @@ class Study:
         shown += [self.config["gallery"]] if "gallery" in self.config else []
         own_page = {*product([compared["dataset"]], compared["image_views"], compared["text_views"])}
         own_page -= {tuple(setting[key] for key in SETTING) for setting in shown}
-        runs = [run for run in self.facts["runs"] if tuple(run[key] for key in SETTING) not in own_page]
+        runs, inapplicable = (
+            [run for run in self.facts[kind] if tuple(run[key] for key in SETTING) not in own_page]
+            for kind in ("runs", "not_applicable")
+        )
         used = {(run["dataset"], run[f"{modality}_view"]) for run in runs for modality in ("image", "text")}
         datasets = {
             name: facts
@@ -148,7 +161,8 @@ class Study:
             name: frame[~pd.MultiIndex.from_frame(frame[SETTING]).isin(own_page)]
             for name, frame in (("scores", self.scores), ("curves", self.curves), ("history", self.history))
         }
-        return replace(self, **frames, facts=self.facts | {"runs": runs, "datasets": datasets})
+        facts = self.facts | {"runs": runs, "not_applicable": inapplicable, "datasets": datasets}
+        return replace(self, **frames, facts=facts)
 
     def scores_of(self, spec: Mapping[str, Any]) -> pd.DataFrame:
         """Scores of one metric in one setting: index (method, split, seed), a column a task and `mean` where asked for.
@@ -255,7 +269,8 @@ def collect(
     images : `<dataset>/images.parquet` of the data sets whose pictures are looked at.
     """
     folders = {Run.of_folder(folder): folder for folder in runs}
-    ordered = sorted(folders.items())
+    selections = {run: files.read_json(folder / "selection.json") for run, folder in folders.items()}
+    ordered = sorted((run, folder) for run, folder in folders.items() if "not_applicable" not in selections[run])
     seeds = {run: _seeds(config["study"], run) for run in folders}
     scores = _gather(name, ordered, "metrics.parquet", SCORES, seeds)
     if (missing := scores[scores["value"].isna()]).size:
@@ -266,7 +281,12 @@ def collect(
         "config": config["study"],
         "methods": config["methods"],
         "datasets": _about_datasets(config["datasets"], datasets, splits, images),
-        **_run_facts(ordered),
+        "not_applicable": [
+            vars(run) | {"reason": selection["not_applicable"]}
+            for run, selection in sorted(selections.items(), key=lambda item: item[0])
+            if "not_applicable" in selection
+        ],
+        **_run_facts({run: selections[run] for run, _ in ordered}),
     }
     curves = _gather(name, ordered, "curves.parquet", CURVES, seeds)
     return Study(scores, curves, _gather(name, ordered, "history.parquet", HISTORY, seeds), facts)
@@ -322,10 +342,9 @@ def _gather(
     return pd.concat(full).sort_values(columns, kind="stable", ignore_index=True)
 
 
-def _run_facts(runs: Iterable[tuple[Run, Path]]) -> dict[str, Any]:
+def _run_facts(selections: Mapping[Run, Mapping[str, Any]]) -> dict[str, Any]:
     facts, versions = [], {}
-    for run, folder in runs:
-        selection = files.read_json(folder / "selection.json")
+    for run, selection in selections.items():
         scores = [candidate["valid_map"] for candidate in selection["candidates"] if "valid_map" in candidate]
         facts.append(
             vars(run)

@@ -17,6 +17,7 @@ from cmr.methods import FLOOR
 from cmr.results import TASK_TITLES, Study, metric_name, metric_title, span
 
 DIGITS = 3
+NOT_APPLICABLE = "n/a"
 NOTE = "Mean ± half of the 95 % interval; best in bold, the floor aside. The floor is what a random ranking scores."
 NEEDED_BY_LATEX = r"% needs \usepackage{booktabs}"
 _LATEX = {
@@ -37,7 +38,10 @@ _LATEX = {
 
 @dataclass(frozen=True)
 class Cell:
-    """One number: its mean, the ends of its interval (NaN from a single value), and how many values it is made of."""
+    """One number: its mean, the ends of its interval (NaN from a single value), and how many values it is made of.
+
+    The mean is NaN where the method is not applicable.
+    """
 
     mean: float
     low: float
@@ -48,7 +52,7 @@ class Cell:
     @property
     def printed(self) -> str:
         """The mean as every table prints it."""
-        return f"{self.mean:.{DIGITS}f}"
+        return NOT_APPLICABLE if math.isnan(self.mean) else f"{self.mean:.{DIGITS}f}"
 
     @property
     def half_width(self) -> str:
@@ -78,6 +82,7 @@ class Table:
     title : data set, views, metric with its normaliser, part, and what the intervals are taken over.
     caption : what the study's config says of it.
     columns : tasks.
+    reasons : why methods are not applicable, a sentence each.
     """
 
     name: str
@@ -86,6 +91,12 @@ class Table:
     caption: str
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> str:
+        """What is to be told under the table."""
+        return " ".join([self.caption, NOTE, *self.reasons])
 
     @property
     def headers(self) -> list[str]:
@@ -109,7 +120,7 @@ class Table:
             cells = [f"**{cell}**" if cell.best else f"{cell}" for cell in row.cells]
             rows.append([f"*{markdown(row.title)}*" if row.is_floor else markdown(row.title), *cells])
         lines = [f"**{markdown(self.title)}**", "", *markdown_table(["Method", *self.headers], rows)]
-        return "\n".join([*lines, "", markdown(f"{self.caption} {NOTE}"), ""])
+        return "\n".join([*lines, "", markdown(self.notes), ""])
 
     def to_latex(self) -> str:
         """A `table` environment for a document that loads booktabs; five columns fit a page of `article`."""
@@ -120,8 +131,7 @@ class Table:
             cells = [_latex_cell(cell) for cell in row.cells]
             title = f"\\textit{{{latex(row.title)}}}" if row.is_floor else latex(row.title)
             lines.append(f"{' & '.join([title, *cells])} \\\\")
-        caption = f"{self.title}. {self.caption} {NOTE}"
-        table = latex_table(caption, self.name, ["Method", *self.headers], lines, "footnotesize")
+        table = latex_table(f"{self.title}. {self.notes}", self.name, ["Method", *self.headers], lines, "footnotesize")
         return "\n".join([NEEDED_BY_LATEX, *table, ""])
 
     def to_text(self) -> str:
@@ -141,27 +151,35 @@ class Table:
         lines[body:body] = [rule] * bool(floors)
         title = textwrap.fill(self.title, max(len(rule), 80))
         note = "mean ± half of the 95 % interval; * best, the floor aside"
-        return "\n".join([title, "", lines[0], rule, *lines[1:], "", note, ""])
+        reasons = [textwrap.fill(reason, max(len(rule), 80)) for reason in self.reasons]
+        return "\n".join([title, "", lines[0], rule, *lines[1:], "", note, *reasons, ""])
 
 
 def make_table(study: Study, name: str) -> Table:
     """The table `name` of the study's config."""
     spec = study.item("tables", name)
-    summary = study.summary(spec)
+    summary, inapplicable = study.summary(spec), study.not_applicable(spec)
     rows = []
-    for method in dict.fromkeys(summary["method"]):
-        cells = summary[summary["method"] == method].set_index("task").loc[spec["tasks"]]
+    for method in study.methods:
+        own = summary[summary["method"] == method]
+        if method in inapplicable:
+            cells = tuple(Cell(math.nan, math.nan, math.nan, 0) for _ in spec["tasks"])
+        elif len(own):
+            numbers = own.set_index("task").loc[spec["tasks"]]
+            cells = tuple(Cell(c.mean, c.low, c.high, c.n) for c in numbers.itertuples(index=False))
+        else:
+            continue
         title = study.method_title(method)
-        rows.append(
-            Row(
-                method,
-                f"{title} (floor)" if method == FLOOR else title,
-                method == FLOOR,
-                tuple(Cell(c.mean, c.low, c.high, c.n) for c in cells.itertuples(index=False)),
-            )
-        )
-    measure = metric_name(spec["metric"])
-    return Table(name, measure, describe(study, spec), spec["caption"], tuple(spec["tasks"]), _mark_best(rows))
+        rows.append(Row(method, f"{title} (floor)" if method == FLOOR else title, method == FLOOR, cells))
+    return Table(
+        name=name,
+        measure=metric_name(spec["metric"]),
+        title=describe(study, spec),
+        caption=spec["caption"],
+        columns=tuple(spec["tasks"]),
+        rows=_mark_best(rows),
+        reasons=tuple(f"Not applicable: {reason}." for reason in dict.fromkeys(inapplicable.values())),
+    )
 
 
 def headline(study: Study) -> Table:
@@ -196,8 +214,8 @@ def _repetitions(study: Study, spec: dict) -> str:
 def mark_best(cells: Iterable[Cell]) -> tuple[Cell, ...]:
     """Mark the highest mean; all that print the same digits are best."""
     cells = tuple(cells)
-    top = max(cells, key=lambda cell: cell.mean, default=None)
-    return tuple(replace(cell, best=cell.printed == top.printed) for cell in cells)
+    top = max((cell for cell in cells if not math.isnan(cell.mean)), key=lambda cell: cell.mean, default=None)
+    return tuple(replace(cell, best=top is not None and cell.printed == top.printed) for cell in cells)
 
 
 def _mark_best(rows: list[Row]) -> tuple[Row, ...]:

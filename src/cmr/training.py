@@ -15,7 +15,7 @@ from cmr import store
 from cmr.construct import build
 from cmr.datasets.pairs import group_numbers, label_matrix
 from cmr.errors import UserError
-from cmr.methods.base import InfeasibleError, Method, Model, Pairs, PerTask, Unlabelled, spaces
+from cmr.methods.base import InfeasibleError, Method, Model, NotApplicableError, Pairs, PerTask, Unlabelled, spaces
 from cmr.metrics import mean_average_precision
 from cmr.progress import SILENT, Progress
 from cmr.provenance import file_sha256, versions
@@ -38,11 +38,16 @@ class Run:
 
 @dataclass(frozen=True)
 class Trained:
-    """One fitted model a seed, and how the hyper-parameters were chosen."""
+    """One fitted model a seed, and how the hyper-parameters were chosen; none of a method that is not applicable."""
 
     method: Method
     models: dict[int, Model | PerTask]
     selection: dict[str, Any]
+
+    @property
+    def not_applicable(self) -> str | None:
+        """Why the method is not defined for these data, if it is not."""
+        return self.selection.get("not_applicable")
 
 
 def read_run(pairs: Path, split: Path, image_view: Path, text_view: Path) -> Run:
@@ -89,7 +94,8 @@ def train(
     grid : candidate values a hyper-parameter; the candidates are their Cartesian product. Empty: nothing to choose.
     parts : `train` and `valid`; of `test`, a transductive method is given the features, and no other looks at it.
 
-    Raises NotApplicableError where the method is not defined for such data, UserError where no candidate can be fitted.
+    Raises UserError where no candidate can be fitted. A method that is not defined for such data gives no model, and
+    its `selection` the reason as `not_applicable`.
     """
     started = time.monotonic()
     candidates = [dict(hyperparameters) | choice for choice in _choices(grid)]
@@ -102,12 +108,21 @@ def train(
         more = {"unlabelled": _unlabelled(parts["test"])} if getattr(method, "transductive", False) else {}
         return method.fit(train_part, valid_part, seed=seed, device=device, progress=progress, **more)
 
+    circumstances = {
+        "device": device,
+        "sizes": {name: len(part) for name, part in parts.items()},
+        "featureless": {name: _featureless(part) for name, part in parts.items()},
+        "versions": versions(),
+    }
     records: list[dict[str, Any]] = []
     best: tuple[float, dict[str, Any], Method, Model | PerTask] | None = None
     for candidate in progress.track(candidates, "candidates", len(candidates), "candidate"):
         method = build(implementation, candidate)
         try:
             model = fit(method, first)
+        except NotApplicableError as error:
+            log.warning("not applicable: %s", error)
+            return Trained(method, {}, {"not_applicable": str(error), "candidates": [], **circumstances})
         except InfeasibleError as error:
             records.append({"hyperparameters": candidate, "infeasible": str(error)})
             log.info("%s: infeasible: %s", candidate, error)
@@ -128,10 +143,7 @@ def train(
         "candidates": records,
         "chosen": chosen,
         "seconds": round(time.monotonic() - started, 3),
-        "device": device,
-        "sizes": {name: len(part) for name, part in parts.items()},
-        "featureless": {name: _featureless(part) for name, part in parts.items()},
-        "versions": versions(),
+        **circumstances,
     }
     return Trained(method, models, selection)
 

@@ -143,7 +143,9 @@ def run(tmp_path):
         for side in ("images", "texts"):
             arrays[f"0/{part}/{side}"] = points
             arrays[f"7/{part}/{side}"] = np.ones_like(points)
-    store.write_arrays(tmp_path / "embeddings.h5", arrays, {"similarity": "cosine", "seeds": [0, 7]})
+    store.write_arrays(
+        tmp_path / "embeddings.h5", arrays, {"similarity": "cosine", "seeds": [0, 7], "not_applicable": None}
+    )
     return tmp_path
 
 
@@ -177,12 +179,12 @@ def test_without_classes_what_belongs_together_is_relevant():
     points = np.repeat(np.eye(3), 2, axis=0)
     arrays = {f"{part}/ids": np.array(ids) for part in ("valid", "test")}
     arrays |= {f"0/{part}/{side}": points for part in ("valid", "test") for side in ("images", "texts")}
-    scores, _ = evaluate_run(arrays, {"similarity": "cosine", "seeds": [0]}, pairs)
+    scores, _ = evaluate_run(arrays, {"similarity": "cosine", "seeds": [0], "not_applicable": None}, pairs)
     scores = scores.query("part == 'test' and task == 'img2txt'").set_index("metric")["value"]
     assert scores["map_all"] == 1
     assert scores["precision_at_5"] == pytest.approx(2 / 5)
     arrays["0/test/texts"] = np.roll(points, 2, axis=0)  # every group finds another
-    scores, _ = evaluate_run(arrays, {"similarity": "cosine", "seeds": [0]}, pairs)
+    scores, _ = evaluate_run(arrays, {"similarity": "cosine", "seeds": [0], "not_applicable": None}, pairs)
     assert scores.query("part == 'test' and metric == 'precision_at_1'")["value"].iloc[0] == 0
 
 

@@ -14,7 +14,7 @@ from cmr.results import TASK_TITLES
 from tests.made_study import CONFIG, HOSTILE, made_study, write_dataset
 
 SPEC = CONFIG["gallery"]
-ATTRIBUTES = {"similarity": "cosine", "seeds": [0]}
+ATTRIBUTES = {"similarity": "cosine", "seeds": [0], "not_applicable": None}
 ALL_SEEN = {"img": np.zeros(45, dtype=bool), "txt": np.zeros(45, dtype=bool)}  # every item has features
 
 

@@ -13,12 +13,15 @@ import numpy as np
 from cmr.errors import UserError
 from cmr.methods.base import Pairs
 from cmr.methods.linear.algebra import Array
+from cmr.methods.linear.moments import moments
+from cmr.methods.linear.row_sparsity import solve_reweighted
 
 log = logging.getLogger(__name__)
 
 State = TypeVar("State")
 
 REFERENCE_ITEMS = 2000  # penalties of papers are meant for about as many train items; other sizes rescale them
+START_RIDGE = 0.01  # of the variance of a standardised feature
 
 
 def label_variation(train: Pairs, method: str) -> float:
@@ -40,6 +43,16 @@ def label_variation(train: Pairs, method: str) -> float:
 def squared_error(gram: Array, right: Array, variation: float, u: Array) -> float:
     """|ZU - T|^2 of u (d, c), from Z'Z (d, d), Z'T (d, c) and the variation of centred T."""
     return float(np.vdot(u, gram @ u - 2 * right)) + variation
+
+
+def ridge_start(train: Pairs) -> tuple[Array, Array]:
+    """Weights (d_x, c), (d_y, c) of a ridge regression of each view, where iterations start; by `train.once`."""
+    m = train.once(moments, False)
+    u, v = (
+        solve_reweighted(view.gram, np.full(view.features, START_RIDGE * m.n), labels, "ridge regression")
+        for view, labels in ((m.x, m.x_labels), (m.y, m.y_labels))
+    )
+    return u, v
 
 
 def descend(
