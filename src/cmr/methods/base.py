@@ -162,7 +162,7 @@ def spaces(model: Model | PerTask) -> dict[str, Model]:
     return {"": model}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Unlabelled:
     """The items that are to be retrieved, without labels and pairing: what a transductive method may look at."""
 
