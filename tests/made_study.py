@@ -126,6 +126,7 @@ METHODS: dict[str, Any] = {
         "fixed": {},
     },
     "acmr": {"title": "ACMR_$1", "hyperparameters": {}, "grid": {}, "fixed": {}},
+    "gmlda": {"title": "GMLDA", "hyperparameters": {}, "grid": {}, "fixed": {}},
 }
 for _settings in METHODS.values():
     _settings |= {"description": "A method.", "source": "Somebody & Co.", "implementation": "made.Method"}
@@ -236,13 +237,28 @@ def write_runs(
     return folders
 
 
+REASON = f"gmlda: it is defined for one class a pair, {HOSTILE}"
+
+
+def write_not_applicable_runs(root: Path, method: str) -> list[Path]:
+    """Folders of the runs of a method that is not defined for the made data."""
+    folders = [root / f"results/runs/made/random-{k}/pixels+bow" / method for k in range(3)]
+    for folder in folders:
+        store.write_table(folder / "metrics.parquet", _frame([], ["part", "task", "metric", "value"]))
+        store.write_table(folder / "curves.parquet", _frame([], ["part", "task", "recall", "precision"]))
+        store.write_table(folder / "history.parquet", _frame([], ["step", "quantity", "value"]))
+        files.write_json(folder / "selection.json", {"candidates": [], "left_out": {}, "not_applicable": REASON})
+    return folders
+
+
 def made_study(
     root: Path,
     values: Mapping[str, Sequence[float]] = VALUES,
     config: Mapping[str, Any] = CONFIG,
     reverse: bool = False,
+    not_applicable: str | None = None,
 ) -> Study:
-    """Collect the made runs into root/study and read them back."""
+    """Collect the made runs into root/study and read them back; one method may be defined for none of the data."""
     folders, names = write_runs(root, values), {name for block in config["runs"] for name in block["datasets"]}
     if not (root / "data").exists():
         write_dataset(root)
@@ -251,7 +267,11 @@ def made_study(
         folders += write_runs(root, values, "bare/official-{}/ready+tags")
     for views, of_views in VALUES_OF_VIEWS.items() if "view_comparison" in config else ():
         folders += write_runs(root, of_views, f"made/random-{{}}/{'+'.join(views)}")
-    settings = {"study": config, "methods": {method: METHODS[method] for method in values}, "datasets": ABOUT}
+    methods = [*values]
+    if not_applicable:
+        methods.insert(1, not_applicable)
+        folders += write_not_applicable_runs(root, not_applicable)
+    settings = {"study": config, "methods": {method: METHODS[method] for method in methods}, "datasets": ABOUT}
     data = root / "data/datasets"
     files = [sorted(data.glob(f"*/{name}.parquet"), reverse=reverse) for name in ("pairs", "splits/*", "images")]
     study = collect("made", settings, folders[:: -1 if reverse else 1], *files)

@@ -26,16 +26,34 @@ def main() -> None:
 
 
 def methods(catalogue: Catalogue, root: Path, names: Sequence[str]) -> str:
-    """Every method with its hyper-parameters: the default, and the candidates tried on the valid part."""
-    blocks = []
-    for name in names or catalogue.methods:
-        settings = catalogue.method(name)
-        lines = [f"{name}: {settings['description']}", f"    {settings['implementation']}; {settings['source']}"]
-        for key, schema in settings["hyperparameters"].items():
-            candidates = f", tries {settings['grid'][key]}" if key in settings["grid"] else ""
-            lines.append(f"    {key} = {schema['default']}{candidates}: {schema['description']}")
-        blocks.append("\n".join(lines))
-    return "\n".join(blocks)
+    """Every method by family; those named in full, with the values that the valid part chooses among."""
+    if names:
+        return "\n".join(_method_in_full(catalogue, name) for name in names)
+    families: dict[str, list[str]] = {}
+    width = max(map(len, catalogue.methods))
+    for name, settings in catalogue.methods.items():
+        learns = f"from {settings['learns_from']}".removeprefix("from nothing")
+        words = settings["title"] if "variant_of" in settings else _first_sentence(settings["description"])
+        families.setdefault(settings["family"], []).append(f"    {name:{width}}  {learns:21}  {words}".rstrip())
+    lines = [line for family in sorted(families) for line in (f"{family}:", *families[family])]
+    return "\n".join([*lines, "`python -m cmr methods NAME` tells more, docs/methods/<family>.md of a family."])
+
+
+def _first_sentence(text: str) -> str:
+    return text.partition(". ")[0].partition(";")[0].removesuffix(".")
+
+
+def _method_in_full(catalogue: Catalogue, name: str) -> str:
+    settings = catalogue.method(name)
+    lines = [f"{name}: {settings['title']}. {settings['description']}"]
+    lines.append(f"    {settings['implementation']}; {settings['source']}")
+    lines += [f"    a variant of {settings['variant_of']}"] if "variant_of" in settings else []
+    one_class = ", of one class a pair" if settings.get("one_class_a_pair") else ""
+    lines.append(f"    learns from {settings['learns_from']}{one_class}; family {settings['family']}")
+    for key, schema in settings["hyperparameters"].items():
+        candidates = f", tries {settings['grid'][key]}" if key in settings["grid"] else ""
+        lines.append(f"    {key} = {schema['default']}{candidates}: {schema['description']}")
+    return "\n".join(lines)
 
 
 def views(catalogue: Catalogue, root: Path, names: Sequence[str]) -> str:

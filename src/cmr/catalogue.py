@@ -278,6 +278,8 @@ class Catalogue:
         """
         runs, item = self.runs(study), {**self.studies[study].get("setting", {}), **item}
         _check_names(item, runs, where)
+        for method in item.get("methods", []):
+            _check_names({"method": method}, runs, where)
         keys = ("dataset", "image_view", "text_view")
         settings = {tuple(run[key] for key in keys) for run in runs if all(run[k] == item.get(k, run[k]) for k in keys)}
         if len(settings) != 1 and item.get("kind") != "dataset_statistics":

@@ -32,6 +32,8 @@ FLOOR_COLOUR = "#7f8790"
 INK = "#1b2530"  # text and axes; the report replaces it by its own text colour
 
 WIDTH = 4.3  # inches
+OBJECTIVE = "objective"  # how the name of a quantity ends that an iterating solver lowers or raises
+NONE_ITERATES = "No method of this study iterates on an objective"
 NAMED_CLASSES = 100  # of a data set, at most; more have no room for their names
 ONE_COLUMN = 16  # classes that stand below each other; more take two columns
 STYLE = {
@@ -138,13 +140,22 @@ def _words_of_precision_recall(study: Study, spec: dict[str, Any]) -> str:
 
 
 def _words_of_training_history(study: Study, spec: dict[str, Any]) -> str:
-    history = study.history_of(spec)
+    history = _epochs_of(study, spec)
     rows = [
-        f"{study.method_title(method)} trained for {_epochs(history[history['method'] == method])} epochs"
+        f"{study.method_title(method)} trained for {_steps(history[history['method'] == method])} epochs"
         for method in study.methods
         if method in set(history["method"])
     ]
     return "Loss and valid mAP against the epoch. " + (", ".join(rows) or "No method learns by epochs") + "."
+
+
+def _words_of_convergence(study: Study, spec: dict[str, Any]) -> str:
+    history = _objectives(study, spec)
+    rows = [
+        f"{study.method_title(method)} {_steps(history[history['method'] == method])}"
+        for method in _methods_in(study, history)
+    ]
+    return f"Objective against the iteration. {'Iterations: ' + ', '.join(rows) if rows else NONE_ITERATES}."
 
 
 def _words_of_dataset_statistics(study: Study, spec: dict[str, Any]) -> str:
@@ -261,7 +272,7 @@ def _intervals(panels: Mapping[str, pd.DataFrame], label: str) -> Figure:
 
 def _training_history(study: Study, spec: dict[str, Any]) -> Figure:
     """A row a method that learns by epochs: loss and valid mAP; thin lines are splits and seeds, a thick one a mean."""
-    history = study.history_of(spec)
+    history = _epochs_of(study, spec)
     methods = _methods_in(study, history)
     if not methods:
         return _notice("No method of this study learns by epochs.")
@@ -282,6 +293,36 @@ def _training_history(study: Study, spec: dict[str, Any]) -> Figure:
     for panel in rows[-1]:
         panel.set_xlabel("Epoch")
     return figure
+
+
+def _convergence(study: Study, spec: dict[str, Any]) -> Figure:
+    """A panel a method that iterates on an objective: its value as a share of the first, a line a split and seed."""
+    history = _objectives(study, spec)
+    methods = _methods_in(study, history)
+    if not methods:
+        return _notice(f"{NONE_ITERATES}.")
+    columns = min(2, len(methods))
+    rows = -(-len(methods) // columns)
+    figure = Figure(figsize=(WIDTH, 1.7 * rows + 0.4), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for panel, method in zip(panels, methods, strict=False):
+        own, colour = history[history["method"] == method], _style(study, method)["color"]
+        for _, line in own.groupby(["split", "seed", "quantity"]):
+            values = line.sort_values("step")["value"].to_numpy()
+            panel.plot(np.arange(len(values)), values / values[0], color=colour, alpha=0.7, linewidth=1.1)
+        panel.set_title(_label(study, method))
+        panel.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    for panel in panels[len(methods) :]:
+        panel.set_visible(False)
+    figure.supxlabel("Iteration", fontsize=STYLE["font.size"])
+    figure.supylabel("Objective / its first value", fontsize=STYLE["font.size"])
+    return figure
+
+
+def _objectives(study: Study, spec: dict[str, Any]) -> pd.DataFrame:
+    """Histories of objectives that closed forms and convex solvers iterate on."""
+    history = study.history_of(spec)
+    return history[history["quantity"].str.endswith(OBJECTIVE)]
 
 
 def _dataset_statistics(study: Study, spec: dict[str, Any]) -> Figure:
@@ -389,12 +430,14 @@ KINDS: dict[str, Callable[[Study, dict[str, Any]], Figure]] = {
     "precision_recall": _precision_recall,
     "map_bars": _map_bars,
     "training_history": _training_history,
+    "convergence": _convergence,
     "dataset_statistics": _dataset_statistics,
 }
 WORDS: dict[str, Callable[[Study, dict[str, Any]], str]] = {
     "precision_recall": _words_of_precision_recall,
     "map_bars": _words_of_map_bars,
     "training_history": _words_of_training_history,
+    "convergence": _words_of_convergence,
     "dataset_statistics": _words_of_dataset_statistics,
 }
 
@@ -430,8 +473,15 @@ def _notice(text: str) -> Figure:
     return figure
 
 
-def _epochs(history: pd.DataFrame) -> str:
-    return span(history[history["quantity"] == "loss"].groupby(["split", "seed"])["step"].max())
+def _epochs_of(study: Study, spec: dict[str, Any]) -> pd.DataFrame:
+    """Histories of losses and of valid mAP, of the methods that learn by epochs."""
+    history = study.history_of(spec)
+    return history[history["quantity"].isin(["loss", "valid_map"])]
+
+
+def _steps(history: pd.DataFrame) -> str:
+    """How many steps the histories have."""
+    return span(history.groupby(["split", "seed"])["step"].max())
 
 
 def _write(figure: Figure, target: Any, form: str, transparent: bool) -> None:

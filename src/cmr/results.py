@@ -126,7 +126,9 @@ class Study:
         return {
             run["method"]: run["reason"]
             for run in self.facts["not_applicable"]
-            if all(run[key] == setting[key] for key in SETTING) and run["method"] not in scored
+            if all(run[key] == setting[key] for key in SETTING)
+            and run["method"] in spec.get("methods", self.methods)
+            and run["method"] not in scored
         }
 
     @property
@@ -167,8 +169,8 @@ class Study:
     def scores_of(self, spec: Mapping[str, Any]) -> pd.DataFrame:
         """Scores of one metric in one setting: index (method, split, seed), a column a task and `mean` where asked for.
 
-        `spec` holds `metric`, `tasks`, and optionally `part` (default test) and the keys of a setting. `mean` is the
-        mean over img2txt and txt2img within each split and seed.
+        `spec` holds `metric`, `tasks`, and optionally `part` (default test), `methods` (default all) and the keys of a
+        setting. `mean` is the mean over img2txt and txt2img within each split and seed.
         """
         return self._by_task(spec, self.setting(spec), ["method", "split", "seed"])
 
@@ -177,7 +179,7 @@ class Study:
         return self._by_task(spec, {"dataset": spec["dataset"]}, ["image_view", "text_view", "method", "split", "seed"])
 
     def _by_task(self, spec: Mapping[str, Any], wanted: Mapping[str, str], index: list[str]) -> pd.DataFrame:
-        rows = _matching(self.scores, {**wanted, "part": spec.get("part", "test")})
+        rows = _matching(self.scores, {**wanted, "part": spec.get("part", "test")}, spec)
         if spec["metric"] not in set(rows["metric"]):
             known = ", ".join(sorted(rows["metric"].unique()))
             raise UserError(
@@ -219,7 +221,7 @@ class Study:
     def curves_of(self, spec: Mapping[str, Any]) -> pd.DataFrame:
         """Precision-recall points of one task in one setting."""
         wanted = self.setting(spec) | {"part": spec.get("part", "test"), "task": spec["task"]}
-        rows = _matching(self.curves, wanted)
+        rows = _matching(self.curves, wanted, spec)
         if rows.empty:
             raise UserError(
                 f"study {self.facts['study']}: no run has a precision-recall curve of the task {spec['task']}"
@@ -228,7 +230,7 @@ class Study:
 
     def history_of(self, spec: Mapping[str, Any]) -> pd.DataFrame:
         """Training histories in one setting; may be empty."""
-        return _matching(self.history, self.setting(spec))
+        return _matching(self.history, self.setting(spec), spec)
 
     def write(self, scores: Path, curves: Path, history: Path, facts: Path) -> None:
         """Scores as CSV with six decimals, so that equal results are equal bytes; curves and history as Parquet."""
@@ -378,7 +380,8 @@ def _about_datasets(
     return facts
 
 
-def _matching(frame: pd.DataFrame, wanted: Mapping[str, Any]) -> pd.DataFrame:
+def _matching(frame: pd.DataFrame, wanted: Mapping[str, Any], spec: Mapping[str, Any]) -> pd.DataFrame:
+    """The rows that have these values, of the methods that a table or figure is about."""
     for column, value in wanted.items():
         frame = frame[frame[column] == value]
-    return frame
+    return frame[frame["method"].isin(spec["methods"])] if "methods" in spec else frame

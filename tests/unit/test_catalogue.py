@@ -404,3 +404,49 @@ def test_views_that_a_data_set_comes_with_are_told_from_computed_ones():
     assert catalogue.ready_view("wikipedia", "text", "lda10")["counts"] is False
     with pytest.raises(UserError, match='unknown ready image view of wikipedia "lda10"'):
         catalogue.ready_view("wikipedia", "image", "lda10")
+
+
+def test_a_variant_is_a_method_with_other_values_and_without_their_grid(root):
+    def add(settings):
+        settings["variants"] = {"unweighted": {"title": "CCA, unweighted", "values": {"power": 0.0}}}
+
+    edit(root / "config/methods/cca.yaml", add)
+    catalogue = Catalogue.read(root)
+    variant, own = catalogue.method("cca_unweighted"), catalogue.method("cca")
+    assert variant["title"] == "CCA, unweighted" and variant["variant_of"] == "cca"
+    assert variant["fixed"] == {"power": 0.0} and "power" in own["grid"]
+    assert variant["grid"] == {key: values for key, values in own["grid"].items() if key != "power"}
+    assert "variants" not in own and variant["description"] == own["description"]
+
+
+@pytest.mark.parametrize(
+    ("variants", "message"),
+    [
+        (
+            {"x": {"title": "X", "values": {"pwoer": 1.0}}},
+            r'cca\.yaml: variants: x: unknown hyper-parameter "pwoer"',
+        ),
+        ({"x": {"title": "X", "values": {"power": -1.0}}}, r"cca\.yaml: variants: x: power: -1\.0 is less than"),
+        ({"x": {"values": {"power": 1.0}}}, r"cca\.yaml: variants: x: 'title' is a required property"),
+        ({"x": {"title": "X"}}, r"cca\.yaml: variants: x: 'values' is a required property"),
+    ],
+)
+def test_a_variant_that_is_wrong_is_refused(root, variants, message):
+    edit(root / "config/methods/cca.yaml", lambda settings: settings.update(variants=variants))
+    with pytest.raises(UserError, match=message):
+        Catalogue.read(root)
+
+
+def test_a_variant_may_not_have_the_name_of_a_method(root):
+    shutil.copy(root / "config/methods/sm.yaml", root / "config/methods/cca_x.yaml")
+    variants = {"x": {"title": "X", "values": {"power": 1.0}}}
+    edit(root / "config/methods/cca.yaml", lambda settings: settings.update(variants=variants))
+    with pytest.raises(UserError, match='"cca_x" is also the name of a method'):
+        Catalogue.read(root)
+
+
+def test_a_figure_may_name_methods_of_its_study_only(root):
+    figure = {"kind": "convergence", "caption": "c", "methods": ["cca", "sn"]}
+    edit(root / "config/studies/quickstart.yaml", lambda study: study["figures"].update(own=figure))
+    with pytest.raises(UserError, match=r'figures: own: unknown method of the study "sn"; did you mean "sm"'):
+        Catalogue.read(root)

@@ -1,6 +1,7 @@
 import copy
 import re
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -237,3 +238,24 @@ def test_intervals_have_a_panel_a_title_and_the_same_bytes_every_time(number):
 def test_an_unknown_figure_is_refused(study):
     with pytest.raises(UserError, match='no figure "bars"; it has map_bars'):
         figures.draw(study, "bars")
+
+
+def with_history(study, rows):
+    """The study with this history, of columns method, split, step, quantity, value."""
+    frame = pd.DataFrame(rows, columns=["method", "split", "step", "quantity", "value"])
+    facts = {"study": "made", "dataset": "made", "image_view": "pixels", "text_view": "bow", "seed": 0}
+    config = study.config | {"figures": {"convergence": {"kind": "convergence", "caption": "c"}}}
+    return replace(study, history=frame.assign(**facts), facts=study.facts | {"config": config})
+
+
+def test_convergence_shows_the_objective_as_a_share_of_its_first_value(study):
+    rows = [("cca", f"random-{k}", step, "objective", 10.0 / step * (k + 1)) for k in range(2) for step in range(1, 5)]
+    rows += [("acmr", "random-0", step, "loss", 1.0 / step) for step in range(1, 4)]
+    iterating = with_history(study, rows)
+    (panel,) = [axes for axes in figures.draw(iterating, "convergence").axes if axes.get_visible()]
+    assert panel.get_title(loc="left") == "CCA"
+    for line in panel.lines:
+        np.testing.assert_array_equal(line.get_xdata(), [0, 1, 2, 3])
+        np.testing.assert_allclose(line.get_ydata(), [1, 1 / 2, 1 / 3, 1 / 4])
+    assert figures.describe(iterating, "convergence").endswith("Iterations: CCA 4.")
+    assert "No method" in figures.describe(with_history(study, rows[8:]), "convergence")

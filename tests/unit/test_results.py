@@ -8,7 +8,7 @@ from scipy import stats
 from cmr import store
 from cmr.errors import UserError
 from cmr.results import Run, Study, collect, metric_name, metric_title, span
-from tests.made_study import CONFIG, CONFIG_OF_TWO, CONFIG_OF_VIEWS, VALUES, made_study, write_runs
+from tests.made_study import CONFIG, CONFIG_OF_TWO, CONFIG_OF_VIEWS, REASON, VALUES, made_study, write_runs
 
 SPEC = {"metric": "map_all", "tasks": ["img2txt", "txt2img", "mean"]}
 
@@ -238,3 +238,13 @@ def test_a_span_is_that_of_the_values_and_not_of_their_words():
 def test_metric_titles_name_the_normaliser():
     assert metric_title("map_at_50_min") == "mAP@50 (normaliser: the smaller of 50 and the number of relevant items)"
     assert metric_title("recall_at_5") == "Recall@5 (normaliser: all relevant items)"
+
+
+def test_runs_of_a_method_that_is_not_applicable_give_a_reason_and_no_score(tmp_path):
+    config = copy.deepcopy(CONFIG)
+    config["runs"][0]["methods"].append("gmlda")
+    study = made_study(tmp_path, config=config, not_applicable="gmlda")
+    assert "gmlda" not in set(study.scores["method"]) | {run["method"] for run in study.facts["runs"]}
+    assert {run["split"] for run in study.facts["not_applicable"]} == {"random-0", "random-1", "random-2"}
+    assert study.not_applicable(SPEC) == {"gmlda": REASON}
+    assert study.not_applicable(SPEC | {"methods": ["cca"]}) == {}

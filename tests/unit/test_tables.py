@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from cmr.tables import headline, make_table
-from tests.made_study import CONFIG, made_study
+from tests.made_study import CONFIG, REASON, made_study
 
 
 @pytest.fixture(scope="module")
@@ -119,3 +119,25 @@ def test_plain_text_lines_up_and_marks_the_best(table):
 def test_headline_is_the_first_table_of_the_config(tmp_path):
     tables = {"zeta": {"metric": "precision_at_1", "tasks": ["mean"], "caption": "First."}} | CONFIG["tables"]
     assert headline(made_study(tmp_path, config=CONFIG | {"tables": tables})).name == "zeta"
+
+
+def test_a_method_that_is_not_applicable_has_its_row_and_the_reason_under_the_table(tmp_path):
+    config = copy.deepcopy(CONFIG)
+    config["runs"][0]["methods"].append("gmlda")
+    table = make_table(made_study(tmp_path, config=config, not_applicable="gmlda"), "map_all")
+    assert [row.method for row in table.rows] == ["gmlda", "cca", "acmr", "random"]
+    row = table.rows[0]
+    assert [str(cell) for cell in row.cells] == ["n/a"] * 3 and not any(cell.best for cell in row.cells)
+    assert table.reasons == (f"Not applicable: {REASON}.",)
+    assert "Not applicable: gmlda" in table.to_text()
+    assert r"\$5\_\{x\}" in table.to_latex() and r"\<script\>" in table.to_markdown()
+    line = next(csv.DictReader(io.StringIO(table.to_csv())))
+    assert line["method"] == "gmlda" and line["img2txt"] == "" and line["img2txt_n"] == "0"
+
+
+def test_a_table_shows_the_methods_that_it_names(tmp_path):
+    config = copy.deepcopy(CONFIG)
+    config["runs"][0]["methods"].append("gmlda")
+    config["tables"]["map_all"]["methods"] = ["random", "acmr"]
+    table = make_table(made_study(tmp_path, config=config, not_applicable="gmlda"), "map_all")
+    assert [row.method for row in table.rows] == ["acmr", "random"] and not table.reasons

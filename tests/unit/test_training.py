@@ -9,7 +9,8 @@ import pytest
 
 from cmr import store, training
 from cmr.errors import UserError
-from cmr.methods.base import InfeasibleError, Pairs, PerTask, Unlabelled
+from cmr.evaluation import evaluate_run
+from cmr.methods.base import InfeasibleError, NotApplicableError, Pairs, PerTask, Unlabelled
 from cmr.methods.linear.cca import CCA
 from cmr.methods.linear.sm import SM
 from cmr.methods.random import RandomRanking
@@ -286,3 +287,20 @@ def test_a_transductive_method_is_given_features_of_the_test_part_and_no_other_i
     np.testing.assert_array_equal(given.images, parts["test"].images)
     np.testing.assert_array_equal(given.texts, parts["test"].texts)
     assert withheld is None
+
+
+class NeverDefined(CCA):
+    def fit(self, train, valid=None, **options):
+        raise NotApplicableError("never: it is defined for nothing")
+
+
+def test_a_method_that_is_not_defined_for_the_data_ends_with_the_reason_and_no_score(parts):
+    ids = {name: np.array([f"{name}{i}" for i in range(len(part))]) for name, part in parts.items()}
+    trained = training.train(f"{__name__}.NeverDefined", {}, {"ridge": [0.1, 1.0]}, parts, [0, 1])
+    assert trained.not_applicable == "never: it is defined for nothing" and trained.models == {}
+    arrays = training.embeddings(trained, training.Run(parts, ids, {}, {}))
+    assert set(arrays) == {"valid/ids", "test/ids"} and training.histories(trained).empty
+    attributes = {"similarity": "cosine", "seeds": [0, 1], "not_applicable": trained.not_applicable}
+    metrics, curves = evaluate_run(arrays, attributes, pd.DataFrame({"id": []}))
+    assert list(metrics) == ["seed", "part", "task", "metric", "value"] and metrics.empty
+    assert list(curves) == ["seed", "part", "task", "recall", "precision"] and curves.empty
