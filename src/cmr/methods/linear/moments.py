@@ -83,6 +83,8 @@ class PreparedView:
     @cached_property
     def spectrum(self) -> Spectrum:
         """Of the covariance Z'Z/n."""
+        if self.rotation is not None:  # the axes of a row space are principal: its Gram matrix is diagonal
+            return Spectrum(np.diag(self.gram) / self.n, np.eye(len(self.gram)))
         return Spectrum.of(self.gram / self.n)
 
     def coordinates(self, block: Array) -> Array:

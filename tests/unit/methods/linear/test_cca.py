@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.linalg
+from cca_zoo.linear import RidgeCCA
 from sklearn.cross_decomposition import CCA as SklearnCCA
 
 from cmr.errors import UserError
@@ -16,6 +17,30 @@ def test_correlations_without_ridge_are_the_cosines_of_principal_angles(pairs):
     model = CCA(n_components=5, ridge=0.0).fit(pairs)
     angles = scipy.linalg.subspace_angles(standardised(pairs.images), standardised(pairs.texts))
     np.testing.assert_allclose(model.facts["correlations"], np.sort(np.cos(angles))[::-1], atol=1e-10)
+
+
+def test_correlations_without_ridge_are_singular_values_of_the_views_orthonormal_bases(pairs):
+    model = CCA(n_components=5, ridge=0.0).fit(pairs)
+    q_x, q_y = (np.linalg.qr(standardised(view))[0] for view in (pairs.images, pairs.texts))
+    expected = np.linalg.svd(q_x.T @ q_y, compute_uv=False)
+    np.testing.assert_allclose(model.facts["correlations"], expected, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("n, d_x, d_y, ridge", [(200, 7, 5, 0.0), (200, 7, 5, 0.4), (30, 80, 50, 0.4)])
+def test_unseen_items_are_embedded_as_by_cca_zoo(n, d_x, d_y, ridge):
+    rng = np.random.default_rng(6)
+    latent = rng.normal(size=(2 * n, 4))
+    images, texts = (latent @ rng.normal(size=(4, d)) + rng.normal(size=(2 * n, d)) for d in (d_x, d_y))
+    model = CCA(4, ridge=ridge).fit(Pairs(images[:n], texts[:n], np.ones((n, 1), dtype=bool)))
+    # cca-zoo's (1 - c) C + c I, whose C is divided by n - 1.
+    ratio = ridge * n / (n - 1)
+    train = [standardised(view[:n]) for view in (images, texts)]
+    oracle = RidgeCCA(4, shrinkage=ratio / (1 + ratio)).fit(train)
+    theirs = oracle.transform([(v[n:] - v[:n].mean(axis=0)) / v[:n].std(axis=0) for v in (images, texts)])
+    for own, their in zip((model.embed_images(images[n:]), model.embed_texts(texts[n:])), theirs, strict=True):
+        scale = (own * their).sum(axis=0) / (their**2).sum(axis=0)  # theirs have another norm and sign
+        np.testing.assert_allclose(own, scale * their, atol=1e-5)  # float32 embeddings
+        np.testing.assert_allclose(np.abs(scale), np.abs(scale[0]), rtol=1e-5)
 
 
 def test_correlations_equal_scikit_learns(pairs):
