@@ -4,19 +4,24 @@ Source: Rasiwasia et al., ACM MM 2010; Costa Pereira et al., TPAMI 36(3), 2014. 
 """
 
 import logging
-import warnings
-from dataclasses import dataclass, field
-from typing import ClassVar, Self
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
-from scipy.special import expit, softmax
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import expit, log_expit, log_softmax, softmax
 
 from cmr.errors import UserError
-from cmr.methods.base import Array, History, Pairs, Standardiser, State
+from cmr.methods.base import History, Pairs, State
+from cmr.methods.linear.algebra import Array
+from cmr.methods.linear.moments import PreparedView
+from cmr.methods.linear.projections import Projection
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity
+from cmr.rows import Rows, map_rows
+from cmr.store import group, under
 
 log = logging.getLogger(__name__)
 
@@ -34,12 +39,15 @@ class SM:
     Parameters
     ----------
     c : inverse strength C of the l2 penalty, in scikit-learn's meaning.
+    tolerance : no entry of the gradient is larger than that in the end.
     max_iterations : of L-BFGS.
+    similarity : how posteriors are compared.
     """
 
     c: float = 0.01
-    max_iterations: int = 200
-    similarity: ClassVar[Similarity] = "correlation"
+    tolerance: float = 1e-6
+    max_iterations: int = 1000
+    similarity: Similarity = "correlation"
 
     def fit(
         self,
@@ -55,115 +63,189 @@ class SM:
         Raises NotApplicableError where there are no classes, UserError where one has no pair in `train` or all pairs
         have the same.
         """
-        train.require_classes("sm")
-        if train.labels.shape[1] < 2:
-            raise UserError("sm: the data set has a single class, but posteriors need at least two")
-        if absent := np.flatnonzero(~train.labels.any(axis=0)).tolist():
-            raise UserError(f"sm: classes {absent} have no item in the train part")
-        if train.labels.all():
-            raise UserError("sm: every pair of the train part has all classes, so there is nothing to tell apart")
-        multi_label = bool((train.labels.sum(axis=1) != 1).any())
-        return Posteriors(
-            self._classifier("image", train.images, train.labels, multi_label),
-            self._classifier("text", train.texts, train.labels, multi_label),
+        require_classes_to_tell_apart(train, "sm")
+        image, text = (
+            train.once(_classifier, view, self.c, self.tolerance, self.max_iterations) for view in ("images", "texts")
         )
+        return Posteriors(image, text)
 
     def restore(self, state: State) -> "Posteriors":
         """See Method."""
         return Posteriors.from_state(state)
 
-    def _classifier(self, view: str, x: Array, labels: Array, multi_label: bool) -> "LinearClassifier":
-        scaling = Standardiser.fit(x)
-        fit = self._sigmoids if multi_label else self._softmax
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", ConvergenceWarning)
-            weights, bias = fit(scaling(x), labels)
-        for warning in caught:
-            if not issubclass(warning.category, ConvergenceWarning):
-                warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-        if any(issubclass(warning.category, ConvergenceWarning) for warning in caught):
-            log.warning(
-                "sm: the %s classifier with C = %g has not converged within %d iterations; raise max_iterations",
-                view, self.c, self.max_iterations,
-            )  # fmt: skip
-        return LinearClassifier(scaling, weights, bias, multi_label)
 
-    def _softmax(self, z: Array, labels: Array) -> tuple[Array, Array]:
-        if labels.shape[1] > 2:
-            return self._fit(z, labels.argmax(axis=1), self.c)
-        # scikit-learn fits two classes by one score u = V_1 - V_0. At the minimum V_1 = -V_0 = u / 2, whose penalty
-        # |V|^2 / C = |u|^2 / 2C is that of a single score under 2 C.
-        weights, bias = self._fit(z, labels[:, 1], 2 * self.c)
-        return np.concatenate([-weights, weights]) / 2, np.concatenate([-bias, bias]) / 2
+def require_classes_to_tell_apart(train: Pairs, method: str) -> None:
+    """Refuse labels, in the name of `method`, from which no posterior can be learnt."""
+    train.require_classes(method)
+    if train.labels.shape[1] < 2:
+        raise UserError(f"{method}: the data set has a single class, but posteriors need at least two")
+    if absent := np.flatnonzero(~train.labels.any(axis=0)).tolist():
+        raise UserError(f"{method}: classes {absent} have no item in the train part")
+    if train.labels.all():
+        raise UserError(f"{method}: every pair of the train part has all classes, so there is nothing to tell apart")
 
-    def _sigmoids(self, z: Array, labels: Array) -> tuple[Array, Array]:
-        # A class that all pairs have: its likelihood has no maximum, and in the limit its posterior is one for all.
-        weights, bias = np.zeros((labels.shape[1], z.shape[1])), np.full(labels.shape[1], np.inf)
-        for k in np.flatnonzero(~labels.all(axis=0)):
-            weights[k : k + 1], bias[k : k + 1] = self._fit(z, labels[:, k], self.c)
-        return weights, bias
 
-    def _fit(self, z: Array, target: Array, c: float) -> tuple[Array, Array]:
-        fit = LogisticRegression(C=c, max_iter=self.max_iterations, tol=1e-6).fit(z, target)
-        return fit.coef_, fit.intercept_
+@dataclass(frozen=True)
+class Regression:
+    """A minimum of the penalised logistic loss, and the way there.
+
+    Attributes
+    ----------
+    weights : V (r, c).
+    bias : b (c,); infinite for a class that all items have.
+    objective : at the start and after each iteration.
+    converged : the gradient is within the tolerance, or nothing but rounding is left to gain.
+    """
+
+    weights: Array
+    bias: Array
+    objective: list[float]
+    converged: bool
+
+
+def logistic_regression(
+    z: Array, labels: NDArray[np.bool_], multi_label: bool, c: float, tolerance: float, max_iterations: int
+) -> Regression:
+    """Fit class scores z V + b to z (n, r) and labels (n, c), by a softmax over classes or by one sigmoid a class.
+
+    Every class has an item, and where there are several labels, at least one class lacks one.
+    """
+    if not multi_label:
+        return _minimise(z, labels, _softmax_loss, c, tolerance, max_iterations)
+    # A class that all items have: its likelihood has no maximum, and in the limit its posterior is one for all.
+    some = ~labels.all(axis=0)
+    found = _minimise(z, labels[:, some], _sigmoid_loss, c, tolerance, max_iterations)
+    weights, bias = np.zeros((z.shape[1], labels.shape[1])), np.full(labels.shape[1], np.inf)
+    weights[:, some], bias[some] = found.weights, found.bias
+    return Regression(weights, bias, found.objective, found.converged)
+
+
+def _softmax_loss(scores: Array, targets: Array) -> tuple[float, Array]:
+    """-log p of the targets, summed, and posteriors."""
+    log_p = log_softmax(scores, axis=1)
+    return -np.vdot(targets, log_p), np.exp(log_p)
+
+
+def _sigmoid_loss(scores: Array, targets: Array) -> tuple[float, Array]:
+    """The same of one sigmoid a class."""
+    # log p(not t) = log p(t) - score.
+    return np.vdot(1 - targets, scores) - log_expit(scores).sum(), expit(scores)
+
+
+def _minimise(
+    z: Array,
+    labels: NDArray[np.bool_],
+    loss: Callable[[Array, Array], tuple[float, Array]],
+    c: float,
+    tolerance: float,
+    max_iterations: int,
+) -> Regression:
+    (n, r), classes = z.shape, labels.shape[1]
+    targets = labels.astype(np.float64)
+
+    def objective(parameters: Array) -> tuple[float, Array]:
+        parameters = parameters.reshape(r + 1, classes)
+        weights, bias = parameters[:r], parameters[r]
+        value, posteriors = loss(z @ weights + bias, targets)
+        residual = posteriors - targets
+        gradient = np.concatenate([z.T @ residual + weights / c, residual.sum(axis=0, keepdims=True)])
+        return (value + np.vdot(weights, weights) / (2 * c)) / n, gradient.ravel() / n
+
+    start = np.zeros((r + 1) * classes)
+    values = [objective(start)[0]]
+    end = minimize(
+        objective,
+        start,
+        jac=True,
+        method="L-BFGS-B",
+        callback=lambda intermediate_result: values.append(intermediate_result.fun),
+        # A smaller relative gain than ftol is rounding.
+        options={"gtol": tolerance, "ftol": 64 * np.finfo(float).eps, "maxiter": max_iterations},
+    )
+    solution = end.x.reshape(r + 1, classes)
+    return Regression(solution[:r], solution[r], [float(value) for value in values], bool(end.success))
+
+
+def _coordinates(train: Pairs, view: str) -> tuple[PreparedView, Array]:
+    """A prepared view and its coordinates (n, r), held: every iteration needs them all.
+
+    The l2 penalty does not see how weights are rotated, so that the row space is exact.
+    """
+    x = getattr(train, view)
+    prepared = PreparedView.of(x)
+    return prepared, map_rows(prepared.coordinates, x)
+
+
+def _classifier(train: Pairs, view: str, c: float, tolerance: float, max_iterations: int) -> "LinearClassifier":
+    prepared, z = train.once(_coordinates, view)
+    multi_label = bool((train.labels.sum(axis=1) != 1).any())
+    found = logistic_regression(z, train.labels, multi_label, c, tolerance, max_iterations)
+    if found.converged:
+        log.info("sm: the classifier of %s with C = %g took %d iterations", view, c, len(found.objective) - 1)
+    else:
+        log.warning(
+            "sm: the classifier of %s with C = %g has not converged within %d iterations; raise max_iterations",
+            view, c, len(found.objective) - 1,
+        )  # fmt: skip
+    return LinearClassifier(prepared.projection(found.weights), found.bias, multi_label, found.objective)
 
 
 @dataclass(frozen=True)
 class LinearClassifier:
-    """Class posteriors of standardised features."""
+    """Class posteriors of one view."""
 
-    scaling: Standardiser
-    weights: Array  # (c, d)
+    projection: Projection  # to c scores
     bias: Array  # (c,)
     multi_label: bool
+    objective: list[float]  # at the start and after each iteration
 
-    def __call__(self, x: Array) -> Array:
-        """(n, d) -> (n, c), rows sum to one."""
-        scores = self.scaling(x) @ self.weights.T + self.bias
-        if not self.multi_label:
-            return softmax(scores, axis=1)
-        posteriors = expit(scores)
-        return posteriors / posteriors.sum(axis=1, keepdims=True)
+    def __call__(self, x: Rows) -> NDArray[np.float32]:
+        """(n, d) -> (n, c) float32, rows sum to one."""
+        scores = self.projection(x) + self.bias
+        # Sigmoids scaled to sum one; by their logarithms, since far from all classes every sigmoid is zero to rounding.
+        return softmax(log_expit(scores) if self.multi_label else scores, axis=1).astype(np.float32)
+
+    def state(self) -> State:
+        """See Model."""
+        return under("projection", self.projection.state()) | {
+            "bias": self.bias,
+            "multi_label": np.array(self.multi_label),
+            "objective": np.array(self.objective),
+        }
+
+    @classmethod
+    def from_state(cls, state: State) -> Self:
+        """The inverse of `state`."""
+        projection = Projection.from_state(group(state, "projection"))
+        return cls(projection, state["bias"], bool(state["multi_label"]), state["objective"].tolist())
 
 
 @dataclass(frozen=True)
 class Posteriors:
     """One classifier a modality."""
 
-    image_classifier: LinearClassifier
-    text_classifier: LinearClassifier
-    history: History = field(default_factory=dict)
+    image: LinearClassifier
+    text: LinearClassifier
 
-    def embed_images(self, images: Array) -> Array:
+    @property
+    def history(self) -> History:
+        """The objective of each classifier, at the start and after each iteration."""
+        return {"image objective": self.image.objective, "text objective": self.text.objective}
+
+    def embed_images(self, images: Rows) -> NDArray[np.float32]:
         """(n, d_x) -> (n, c) float32 posteriors."""
-        return self.image_classifier(images).astype(np.float32)
+        return self.image(images)
 
-    def embed_texts(self, texts: Array) -> Array:
+    def embed_texts(self, texts: Rows) -> NDArray[np.float32]:
         """(n, d_y) -> (n, c) float32 posteriors."""
-        return self.text_classifier(texts).astype(np.float32)
+        return self.text(texts)
 
     def state(self) -> State:
         """See Model."""
-        return {
-            f"{modality}/{name}": value
-            for modality, classifier in (("image", self.image_classifier), ("text", self.text_classifier))
-            for name, value in (
-                ("mean", classifier.scaling.mean),
-                ("scale", classifier.scaling.scale),
-                ("weights", classifier.weights),
-                ("bias", classifier.bias),
-                ("multi_label", np.array(classifier.multi_label)),
-            )
-        }
+        return under("image", self.image.state()) | under("text", self.text.state())
 
     @classmethod
     def from_state(cls, state: State) -> Self:
         """The inverse of `state`."""
-
-        def classifier(modality: str) -> LinearClassifier:
-            mean, scale, weights, bias, multi_label = (
-                state[f"{modality}/{name}"] for name in ("mean", "scale", "weights", "bias", "multi_label")
-            )
-            return LinearClassifier(Standardiser(mean, scale), weights, bias, bool(multi_label))
-
-        return cls(classifier("image"), classifier("text"))
+        image, text = (LinearClassifier.from_state(group(state, side)) for side in ("image", "text"))
+        return cls(image, text)
