@@ -175,8 +175,10 @@ class Study:
         return self._by_task(spec, self.setting(spec), ["method", "split", "seed"])
 
     def scores_of_views(self, spec: Mapping[str, Any]) -> pd.DataFrame:
-        """As `scores_of`, of a data set seen through any views: index (image_view, text_view, method, split, seed)."""
-        return self._by_task(spec, {"dataset": spec["dataset"]}, ["image_view", "text_view", "method", "split", "seed"])
+        """As `scores_of`, of all methods on a data set: index (image_view, text_view, method, split, seed)."""
+        of_all = {key: value for key, value in spec.items() if key != "methods"}  # the floor among them
+        index = ["image_view", "text_view", "method", "split", "seed"]
+        return self._by_task(of_all, {"dataset": spec["dataset"]}, index)
 
     def _by_task(self, spec: Mapping[str, Any], wanted: Mapping[str, str], index: list[str]) -> pd.DataFrame:
         rows = _matching(self.scores, {**wanted, "part": spec.get("part", "test")}, spec)

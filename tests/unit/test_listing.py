@@ -160,7 +160,7 @@ def test_every_name_can_be_listed_in_full(what, root, listed):
     assert [line.partition(": ")[0] for line in listing.splitlines() if not line.startswith(" ")] == names
 
 
-def test_views_are_listed_and_told_in_full(listed):
+def test_views_are_listed_and_told_in_full(root, listed):
     assert "image gist: GIST" in listed("views") and "text tfidf: Bag of words" in listed("views")
     told = listed("views", "alexnet_fc7", "handcrafted_2296", "glove_6b_50d")
     assert "cmr.views.image.networks.NetworkLayer\n    architecture = alexnet\n    layer = classifier.5" in told
