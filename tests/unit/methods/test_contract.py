@@ -176,3 +176,10 @@ def test_closed_form_methods_start_without_torch():
     }
     code = f"import sys, cmr.training, {', '.join(sorted(modules))}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", sorted(CATALOGUE.methods))
+def test_the_page_of_its_family_tells_of_a_method(name):
+    settings = CATALOGUE.methods[name]
+    page = ROOT / f"docs/methods/{settings['family']}.md"
+    assert f"`{settings.get('variant_of', name)}`" in page.read_text("utf-8")
