@@ -45,11 +45,16 @@ def squared_error(gram: Array, right: Array, variation: float, u: Array) -> floa
     return float(np.vdot(u, gram @ u - 2 * right)) + variation
 
 
-def ridge_start(train: Pairs) -> tuple[Array, Array]:
-    """Weights (d_x, c), (d_y, c) of a ridge regression of each view, where iterations start; by `train.once`."""
-    m = train.once(moments, False)
+def ridge_start(train: Pairs, reduce: bool = False) -> tuple[Array, Array]:
+    """Weights (d_x, c), (d_y, c) of a ridge regression of each view, where iterations start; by `train.once`.
+
+    `reduce` says which moments the method asks for, not what comes out.
+    """
+    m = train.once(moments, reduce)
     u, v = (
-        solve_reweighted(view.gram, np.full(view.features, START_RIDGE * m.n), labels, "ridge regression")
+        solve_reweighted(
+            view.gram, np.full(view.features, START_RIDGE * m.n), labels, "ridge regression", view.rotation
+        )
         for view, labels in ((m.x, m.x_labels), (m.y, m.y_labels))
     )
     return u, v
@@ -68,10 +73,10 @@ def descend(
 
     Returns the last state, and the objective of the first and after every step.
     """
-    values = [objective(state)]
+    values = [float(objective(state))]
     while len(values) <= max_iterations:
         state = step(state)
-        values.append(objective(state))
+        values.append(float(objective(state)))
         if abs(values[-1] - values[-2]) <= tolerance * abs(values[-2]):
             log.info("%s: converged after %d iterations at %.6g", method, len(values) - 1, values[-1])
             break

@@ -11,7 +11,9 @@ Source: Nie et al., NIPS 2010. Card: linear/00, trick T7.
 import numpy as np
 from numpy.typing import NDArray
 
+from cmr.methods.base import InfeasibleError
 from cmr.methods.linear.algebra import Array, solve_positive
+from cmr.methods.linear.moments import PreparedView
 
 EPSILON = 1e-8
 
@@ -30,14 +32,33 @@ def row_weights(u: Array, groups: NDArray[np.intp] | None = None) -> Array:
     return weights if groups is None else weights[groups]
 
 
-def solve_reweighted(gram: Array, diagonal: Array, right: Array, method: str) -> Array:
+def solve_reweighted(gram: Array, diagonal: Array, right: Array, method: str, rotation: Array | None = None) -> Array:
     """U (d, k) with (gram + diag(diagonal)) U = right, gram (d, d) positive semi-definite.
 
-    Raises InfeasibleError in the name of `method` where the sum is singular to rounding.
+    In a row space Q (d, r), `rotation`, gram is an H (r, r) and right a B (r, k), which stand for QHQ' and QB. The
+    weights are those of the d features, exactly, but only equations of size r are solved:
+
+        U = D^-1 Q (I + HQ'D^-1 Q)^-1 B, D = diag(diagonal).
+
+    Raises InfeasibleError in the name of `method` where the equations are singular to rounding.
     """
-    matrix = gram.copy()
-    np.einsum("ii->i", matrix)[:] += diagonal
-    return solve_positive(matrix, right, method)
+    if rotation is None:
+        matrix = gram.copy()
+        np.einsum("ii->i", matrix)[:] += diagonal
+        return solve_positive(matrix, right, method)
+    if not diagonal.all():
+        raise InfeasibleError(
+            f"{method}: its equations are singular, since items are fewer than features; give it sparsity"
+        )
+    scaled = rotation / np.sqrt(diagonal)[:, None]
+    inner = gram @ (scaled.T @ scaled)
+    np.einsum("ii->i", inner)[:] += 1
+    return rotation @ np.linalg.solve(inner, right) / diagonal[:, None]
+
+
+def in_coordinates(view: PreparedView, u: Array) -> Array:
+    """u (d, k) in the coordinates (r, k) of a view: weights of features, or sums over items that features weigh."""
+    return u if view.rotation is None else view.rotation.T @ u
 
 
 def _norms(u: Array, groups: NDArray[np.intp] | None) -> Array:

@@ -5,8 +5,9 @@ import pytest
 
 from cmr.errors import UserError
 from cmr.methods.base import InfeasibleError, NotApplicableError, Pairs
+from cmr.methods.linear.moments import moments
 from cmr.methods.linear.regression import descend, label_variation, squared_error
-from cmr.methods.linear.row_sparsity import EPSILON, row_norm, row_weights, solve_reweighted
+from cmr.methods.linear.row_sparsity import EPSILON, in_coordinates, row_norm, row_weights, solve_reweighted
 from tests.unit.methods.linear.made import standardised
 
 GROUPS = np.array([0, 0, 1, 1, 2])
@@ -67,9 +68,26 @@ def test_solution_leaves_the_gram_matrix_as_it_was():
     np.testing.assert_array_equal(gram, before)
 
 
-def test_singular_equations_are_refused():
+def test_weights_found_in_the_row_space_are_those_of_the_equations_of_all_features():
+    rng = np.random.default_rng(4)
+    few = Pairs(rng.normal(size=(12, 30)), rng.normal(size=(12, 3)), np.eye(2, dtype=bool)[np.arange(12) % 2])
+    view, labels = moments(few).x, moments(few).x_labels
+    inner = rng.normal(size=(11, 11))
+    inner = view.gram + inner @ inner.T
+    diagonal = 10.0 ** rng.uniform(-2, 4, size=30)  # as reweighting spreads them
+    found = solve_reweighted(inner, diagonal, labels, "test", view.rotation)
+    lifted = view.rotation @ inner @ view.rotation.T
+    np.testing.assert_allclose((lifted + np.diag(diagonal)) @ found, view.rotation @ labels, atol=1e-9)
+    x = standardised(few.images)
+    np.testing.assert_allclose(x @ found, view.coordinates(few.images) @ in_coordinates(view, found), atol=1e-12)
+    full = moments(few, reduce=False).x
+    np.testing.assert_array_equal(in_coordinates(full, found), found)
+
+
+@pytest.mark.parametrize("rotation", [None, np.eye(5)[:, :3]])
+def test_singular_equations_are_refused(rotation):
     with pytest.raises(InfeasibleError, match=r"^test: its equations are singular"):
-        solve_reweighted(np.zeros((3, 3)), np.zeros(3), np.ones((3, 1)), "test")
+        solve_reweighted(np.zeros((3, 3)), np.zeros(3 if rotation is None else 5), np.ones((3, 1)), "test", rotation)
 
 
 def test_squared_error_is_that_of_centred_labels(pairs):
