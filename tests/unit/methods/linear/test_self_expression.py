@@ -1,0 +1,166 @@
+"""Self-expression against dense n x n matrices, and LASSOs and rotations against independent solvers."""
+
+from itertools import islice
+
+import numpy as np
+import pytest
+from sklearn.linear_model import Lasso
+
+from cmr.methods.base import Pairs
+from cmr.methods.linear import self_expression as module
+from cmr.methods.linear.consensus import labelled_code
+from cmr.methods.linear.csaec import neighbour_lists
+from cmr.methods.linear.principal import principal_views
+from cmr.methods.linear.self_expression import express, expression, polar, residual_gram, rotate, self_expression
+from cmr.methods.linear.tied_autoencoder import tied_autoencoder
+from tests.unit.methods.linear.made import standardised
+
+WEIGHTS = {"structure_weight": 0.1, "code_weight": 1.0, "sparsity": 0.1, "structure_sparsity": 0.1, "ridge": 0.01}
+
+
+@pytest.fixture(params=["more items", "more features"])
+def either(request, pairs):
+    """The made pairs, and few pairs of many features."""
+    if request.param == "more items":
+        return pairs
+    rng = np.random.default_rng(3)
+    return Pairs(rng.normal(size=(30, 80)), rng.normal(size=(30, 40)), np.eye(3, dtype=bool)[np.arange(30) % 3])
+
+
+def rounds(pairs, orthonormal=False, **weights):
+    semantic, neighbours = labelled_code(pairs, 3, 0.01, 1.0), neighbour_lists(pairs, 6)
+    return self_expression(principal_views(pairs), semantic, neighbours, **WEIGHTS | weights, orthonormal=orthonormal)
+
+
+def features_of(pairs):
+    return [standardised(x) / np.sqrt(x.shape[1]) for x in (pairs.images, pairs.texts)]
+
+
+def test_neighbours_are_the_nearest_by_both_views_and_none_is_its_own(either):
+    x = np.hstack(features_of(either))
+    distances = ((x[:, None] - x[None]) ** 2).sum(axis=2) + np.diag(np.full(len(x), np.inf))
+    neighbours = neighbour_lists(either, 6)
+    np.testing.assert_array_equal(np.sort(neighbours), np.sort(distances.argsort(axis=1)[:, :6]))
+    structure = expression(neighbours, np.random.default_rng(0).random((len(x), 6))).toarray()
+    np.testing.assert_array_equal(np.diag(structure), 0.0)
+    assert (np.count_nonzero(structure, axis=1) == 6).all()
+
+
+def test_residual_gram_in_blocks_equals_the_dense_one(pairs, monkeypatch):
+    monkeypatch.setattr(module, "BLOCK", 7)
+    structure = expression(neighbour_lists(pairs, 6), np.random.default_rng(0).normal(size=(len(pairs), 6)))
+    z = features_of(pairs)[0]
+    residual = (np.eye(len(z)) - structure.toarray()) @ z
+    np.testing.assert_allclose(residual_gram(structure, z), residual.T @ residual, atol=1e-12)
+
+
+def test_items_are_expressed_as_by_scikit_learns_lasso(pairs, monkeypatch):
+    monkeypatch.setattr(module, "BLOCK", 7)
+    rng = np.random.default_rng(1)
+    z, neighbours = (
+        rng.normal(size=(20, 8)),
+        np.array([rng.permutation(np.delete(np.arange(20), i))[:5] for i in range(20)]),
+    )
+    shares = np.full((20, 5), 0.2)
+    for _ in range(20):
+        shares = express(z, neighbours, shares, 0.8)
+    for own, around, row in zip(z, neighbours, shares, strict=True):
+        fit = Lasso(alpha=0.8 / (2 * 8), fit_intercept=False, tol=1e-12, max_iter=100_000).fit(z[around].T, own)
+        np.testing.assert_allclose(row, fit.coef_, atol=1e-8)
+
+
+@pytest.mark.parametrize("orthonormal", [False, True])
+def test_objective_is_the_printed_one_of_the_features(either, orthonormal, monkeypatch):
+    semantic, neighbours, seen = labelled_code(either, 3, 0.01, 1.0), neighbour_lists(either, 6), []
+    monkeypatch.setattr(module, "expression", lambda *arguments: seen.append(expression(*arguments)) or seen[-1])
+    views = principal_views(either)
+    for state in islice(rounds(either, orthonormal, structure_sparsity=0.01), 3):
+        structure = seen[-1].toarray()
+        assert not structure[np.arange(len(either))[:, None] == np.arange(len(either))].any()
+        expected = (
+            np.sum((state.code - semantic) ** 2) + 0.1 * np.abs(state.code).sum() + 0.01 * np.abs(structure).sum()
+        )
+        for view, x, own in zip(views, features_of(either), state.weights, strict=True):
+            p = view.projection(own).weights * np.sqrt(view.features)
+            expected += np.sum((x @ p - state.code) ** 2) + 0.1 * np.sum((x @ p - structure @ x @ p) ** 2)
+            if not orthonormal:
+                expected += 0.01 * len(x) / x.shape[1] * np.sum(p**2)
+        assert state.objective == pytest.approx(expected, rel=1e-10)
+    assert len(seen) == 3 and neighbours.size > np.count_nonzero(structure) > 0
+
+
+@pytest.mark.parametrize("structure_weight", [0.0, 0.1, 1.0, 10.0])
+@pytest.mark.parametrize("orthonormal", [False, True])
+def test_objective_never_rises(either, orthonormal, structure_weight):
+    values = [state.objective for state in islice(rounds(either, orthonormal, structure_weight=structure_weight), 30)]
+    assert (np.diff(values) <= 1e-12 * values[0]).all()
+    assert values[-1] < 0.99 * values[0]
+
+
+def test_weights_solve_the_normal_equations_of_the_features(either):
+    views, neighbours = principal_views(either), neighbour_lists(either, 6)
+    state = next(rounds(either, structure_weight=2.0))
+    structure = expression(neighbours, np.full(neighbours.shape, 1 / 6)).toarray()
+    for view, x, own in zip(views, features_of(either), state.weights, strict=True):
+        n, d = x.shape
+        residual = x - structure @ x
+        left = x.T @ x + 2.0 * residual.T @ residual + 0.01 * n / d * np.eye(d)
+        expected = np.linalg.solve(left, x.T @ state.code)
+        np.testing.assert_allclose(view.projection(own).weights * np.sqrt(d), expected, atol=1e-9)
+
+
+def test_without_structure_both_kinds_of_autoencoder_are_the_same(pairs):
+    semantic = labelled_code(pairs, 3, 0.01, 1.0)
+    tied = tied_autoencoder(
+        principal_views(pairs), semantic, decoder_weight=0.0, code_weight=1.0, sparsity=0.3, ridge=0.01
+    )
+    for one, other in islice(zip(tied, rounds(pairs, structure_weight=0.0, sparsity=0.3), strict=False), 5):
+        np.testing.assert_allclose(one.code, other.code, atol=1e-6)  # one solves for the code by iterating
+        for p, q in zip(one.weights, other.weights, strict=True):
+            np.testing.assert_allclose(p, q, atol=1e-5)
+
+
+def test_a_large_weight_holds_the_code_at_the_semantic_one(pairs):
+    *_, state = islice(rounds(pairs, code_weight=1e6), 5)
+    np.testing.assert_allclose(state.code, labelled_code(pairs, 3, 0.01, 1.0), atol=1e-4)
+
+
+def test_rotations_settle_where_no_orthonormal_weights_nearby_are_better():
+    rng = np.random.default_rng(5)
+    x, target = rng.normal(size=(30, 8)), rng.normal(size=(30, 3))
+    hessian, product = x.T @ x, x.T @ target
+
+    def objective(p):
+        return np.sum((x @ p - target) ** 2)
+
+    start = polar(product)
+    p = rotate(hessian, product, start)
+    assert objective(p) < objective(start)
+    for _ in range(100):
+        p = rotate(hessian, product, p)
+    np.testing.assert_allclose(p.T @ p, np.eye(3), atol=1e-12)
+    # Stationary: the gradient has no part along the manifold, where it is P times a symmetric matrix.
+    gradient = hessian @ p - product
+    multipliers = p.T @ gradient
+    np.testing.assert_allclose(multipliers, multipliers.T, atol=1e-7)
+    np.testing.assert_allclose(gradient, p @ multipliers, atol=1e-7)
+
+
+def test_orthonormal_weights_may_lie_in_directions_without_variance(pairs):
+    # Topic shares sum to one: as many features as components, but one rank less.
+    rng = np.random.default_rng(2)
+    texts = np.column_stack([pairs.texts[:, :2], -pairs.texts[:, :2].sum(axis=1)])
+    given = Pairs(pairs.images, texts, np.eye(3, dtype=bool)[rng.integers(3, size=len(pairs))])
+    view, state = principal_views(given)[1], next(rounds(given, orthonormal=True))
+    weights = state.weights[1]
+    assert weights.shape == (2, 3) and view.features == 3
+    np.testing.assert_allclose(weights @ weights.T, np.eye(2), atol=1e-10)  # the two rows of an orthogonal 3 x 3 matrix
+
+
+def test_polar_factor_is_the_nearest_orthonormal_matrix():
+    rng = np.random.default_rng(6)
+    matrix = rng.normal(size=(6, 3))
+    nearest = polar(matrix)
+    np.testing.assert_allclose(nearest.T @ nearest, np.eye(3), atol=1e-12)
+    others = [np.linalg.qr(nearest + size * rng.normal(size=(6, 3)))[0] for size in (0.01, 0.1, 1) for _ in range(50)]
+    assert all(np.linalg.norm(matrix - other) > np.linalg.norm(matrix - nearest) for other in others)
