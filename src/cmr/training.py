@@ -105,7 +105,7 @@ def train(
     first, *others = seeds
 
     def fit(method: Method, seed: int) -> Model | PerTask:
-        more = {"unlabelled": _unlabelled(parts["test"])} if getattr(method, "transductive", False) else {}
+        more = {"unlabelled": parts["test"].once(_unlabelled)} if getattr(method, "transductive", False) else {}
         return method.fit(train_part, valid_part, seed=seed, device=device, progress=progress, **more)
 
     circumstances = {

@@ -1,0 +1,170 @@
+"""Joint feature selection and subspace learning (JFSSL).
+
+Source: Wang, He, Wang, Wang and Tan, TPAMI 38(10), 2016. Card: linear/40, `jfssl`.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, diags_array
+
+from cmr.methods.base import InfeasibleError, Pairs, State
+from cmr.methods.linear.algebra import Array
+from cmr.methods.linear.graphs import laplacian, nearest, neighbour_graph, quadratic
+from cmr.methods.linear.moments import moments
+from cmr.methods.linear.projections import Projections
+from cmr.methods.linear.regression import REFERENCE_ITEMS, descend, label_variation, ridge_start, squared_error
+from cmr.methods.linear.row_sparsity import row_norm, row_weights, solve_reweighted
+from cmr.progress import SILENT, Progress
+from cmr.retrieval import Similarity
+from cmr.rows import in_memory
+
+
+@dataclass(frozen=True)
+class JFSSL:
+    """Row-sparse regression of both views onto the labels, smooth over one graph of all images and texts.
+
+    The minimum over U and V, where Z stacks XU and YV (2n, c), and L is the Laplacian of the graph, of
+
+        |XU - T|^2 + |YV - T|^2 + sparsity (|U|_21 + |V|_21) + graph_weight tr(Z'LZ).
+
+    An image and a text are joined by the cosine of their labels, which is 1 for equal ones; two items of one view by
+    exp(-|x_i - x_j|^2 / 2 s^2) if one is among the nearest of the other, s^2 being the mean over such neighbours of
+    their squared distance. Either kind of edges is scaled to mean degree one, and L is their weighted mean.
+
+    Parameters
+    ----------
+    sparsity : penalty of the norms of rows for 2000 train items; it grows with their number, as all the rest does.
+    graph_weight : penalty of differences along edges.
+    neighbours : of an item in its own view.
+    neighbour_weight : of the edges within views, where those between views weigh 1.
+    max_iterations : of reweighted least squares.
+    tolerance : relative change of the objective at which they end.
+    """
+
+    sparsity: float = 10.0
+    graph_weight: float = 10.0
+    neighbours: int = 10
+    neighbour_weight: float = 1.0
+    max_iterations: int = 10
+    tolerance: float = 1e-6
+    similarity: ClassVar[Similarity] = "cosine"
+
+    def fit(
+        self,
+        train: Pairs,
+        valid: Pairs | None = None,
+        *,
+        seed: int = 0,
+        device: str = "cpu",
+        progress: Progress = SILENT,
+    ) -> Projections:
+        """Reweighted least squares from ridge regressions, a view at a time; `valid`, `seed`, `device` play no part.
+
+        Raises NotApplicableError where there are no classes, UserError where all pairs have the same, InfeasibleError
+        where there are no more items than neighbours, or where the equations are singular, as they can be without
+        sparsity.
+        """
+        variation = label_variation(train, "jfssl")
+        if self.neighbours >= len(train):
+            raise InfeasibleError(
+                f"jfssl: neighbours is {self.neighbours}, but an item of {len(train)} has only {len(train) - 1} others"
+            )
+        m = train.once(moments, False)
+        graph = train.once(_joint_graph, self.neighbours, self.neighbour_weight)
+        sparsity = self.sparsity * m.n / REFERENCE_ITEMS
+        left_x, left_y = m.x.gram + self.graph_weight * graph.x, m.y.gram + self.graph_weight * graph.y
+        between = self.graph_weight * graph.cross
+
+        def step(now: tuple[Array, Array]) -> tuple[Array, Array]:
+            u, v = now
+            u = solve_reweighted(left_x, sparsity * row_weights(u), m.x_labels - between @ v, "jfssl")
+            # From the new U: steps of both views from the old ones could raise the objective.
+            v = solve_reweighted(left_y, sparsity * row_weights(v), m.y_labels - between.T @ u, "jfssl")
+            return u, v
+
+        def objective(now: tuple[Array, Array]) -> float:
+            u, v = now
+            errors = squared_error(m.x.gram, m.x_labels, variation, u)
+            errors += squared_error(m.y.gram, m.y_labels, variation, v)
+            return errors + sparsity * (row_norm(u) + row_norm(v)) + self.graph_weight * graph.roughness(u, v)
+
+        (u, v), values = descend(
+            step,
+            train.once(ridge_start),
+            objective,
+            max_iterations=self.max_iterations,
+            tolerance=self.tolerance,
+            method="jfssl",
+        )
+        return m.projections(u, v, {"objective": values})
+
+    def restore(self, state: State) -> Projections:
+        """See Method."""
+        return Projections.from_state(state)
+
+
+@dataclass(frozen=True)
+class GraphSums:
+    """X'L_xx X (d_x, d_x), Y'L_yy Y (d_y, d_y) and X'L_xy Y (d_x, d_y) of a Laplacian L over n images and n texts."""
+
+    x: Array
+    y: Array
+    cross: Array
+
+    def roughness(self, u: Array, v: Array) -> float:
+        """tr(Z'LZ) of Z, which stacks XU and YV: half the sum over all edges, to and fro, of weight * difference^2."""
+        return float(np.vdot(u, self.x @ u + 2 * self.cross @ v) + np.vdot(v, self.y @ v))
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(self.x + other.x, self.y + other.y, self.cross + other.cross)
+
+    def __mul__(self, weight: float) -> Self:
+        return type(self)(weight * self.x, weight * self.y, weight * self.cross)
+
+
+def _joint_graph(train: Pairs, neighbours: int, neighbour_weight: float) -> GraphSums:
+    """Of all edges, at mean degree one."""
+    within, between = train.once(_neighbour_edges, neighbours), train.once(_label_edges)
+    return (within * neighbour_weight + between) * (1 / (1 + neighbour_weight))
+
+
+def _neighbour_edges(train: Pairs, neighbours: int) -> GraphSums:
+    """Of the edges within views, at mean degree one over both."""
+    m = train.once(moments, False)
+    sums, degrees = [], 0.0
+    for view, x in ((m.x, train.images), (m.y, train.texts)):
+        z = in_memory(view.rows(x))
+        weights = gaussian_graph(z, neighbours)
+        sums.append(quadratic(z, laplacian(weights)))
+        degrees += weights.sum() / (2 * m.n)
+    return GraphSums(*sums, np.zeros_like(m.cross)) * (1 / degrees)
+
+
+def _label_edges(train: Pairs) -> GraphSums:
+    """Of the edges between views, at mean degree one: W = SS' of rank c, S (n, c) the labels at unit length."""
+    m = train.once(moments, False)
+    directions = unit_labels(train.labels)
+    degrees = directions @ directions.sum(axis=0)
+    scale = degrees.mean()
+    diagonal = csr_array(diags_array(degrees / scale))
+    (x, x_sums), (y, y_sums) = (
+        (quadratic(z, diagonal), z.T @ directions)
+        for z in (in_memory(view.rows(rows)) for view, rows in ((m.x, train.images), (m.y, train.texts)))
+    )
+    return GraphSums(x, y, -x_sums @ y_sums.T / scale)
+
+
+def gaussian_graph(z: Array, neighbours: int) -> csr_array:
+    """Weights exp(-|z_i - z_j|^2 / 2 s^2) of neighbours among the rows of z, s^2 their mean squared distance."""
+    squared, indices = nearest(z, neighbours)
+    # Neighbours that are all equal have distance and width zero, and weight one.
+    width = max(squared.mean(), np.finfo(float).tiny)
+    return neighbour_graph(indices, np.exp(-squared / (2 * width)))
+
+
+def unit_labels(labels: NDArray[np.bool_]) -> Array:
+    """(n, c) labels as vectors of length one; zero where an item has none."""
+    return labels / np.sqrt(np.maximum(labels.sum(axis=1, keepdims=True), 1))
