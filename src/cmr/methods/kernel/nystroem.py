@@ -48,7 +48,6 @@ class Gaussian:
         exponent = 2 * x @ z.T
         exponent -= (x**2).sum(axis=1)[:, None]
         exponent -= (z**2).sum(axis=1)
-        np.minimum(exponent, 0.0, out=exponent)  # a row's distance to itself may be negative by rounding
         return np.exp(exponent, out=exponent)
 
 

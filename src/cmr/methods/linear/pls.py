@@ -79,12 +79,9 @@ class _Components:
 
     def _extend(self) -> None:
         """Find one more component and take it from the views, or none where nothing is left."""
-        if len(self._covariances) == min(self._cross.shape):
-            self._complete = True
-            return
         w, (value,), c = leading_singular(self._cross, 1)
         covariance = value / self._n
-        if self._covariances and covariance <= CROSS_TOLERANCE * self._covariances[0]:
+        if covariance <= CROSS_TOLERANCE * max(self._covariances, default=covariance):
             self._complete = True
             return
         w, c = w[:, 0], c[:, 0]

@@ -50,6 +50,15 @@ def test_features_of_all_items_are_exact_where_no_eigenvalue_is_dropped(view):
     np.testing.assert_allclose(features @ features.T, expected_kernel(Gaussian(0.05), x, x, x), atol=1e-13)
 
 
+def test_eigenvalues_below_a_hundred_millionth_of_the_largest_give_no_feature():
+    view = np.random.default_rng(3).normal(size=(200, 3))
+    x = StandardScaler().fit_transform(view)
+    values = np.linalg.eigvalsh(expected_kernel(Gaussian(), x, x, x))
+    expected = (values > 1e-8 * values[-1]).sum()
+    assert expected < (values > 1e-10 * values[-1]).sum()
+    assert fitted(view, Gaussian(), 200)(view).shape == (200, expected)
+
+
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_inner_products_with_landmarks_are_exact_for_unseen_items(view, kernel):
     mapped = fitted(view, kernel, 30)
