@@ -1,0 +1,19 @@
+"""Labels as hashing methods compare them: by the cosine of their rows."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cmr.errors import UserError
+
+
+def unit_labels(labels: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """T~ (n, c): rows of multi-hot labels, scaled to length one; a row without a label stays zero."""
+    return labels / np.sqrt(np.maximum(labels.sum(axis=1, keepdims=True), 1))
+
+
+def require_differences(labels: NDArray[np.bool_], method: str) -> None:
+    """Refuse labels (n, c) of which all rows are the same, in the name of `method`."""
+    if (labels == labels[:1]).all():
+        raise UserError(
+            f"{method}: all pairs of the train part have the same classes, so there is nothing to tell apart"
+        )
