@@ -141,5 +141,4 @@ def _centres(x: Rows, scaling: Standardiser, landmarks: int, sampling: Sampling,
     kmeans = KMeans(landmarks, init="random", n_init=1, max_iter=100, random_state=int(rng.integers(2**31)))
     with threadpool_limits(1), warnings.catch_warnings():  # the last digits do not depend on how many cores there are
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different items than centres
-        centres = kmeans.fit(scaling(take_rows(x, items))).cluster_centers_
-    return np.unique(centres, axis=0)
+        return kmeans.fit(scaling(take_rows(x, items))).cluster_centers_
