@@ -91,7 +91,7 @@ class CSAEC:
         else:
             semantic = train.once(unlabelled_code, self.n_components, self.ridge)
         last, objective = settle(self._rounds(train, semantic), self.max_iterations, self.tolerance, "csaec")
-        if not all(p.any() for p in last.weights):
+        if not last.code.any():
             raise InfeasibleError(
                 f"csaec: sparsity {self.sparsity} has shrunk the code to zero; lower it or raise code_weight"
             )

@@ -39,14 +39,14 @@ def self_expression(
         + structure_sparsity |S|_1 + code_weight |A - C|^2 + sparsity |A|_1,
 
     where row i of S (n, n) is zero but for the `neighbours` (n, m) of item i, which is none of them, and ridge' is
-    ridge * n / d of each view; with `orthonormal`, P_d'P_d = I over all d features takes its place. The objective never
-    rises. Without a `structure_weight` S stays as it is. Memory: the rows of both views.
+    ridge * n / d of each view; with `orthonormal`, P_d'P_d = I takes its place, or P_dP_d' = I where r is below k. The
+    objective never rises. Without a `structure_weight` S stays as it is. Memory: the rows of both views.
     """
     n, m = neighbours.shape
     rows = [in_memory(view.rows) for view in views]
     shares = np.full((n, m), 1 / m)
     code = semantic
-    rotations: list[Array] = []  # orthonormal weights, with those of directions in which a view does not vary
+    weights: list[Array] = []
     while True:
         structure = expression(neighbours, shares)
         sums = products(views, code)
@@ -55,13 +55,8 @@ def self_expression(
             for view, z in zip(views, rows, strict=True)
         ]
         if orthonormal:
-            spare = [min(view.features - len(view.values), code.shape[1]) for view in views]
-            hessians = [np.pad(hessian, (0, more)) for hessian, more in zip(hessians, spare, strict=True)]
-            targets = [np.pad(own, ((0, more), (0, 0))) for own, more in zip(sums, spare, strict=True)]
-            rotations = [
-                rotate(*problem) for problem in zip(hessians, targets, rotations or map(polar, targets), strict=True)
-            ]
-            weights = [p[: len(view.values)] for view, p in zip(views, rotations, strict=True)]
+            starts = weights or map(first_rotation, sums)
+            weights = [rotate(*problem) for problem in zip(hessians, sums, starts, strict=True)]
         else:
             weights = [
                 solve_positive(hessian + ridge * view.mean_value * np.eye(len(hessian)), own, "csaec")
@@ -109,8 +104,18 @@ def express(z: Array, neighbours: NDArray[np.intp], shares: Array, penalty: floa
     return better
 
 
+def first_rotation(product: Array) -> Array:
+    """P (r, k), P'P = I, that is nearest to B = Z'A (r, k), up to one in a million.
+
+    Classes sum to one, so columns of A depend on each other, and B lacks rank. There the axes of least variance step in:
+    rounding would choose otherwise.
+    """
+    least = np.eye(*product.shape)[::-1]
+    return polar(product + 1e-6 * np.linalg.norm(product) * least)
+
+
 def rotate(hessian: Array, product: Array, start: Array) -> Array:
-    """P (r, k), P'P = I, that lowers tr(P'HP) - 2 tr(P'B) from `start`, of H (r, r) and B (r, k): power iteration."""
+    """P (r, k), P'P = I, that lowers tr(P'HP) - 2 tr(P'B) from `start`, with H (r, r), B (r, k): power iteration."""
     r = len(hessian)
     largest = scipy.linalg.eigvalsh(hessian, subset_by_index=[r - 1, r - 1])[0]
     ascent = largest * np.eye(r) - hessian
@@ -121,6 +126,6 @@ def rotate(hessian: Array, product: Array, start: Array) -> Array:
 
 
 def polar(matrix: Array) -> Array:
-    """The matrix with orthonormal columns that is nearest to `matrix` (r, k), r >= k."""
+    """The matrix with orthonormal columns, or rows where r < k, that is nearest to `matrix` (r, k)."""
     u, _, vt = np.linalg.svd(matrix, full_matrices=False)
     return u @ vt
