@@ -21,7 +21,7 @@ from scipy.sparse import csr_array
 from cmr.methods.base import InfeasibleError, Pairs, State
 from cmr.methods.hashing.codes import HashCodes, LinearEncoder, positive, signs
 from cmr.methods.hashing.labels import require_differences, unit_labels
-from cmr.methods.linear.algebra import RANK_TOLERANCE, fix_signs
+from cmr.methods.linear.algebra import fix_signs
 from cmr.methods.linear.cca import canonical_directions
 from cmr.methods.linear.moments import moments
 from cmr.progress import SILENT, Progress
@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 Array = NDArray[np.float64]
 
 _ROUNDING = 1e-9  # by which a singular value must exceed another to be the greater
+_UNCORRELATED = 1e-8  # singular values of whitened views, at most one for pairs and two for labels; rounding lies below
 
 
 @dataclass(frozen=True)
@@ -225,7 +226,7 @@ def _coordinates(train: Pairs) -> tuple[Rows, Rows]:
 def _canonical_directions(train: Pairs, ridge: float) -> tuple[Array, Array]:
     m = train.once(moments)
     w_x, w_y, correlations = canonical_directions(m, ridge * m.x.mean_variance, ridge * m.y.mean_variance)
-    correlated = correlations > RANK_TOLERANCE
+    correlated = correlations > _UNCORRELATED
     return w_x[:, correlated], w_y[:, correlated]
 
 
@@ -233,12 +234,11 @@ def _orthogonal_directions(train: Pairs, ridge: float) -> tuple[Array, Array]:
     """W_x (r_x, k), W_y (r_y, k): those of the labels, then those of the pairs in what is orthogonal to them."""
     m, sums = train.once(moments), train.once(_label_sums, ridge)
     u, values, v = _factored_svd(2 * sums.x, sums.y)
-    # Whitened sums over n: singular values are near one, whatever the data, where labels explain both views.
-    of_labels = int((values > RANK_TOLERANCE).sum())
+    of_labels = int((values > _UNCORRELATED).sum())
     rest_x, rest_y = _complement(u[:, :of_labels]), _complement(v[:, :of_labels])
     cross = (sums.whiten_x @ rest_x).T @ (m.cross / m.n) @ (sums.whiten_y @ rest_y)
     p, correlations, qt = np.linalg.svd(cross, full_matrices=False)
-    correlated = correlations > RANK_TOLERANCE
+    correlated = correlations > _UNCORRELATED
     log.info("scm_orth: labels give %d bits, pairs %d more", of_labels, correlated.sum())
     return fix_signs(
         sums.whiten_x @ np.column_stack([u[:, :of_labels], rest_x @ p[:, correlated]]),
