@@ -55,7 +55,7 @@ class Scatters:
         return cls(
             principal.axes @ rotation,
             rotation.T @ between @ rotation,
-            np.maximum(diagonal, 0.0),
+            diagonal,
             principal.class_means @ rotation,
             float(principal.gram.sum()),
         )
@@ -160,7 +160,7 @@ def _directions(train: Pairs, method: GMA) -> tuple[Array, Array, Array]:
             "ridge, or keep less energy"
         )
     mu = np.trace(x.between) / np.trace(y.between)
-    coupling = method.alignment_weight * np.trace(x.between) * _agreement(train, x, y, method.align)
+    coupling = method.alignment_weight * np.trace(x.between) * _agreement(train, x, y, method)
     objective = np.block([[x.between, coupling], [coupling.T, mu * y.between]])
     # B is diagonal here: the generalised eigenproblem is a symmetric one of rescaled rows and columns.
     scale = 1 / np.sqrt(constraint)
@@ -176,10 +176,16 @@ def _directions(train: Pairs, method: GMA) -> tuple[Array, Array, Array]:
     return w_x, w_y, values[:rising]
 
 
-def _agreement(train: Pairs, x: Scatters, y: Scatters, align: Align) -> Array:
+def _agreement(train: Pairs, x: Scatters, y: Scatters, method: GMA) -> Array:
     """Z_x'Z_y / (|Z_x| |Z_y|) (p_x, p_y) of the rows that the views are to agree in."""
-    if align == "pairs":
+    if method.align == "pairs":
         return x.axes.T @ train.once(moments).cross @ y.axes / np.sqrt(x.variation * y.variation)
+    for view in (x, y):
+        if (view.class_means**2).sum() <= NOTHING * view.variation / len(train):
+            raise UserError(
+                f"{method.method}: the classes have the same mean in a view, so that views cannot agree in class "
+                'means; set align to "pairs"'
+            )
     return x.class_means.T @ y.class_means / (np.linalg.norm(x.class_means) * np.linalg.norm(y.class_means))
 
 
