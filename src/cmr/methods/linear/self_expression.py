@@ -107,8 +107,8 @@ def express(z: Array, neighbours: NDArray[np.intp], shares: Array, penalty: floa
 def first_rotation(product: Array) -> Array:
     """P (r, k), P'P = I, that is nearest to B = Z'A (r, k), up to one in a million.
 
-    Classes sum to one, so columns of A depend on each other, and B lacks rank. There the axes of least variance step in:
-    rounding would choose otherwise.
+    Classes sum to one, so columns of A depend on each other, and B lacks rank. There the axes of least variance step
+    in: rounding would choose otherwise.
     """
     least = np.eye(*product.shape)[::-1]
     return polar(product + 1e-6 * np.linalg.norm(product) * least)

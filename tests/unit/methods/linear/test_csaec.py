@@ -26,17 +26,25 @@ def either(request, pairs):
     return Pairs(rng.normal(size=(30, 80)), rng.normal(size=(30, 40)), np.eye(3, dtype=bool)[np.arange(30) % 3])
 
 
+@pytest.mark.parametrize("mode", ["tied", "selfexpr"])
 @pytest.mark.parametrize("labels", [True, False])
-def test_held_at_the_code_and_without_decoder_it_is_ridge_regression_to_the_code(either, labels):
-    model = CSAEC(
-        n_components=3, labels=labels, structure_weight=0.0, sparsity=0.0, code_weight=1e9, ridge=0.1
-    ).fit(either)  # fmt: skip
+def test_held_at_the_code_and_without_structure_it_is_ridge_regression_to_the_code(either, mode, labels):
+    weights = {"structure_weight": 0.0, "sparsity": 0.0, "code_weight": 1e9, "ridge": 0.1}
+    model = CSAEC(n_components=3, mode=mode, labels=labels, **weights).fit(either)
     code = labelled_code(either, 3, 0.1, 1.0) if labels else unlabelled_code(either, 3, 0.1)
     for map_, features in ((model.image, either.images), (model.text, either.texts)):
         n, d = features.shape
         x = standardised(features) / np.sqrt(d)
         oracle = Ridge(alpha=0.1 * n / d, fit_intercept=False, solver="svd").fit(x, code)
         np.testing.assert_allclose(map_.weights * np.sqrt(d), oracle.coef_.T, atol=1e-6)
+
+
+def test_projections_of_mode_stiefel_are_orthonormal(either):
+    model = CSAEC(n_components=3, mode="stiefel").fit(either)
+    for own in (model.image, model.text):
+        # Standardised features times weights, where the weights of the method are of features over the root of d.
+        gram = own.weights.T @ own.weights * len(own.weights)
+        np.testing.assert_allclose(gram, np.eye(3), atol=1e-9)
 
 
 @pytest.mark.parametrize("mode", MODES)
