@@ -41,7 +41,7 @@ class CFA:
         k = self.n_components or min(m.cross.shape)
         a, b, covariances = train.once(_directions, min(k, *m.cross.shape))
         rank = int((covariances > CROSS_TOLERANCE * covariances[0]).sum())
-        if self.n_components > rank:
+        if rank < max(self.n_components, 1):
             raise InfeasibleError(f"cfa: n_components is {self.n_components}, but these views allow at most {rank}")
         k = min(k, rank)
         return m.projections(a[:, :k], b[:, :k], covariances=covariances[:k])

@@ -41,10 +41,6 @@ class PLS:
     ) -> Projections:
         """One leading singular pair a component; `valid`, `seed` and `device` play no part."""
         r_x, r_y, covariances = train.once(_Components.of).first(self.n_components)
-        if self.n_components > len(covariances):
-            raise InfeasibleError(
-                f"pls: n_components is {self.n_components}, but these views allow at most {len(covariances)}"
-            )
         return train.once(moments).projections(r_x, r_y, covariances=covariances)
 
     def restore(self, state: State) -> Projections:
@@ -72,9 +68,11 @@ class _Components:
         return cls(train.once(moments))
 
     def first(self, k: int) -> tuple[Array, Array, Array]:
-        """Rotations (r_x, k), (r_y, k) and covariances of scores (k,); fewer where the views allow fewer."""
+        """Rotations (r_x, k), (r_y, k) and covariances of scores (k,); InfeasibleError where there are fewer."""
         while len(self._covariances) < k and not self._complete:
             self._extend()
+        if len(self._covariances) < k:
+            raise InfeasibleError(f"pls: n_components is {k}, but these views allow at most {len(self._covariances)}")
         return *fix_signs(self._x.rotations(k), self._y.rotations(k)), np.array(self._covariances[:k])
 
     def _extend(self) -> None:

@@ -84,3 +84,10 @@ def test_components_beyond_the_rank_are_refused_with_the_limit(pairs):
 def test_constant_view_is_refused(pairs):
     with pytest.raises(UserError, match="constant over the train part"):
         CFA(1).fit(Pairs(np.ones((200, 3)), pairs.texts, pairs.labels))
+
+
+@pytest.mark.parametrize("k", [0, 1])
+def test_views_without_a_relation_are_refused(k):
+    images, texts = np.array([[1.0], [1], [-1], [-1]]), np.array([[1.0], [-1], [1], [-1]])
+    with pytest.raises(InfeasibleError, match="these views allow at most 0"):
+        CFA(k).fit(Pairs(images, texts, np.ones((4, 1), dtype=bool)))

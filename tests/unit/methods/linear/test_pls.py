@@ -93,3 +93,9 @@ def test_components_beyond_the_rank_are_refused_with_the_limit(pairs):
     assert PLS(4).fit(dependent).text.weights.shape == (5, 4)
     with pytest.raises(InfeasibleError, match="at most 5"):
         PLS(6).fit(pairs)
+
+
+def test_views_without_a_relation_are_refused():
+    images, texts = np.array([[1.0], [1], [-1], [-1]]), np.array([[1.0], [-1], [1], [-1]])
+    with pytest.raises(InfeasibleError, match="these views allow at most 0"):
+        PLS(1).fit(Pairs(images, texts, np.ones((4, 1), dtype=bool)))
