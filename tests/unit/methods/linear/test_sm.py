@@ -153,6 +153,17 @@ def test_objective_starts_at_that_of_equal_posteriors_and_falls_to_the_minimum(p
         assert values[-1] == pytest.approx(least, rel=1e-12)
 
 
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_rare_classes_do_not_hold_up_the_fit(multi_label):
+    """Biases, which have no penalty, converge as fast as weights: 21 iterations, and 80 or 59 in the loss's own unit."""
+    rng = np.random.default_rng(0)
+    classes = np.repeat(np.arange(8), [120, 40, 20, 8, 4, 4, 2, 2])
+    views = (rng.normal(size=(8, d))[classes] + rng.normal(scale=2, size=(200, d)) for d in (300, 60))
+    labels = np.eye(8, dtype=bool)[classes]
+    model = SM(c=0.01).fit(Pairs(*views, labels | np.roll(labels, 7, axis=0) if multi_label else labels))
+    assert len(model.history["image objective"]) < 40
+
+
 @dataclass
 class Counted:
     """Rows that count how often they are read."""
