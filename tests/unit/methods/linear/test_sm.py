@@ -155,7 +155,7 @@ def test_objective_starts_at_that_of_equal_posteriors_and_falls_to_the_minimum(p
 
 @pytest.mark.parametrize("multi_label", [False, True])
 def test_rare_classes_do_not_hold_up_the_fit(multi_label):
-    """Biases, which have no penalty, converge as fast as weights: 21 iterations, and 80 or 59 in the loss's own unit."""
+    """Biases, which have no penalty, converge as fast as weights: 21 iterations, but 79 or 58 in another unit."""
     rng = np.random.default_rng(0)
     classes = np.repeat(np.arange(8), [120, 40, 20, 8, 4, 4, 2, 2])
     views = (rng.normal(size=(8, d))[classes] + rng.normal(scale=2, size=(200, d)) for d in (300, 60))
