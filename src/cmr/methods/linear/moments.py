@@ -22,6 +22,33 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class RowSpace:
+    """A view of more features than items: standardised rows X (n, d), and U S of their thin decomposition X = U S R'.
+
+    R itself costs a product of the size of the decomposition, and few need it as a whole.
+    """
+
+    x: Array
+    u: Array  # (n, r) orthonormal
+    s: Array  # (r,) positive, descending
+
+    @classmethod
+    def of(cls, x: Array) -> Self:
+        """Through the eigenvectors of the n x n Gram matrix."""
+        spectrum = Spectrum.of(x @ x.T)
+        return cls(x, spectrum.axes, np.sqrt(spectrum.values))
+
+    @cached_property
+    def rotation(self) -> Array:
+        """R (d, r), an orthonormal basis of the row space."""
+        return self.lift(np.eye(len(self.s)))
+
+    def lift(self, weights: Array) -> Array:
+        """R @ weights, (r, k) -> (d, k)."""
+        return self.x.T @ (self.u / self.s @ weights)
+
+
+@dataclass(frozen=True)
 class PreparedView:
     """A view as solvers meet it: standardised and, where that was asked for, turned into its row space.
 
@@ -32,13 +59,13 @@ class PreparedView:
     Attributes
     ----------
     scaling : centres and scales by train statistics.
-    rotation : R (d, r), or None where coordinates are the features.
+    row_space : None where coordinates are the features.
     gram : Z'Z (r, r).
     n : train items.
     """
 
     scaling: Standardiser
-    rotation: Array | None
+    row_space: RowSpace | None
     gram: Array
     n: int
 
@@ -56,24 +83,26 @@ class PreparedView:
         if not standardise:
             scaling = Standardiser(scaling.mean, np.ones(d))
         if reduce and d > n:
-            z = scaling(map_rows(lambda block: block, x))
-            spectrum = Spectrum.of(z @ z.T)
-            if not len(spectrum.values):
-                raise UserError(CONSTANT)
-            rotation = z.T @ (spectrum.axes / np.sqrt(spectrum.values))
-            return cls(scaling, rotation, np.diag(spectrum.values), n)
-        gram = np.zeros((d, d))
-        for _, block in row_blocks(x):
-            z = scaling(block)
-            gram += z.T @ z
+            row_space = RowSpace.of(map_rows(scaling, x))
+            gram = np.diag(row_space.s**2)
+        else:
+            row_space, gram = None, np.zeros((d, d))
+            for _, block in row_blocks(x):
+                z = scaling(block)
+                gram += z.T @ z
         if not gram.any():
-            raise UserError(CONSTANT)
-        return cls(scaling, None, gram, n)
+            raise UserError("a view is constant over the train part, so nothing can be learnt from it")
+        return cls(scaling, row_space, gram, n)
 
     @property
     def features(self) -> int:
         """d."""
         return len(self.scaling.mean)
+
+    @property
+    def rotation(self) -> Array | None:
+        """R (d, r), or None where coordinates are the features."""
+        return None if self.row_space is None else self.row_space.rotation
 
     @property
     def mean_variance(self) -> float:
@@ -83,8 +112,8 @@ class PreparedView:
     @cached_property
     def spectrum(self) -> Spectrum:
         """Of the covariance Z'Z/n."""
-        if self.rotation is not None:  # the axes of a row space are principal: its Gram matrix is diagonal
-            return Spectrum(np.diag(self.gram) / self.n, np.eye(len(self.gram)))
+        if self.row_space is not None:  # the axes of a row space are principal: its Gram matrix is diagonal
+            return Spectrum(self.row_space.s**2 / self.n, np.eye(len(self.gram)))
         return Spectrum.of(self.gram / self.n)
 
     def coordinates(self, block: Array) -> Array:
@@ -93,15 +122,17 @@ class PreparedView:
         return z if self.rotation is None else z @ self.rotation
 
     def rows(self, x: Rows) -> Rows:
-        """The coordinates of all rows of a view, made anew in every pass."""
-        return MappedRows(x, self.coordinates, len(self.gram))
+        """The coordinates Z (n, r) of the train items, whose view is x (n, d): made anew in every pass, or held.
+
+        A row space is no larger than n x n, and has them at hand.
+        """
+        if self.row_space is not None:
+            return self.row_space.u * self.row_space.s
+        return MappedRows(x, self.scaling, self.features)
 
     def projection(self, weights: Array) -> Projection:
         """The map of features whose weights (r, k) a solver has found in these coordinates."""
-        return Projection(self.scaling, weights if self.rotation is None else self.rotation @ weights)
-
-
-CONSTANT = "a view is constant over the train part, so nothing can be learnt from it"
+        return Projection(self.scaling, weights if self.row_space is None else self.row_space.lift(weights))
 
 
 @dataclass(frozen=True)
@@ -138,8 +169,8 @@ def moments_of(images: Rows, texts: Rows, labels: NDArray, *, reduce: bool = Tru
     x, y = (PreparedView.of(view, reduce=reduce, standardise=standardise) for view in (images, texts))
     cross = np.zeros((len(x.gram), len(y.gram)))
     x_labels, y_labels = np.zeros((len(x.gram), labels.shape[1])), np.zeros((len(y.gram), labels.shape[1]))
-    for rows, image_block, text_block in row_blocks(images, texts):
-        z_x, z_y, t = x.coordinates(image_block), y.coordinates(text_block), labels[rows].astype(np.float64)
+    for rows, z_x, z_y in row_blocks(x.rows(images), y.rows(texts)):
+        t = labels[rows].astype(np.float64)
         cross += z_x.T @ z_y
         x_labels += z_x.T @ t
         y_labels += z_y.T @ t
