@@ -26,6 +26,7 @@ SMALL = {
     "bits": 8,
     "landmarks": 20,
     "neighbours": 5,
+    "posterior_neighbours": 5,
     "epochs": 2,
     "stack_epochs": 1,
     "stack_widths": (8, 8),

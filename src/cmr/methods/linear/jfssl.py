@@ -14,9 +14,9 @@ from cmr.methods.base import InfeasibleError, Pairs, State
 from cmr.methods.linear.algebra import Array
 from cmr.methods.linear.graphs import laplacian, nearest, neighbour_graph, quadratic
 from cmr.methods.linear.moments import moments
-from cmr.methods.linear.projections import Projections
+from cmr.methods.linear.projections import Projection, Projections
 from cmr.methods.linear.regression import REFERENCE_ITEMS, descend, label_variation, ridge_start, squared_error
-from cmr.methods.linear.row_sparsity import row_norm, row_weights, solve_reweighted
+from cmr.methods.linear.row_sparsity import in_coordinates, row_norm, row_weights, solve_reweighted
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity
 from cmr.rows import in_memory
@@ -72,7 +72,7 @@ class JFSSL:
             raise InfeasibleError(
                 f"jfssl: neighbours is {self.neighbours}, but an item of {len(train)} has only {len(train) - 1} others"
             )
-        m = train.once(moments, False)
+        m = train.once(moments)
         graph = train.once(_joint_graph, self.neighbours, self.neighbour_weight)
         sparsity = self.sparsity * m.n / REFERENCE_ITEMS
         left_x, left_y = m.x.gram + self.graph_weight * graph.x, m.y.gram + self.graph_weight * graph.y
@@ -80,26 +80,29 @@ class JFSSL:
 
         def step(now: tuple[Array, Array]) -> tuple[Array, Array]:
             u, v = now
-            u = solve_reweighted(left_x, sparsity * row_weights(u), m.x_labels - between @ v, "jfssl")
+            right = m.x_labels - between @ in_coordinates(m.y, v)
+            u = solve_reweighted(left_x, sparsity * row_weights(u), right, "jfssl", m.x.rotation)
             # From the new U: steps of both views from the old ones could raise the objective.
-            v = solve_reweighted(left_y, sparsity * row_weights(v), m.y_labels - between.T @ u, "jfssl")
+            right = m.y_labels - between.T @ in_coordinates(m.x, u)
+            v = solve_reweighted(left_y, sparsity * row_weights(v), right, "jfssl", m.y.rotation)
             return u, v
 
         def objective(now: tuple[Array, Array]) -> float:
             u, v = now
-            errors = squared_error(m.x.gram, m.x_labels, variation, u)
-            errors += squared_error(m.y.gram, m.y_labels, variation, v)
-            return errors + sparsity * (row_norm(u) + row_norm(v)) + self.graph_weight * graph.roughness(u, v)
+            a, b = in_coordinates(m.x, u), in_coordinates(m.y, v)
+            errors = squared_error(m.x.gram, m.x_labels, variation, a)
+            errors += squared_error(m.y.gram, m.y_labels, variation, b)
+            return errors + sparsity * (row_norm(u) + row_norm(v)) + self.graph_weight * graph.roughness(a, b)
 
         (u, v), values = descend(
             step,
-            train.once(ridge_start),
+            train.once(ridge_start, True),
             objective,
             max_iterations=self.max_iterations,
             tolerance=self.tolerance,
             method="jfssl",
         )
-        return m.projections(u, v, {"objective": values})
+        return Projections(Projection(m.x.scaling, u), Projection(m.y.scaling, v), {}, {"objective": values})
 
     def restore(self, state: State) -> Projections:
         """See Method."""
@@ -108,15 +111,21 @@ class JFSSL:
 
 @dataclass(frozen=True)
 class GraphSums:
-    """X'L_xx X (d_x, d_x), Y'L_yy Y (d_y, d_y) and X'L_xy Y (d_x, d_y) of a Laplacian L over n images and n texts."""
+    """Sums over the edges of a graph of n images and n texts with Laplacian L, in coordinates Z of the views.
+
+    Attributes
+    ----------
+    x, y : Z_x'L_xx Z_x (r_x, r_x) and Z_y'L_yy Z_y (r_y, r_y).
+    cross : Z_x'L_xy Z_y (r_x, r_y).
+    """
 
     x: Array
     y: Array
     cross: Array
 
-    def roughness(self, u: Array, v: Array) -> float:
-        """tr(Z'LZ) of Z, which stacks XU and YV: half the sum over all edges, to and fro, of weight * difference^2."""
-        return float(np.vdot(u, self.x @ u + 2 * self.cross @ v) + np.vdot(v, self.y @ v))
+    def roughness(self, a: Array, b: Array) -> float:
+        """tr(F'LF) of F, which stacks Z_x a and Z_y b: the sum over all edges of weight * difference^2."""
+        return float(np.vdot(a, self.x @ a + 2 * self.cross @ b) + np.vdot(b, self.y @ b))
 
     def __add__(self, other: Self) -> Self:
         return type(self)(self.x + other.x, self.y + other.y, self.cross + other.cross)
@@ -133,7 +142,7 @@ def _joint_graph(train: Pairs, neighbours: int, neighbour_weight: float) -> Grap
 
 def _neighbour_edges(train: Pairs, neighbours: int) -> GraphSums:
     """Of the edges within views, at mean degree one over both."""
-    m = train.once(moments, False)
+    m = train.once(moments)
     sums, degrees = [], 0.0
     for view, x in ((m.x, train.images), (m.y, train.texts)):
         z = in_memory(view.rows(x))
@@ -145,7 +154,7 @@ def _neighbour_edges(train: Pairs, neighbours: int) -> GraphSums:
 
 def _label_edges(train: Pairs) -> GraphSums:
     """Of the edges between views, at mean degree one: W = SS' of rank c, S (n, c) the labels at unit length."""
-    m = train.once(moments, False)
+    m = train.once(moments)
     directions = unit_labels(train.labels)
     degrees = directions @ directions.sum(axis=0)
     scale = degrees.mean()

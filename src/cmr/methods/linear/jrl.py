@@ -9,16 +9,16 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from scipy.special import expit
+from scipy.special import log_expit
 
 from cmr.errors import UserError
 from cmr.methods.base import History, InfeasibleError, Pairs, State, Unlabelled
 from cmr.methods.linear.algebra import Array
 from cmr.methods.linear.graphs import nearest, neighbour_graph, normalised_laplacian, quadratic
-from cmr.methods.linear.moments import moments
-from cmr.methods.linear.projections import Projections
+from cmr.methods.linear.moments import PreparedView, moments
+from cmr.methods.linear.projections import Projection, Projections
 from cmr.methods.linear.regression import REFERENCE_ITEMS, descend, label_variation, ridge_start, squared_error
-from cmr.methods.linear.row_sparsity import row_norm, row_weights, solve_reweighted
+from cmr.methods.linear.row_sparsity import in_coordinates, row_norm, row_weights, solve_reweighted
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity, score_blocks
 from cmr.rows import Rows, in_memory, map_rows
@@ -94,8 +94,9 @@ class JRL:
             raise UserError("jrl: transductive is true, but fit is given no unlabelled items")
         further = unlabelled if self.transductive else None
         self._check_sizes(len(train), further)
-        m = train.once(moments, False)
-        smooth_x, smooth_y = train.once(_smoothness, self.neighbours, further)
+        reduce = further is None  # items beyond the train part may lie outside of its row space
+        m = train.once(moments, reduce)
+        smooth_x, smooth_y = train.once(_smoothness, self.neighbours, further, reduce)
         sparsity = self.sparsity * m.n / REFERENCE_ITEMS
         both = self.label_weight + self.pair_weight
         left_x, left_y = (
@@ -104,31 +105,32 @@ class JRL:
 
         def step(now: tuple[Array, Array]) -> tuple[Array, Array]:
             u, v = now
-            right = self.label_weight * m.x_labels + self.pair_weight * m.cross @ v
-            u = solve_reweighted(left_x, sparsity * row_weights(u), right, "jrl")
+            right = self.label_weight * m.x_labels + self.pair_weight * m.cross @ in_coordinates(m.y, v)
+            u = solve_reweighted(left_x, sparsity * row_weights(u), right, "jrl", m.x.rotation)
             # From the new U: steps of both views from the old ones could raise the objective.
-            right = self.label_weight * m.y_labels + self.pair_weight * m.cross.T @ u
-            v = solve_reweighted(left_y, sparsity * row_weights(v), right, "jrl")
+            right = self.label_weight * m.y_labels + self.pair_weight * m.cross.T @ in_coordinates(m.x, u)
+            v = solve_reweighted(left_y, sparsity * row_weights(v), right, "jrl", m.y.rotation)
             return u, v
 
         def objective(now: tuple[Array, Array]) -> float:
             u, v = now
-            errors = squared_error(m.x.gram, m.x_labels, variation, u)
-            errors += squared_error(m.y.gram, m.y_labels, variation, v)
-            apart = np.vdot(u, m.x.gram @ u - 2 * m.cross @ v) + np.vdot(v, m.y.gram @ v)
-            rough = np.vdot(u, smooth_x @ u) + np.vdot(v, smooth_y @ v)
+            a, b = in_coordinates(m.x, u), in_coordinates(m.y, v)
+            errors = squared_error(m.x.gram, m.x_labels, variation, a)
+            errors += squared_error(m.y.gram, m.y_labels, variation, b)
+            apart = np.vdot(a, m.x.gram @ a - 2 * m.cross @ b) + np.vdot(b, m.y.gram @ b)
+            rough = np.vdot(a, smooth_x @ a) + np.vdot(b, smooth_y @ b)
             penalty = sparsity * (row_norm(u) + row_norm(v))
-            return float(self.label_weight * errors + self.pair_weight * apart + self.graph_weight * rough + penalty)
+            return self.label_weight * errors + self.pair_weight * apart + self.graph_weight * rough + penalty
 
         (u, v), values = descend(
             step,
-            train.once(ridge_start),
+            train.once(ridge_start, reduce),
             objective,
             max_iterations=self.max_iterations,
             tolerance=self.tolerance,
             method="jrl",
         )
-        projections = m.projections(u, v, {"objective": values})
+        projections = Projections(Projection(m.x.scaling, u), Projection(m.y.scaling, v), {}, {"objective": values})
         if self.ranking == "cosine":
             return projections
         return NeighbourPosteriors(
@@ -161,10 +163,10 @@ class JRL:
 class NeighbourPosteriors:
     """Class posteriors by the train items of both views that lie nearest to an item in the space of its projection.
 
-    Each of them votes for its classes by weight sigmoid(-distance); weights are scaled to sum one. Items at one distance
-    of which only some are among the nearest share the votes of those. Of one class a pair, posteriors sum to one, and
-    the inner product of two is the probability of the same class. Of several, an entry is the probability of a class,
-    and the inner product the expected number of classes that two items share.
+    Each of them votes for its classes by weight sigmoid(-distance); weights are scaled to sum one. Items at the same
+    distance of which only some are among the nearest share the votes of those. Of one class a pair, posteriors sum to
+    one, and the inner product of two is the probability of the same class. Of several, an entry is the probability of a
+    class, and the inner product the expected number of classes that two items share.
 
     Attributes
     ----------
@@ -211,22 +213,23 @@ class NeighbourPosteriors:
             score = scores[row, voter].astype(np.float64)
             tied = score == furthest[row]
             places = k - np.bincount(row, ~tied)
-            votes = expit(score) * np.where(tied, (places / np.bincount(row, tied))[row], 1.0)
+            # Relative to the nearest, since sigmoids of far items underflow.
+            votes = np.exp(log_expit(score) - log_expit(scores.max(axis=1).astype(np.float64))[row])
+            votes *= np.where(tied, (places / np.bincount(row, tied))[row], 1.0)
             # Images and texts of a pair have the same labels.
             of_pairs = csr_array((votes, (row, voter % n)), shape=(len(scores), n))
             posteriors[rows] = of_pairs @ labels / np.bincount(row, votes)[:, None]
         return posteriors
 
 
-def _smoothness(train: Pairs, neighbours: int, further: Unlabelled | None) -> tuple[Array, Array]:
-    """X'L_x X (d_x, d_x) and Y'L_y Y (d_y, d_y) over the train items, and over further ones behind them."""
-    m = train.once(moments, False)
-    sums = []
-    for view, sources in (
-        (m.x, [train.images, *([further.images] if further else [])]),
-        (m.y, [train.texts, *([further.texts] if further else [])]),
-    ):
+def _smoothness(train: Pairs, neighbours: int, further: Unlabelled | None, reduce: bool) -> tuple[Array, Array]:
+    """Z_x'L_x Z_x (r_x, r_x) and Z_y'L_y Z_y (r_y, r_y), Z the coordinates of train and of further items."""
+    m = train.once(moments, reduce)
+    parts = [train] if further is None else [train, further]
+
+    def smoothness(view: PreparedView, sources: list[Rows]) -> Array:
         z = np.concatenate([in_memory(view.rows(source)) for source in sources])
         _, indices = nearest(z, neighbours)
-        sums.append(quadratic(z, normalised_laplacian(neighbour_graph(indices, np.ones(indices.shape)))))
-    return sums[0], sums[1]
+        return quadratic(z, normalised_laplacian(neighbour_graph(indices, np.ones(indices.shape))))
+
+    return smoothness(m.x, [part.images for part in parts]), smoothness(m.y, [part.texts for part in parts])
