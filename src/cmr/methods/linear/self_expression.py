@@ -5,6 +5,7 @@ China Information Sciences 60, 2017 (generalised power iteration). Card: linear/
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import scipy.linalg
@@ -43,17 +44,14 @@ def self_expression(
     objective never rises. Without a `structure_weight` S stays as it is. Memory: the rows of both views.
     """
     n, m = neighbours.shape
-    rows = [in_memory(view.rows) for view in views]
+    views = [replace(view, rows=in_memory(view.rows)) for view in views]  # neighbours lie anywhere
     shares = np.full((n, m), 1 / m)
     code = semantic
     weights: list[Array] = []
     while True:
         structure = expression(neighbours, shares)
         sums = products(views, code)
-        hessians = [
-            np.diag(view.values) + structure_weight * residual_gram(structure, z)
-            for view, z in zip(views, rows, strict=True)
-        ]
+        hessians = [np.diag(view.values) + structure_weight * residual_gram(structure, view.rows) for view in views]
         if orthonormal:
             starts = weights or map(first_rotation, sums)
             weights = [rotate(*problem) for problem in zip(hessians, sums, starts, strict=True)]
