@@ -400,7 +400,7 @@ def _with_variants(methods: Named) -> Named:
                 _check(value, Draft202012Validator(schemas[key]), f"{where}: {key}")
                 ungridded = {part: rest for part, rest in schemas[key].items() if part != "grid"}
                 schemas[key] = ungridded | {"default": value}
-            described = {key: variant[key] for key in ("title", "description") if key in variant}
+            described = {key: variant[key] for key in ("title", "description", "learns_from") if key in variant}
             entries[own] = {**entries[name], **described, "hyperparameters": schemas, "variant_of": name}
     return Named("method", entries)
 

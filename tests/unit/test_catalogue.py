@@ -408,7 +408,8 @@ def test_views_that_a_data_set_comes_with_are_told_from_computed_ones():
 
 def test_a_variant_is_a_method_with_other_values_and_without_their_grid(root):
     def add(settings):
-        settings["variants"] = {"unweighted": {"title": "CCA, unweighted", "values": {"power": 0.0}}}
+        own = {"title": "CCA, unweighted", "learns_from": "nothing", "values": {"power": 0.0}}
+        settings["variants"] = {"unweighted": own}
 
     edit(root / "config/methods/cca.yaml", add)
     catalogue = Catalogue.read(root)
@@ -417,6 +418,7 @@ def test_a_variant_is_a_method_with_other_values_and_without_their_grid(root):
     assert variant["fixed"] == {"power": 0.0} and "power" in own["grid"]
     assert variant["grid"] == {key: values for key, values in own["grid"].items() if key != "power"}
     assert "variants" not in own and variant["description"] == own["description"]
+    assert (variant["learns_from"], own["learns_from"]) == ("nothing", "pairs")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from cmr import store
 from cmr.catalogue import Catalogue
 from cmr.construct import build, load
-from cmr.methods.base import NotApplicableError, Pairs, spaces
+from cmr.methods.base import NotApplicableError, Pairs, Unlabelled, spaces
 
 # A fit that warns has met something that its hyper-parameters or its code should have ruled out.
 pytestmark = pytest.mark.filterwarnings("error")
@@ -49,19 +49,25 @@ TRAIN, VALID, TEST = make_pairs(60, 0), make_pairs(24, 1), make_pairs(18, 2)
 
 def small(name):
     settings = CATALOGUE.methods[name]
-    schemas = settings["hyperparameters"]
-    options = {key: value for key, value in SMALL.items() if key in schemas}
-    return build(settings["implementation"], options | SMALL_OF.get(name, {}))
+    defaults = {key: schema["default"] for key, schema in settings["hyperparameters"].items()}
+    budget = {key: value for key, value in SMALL.items() if key in defaults}
+    return build(settings["implementation"], defaults | budget | SMALL_OF.get(name, {}))
+
+
+def fit(method, train=TRAIN, valid=VALID):
+    """As a run fits a method, transductive ones included."""
+    more = {"unlabelled": Unlabelled(TEST.images, TEST.texts)} if getattr(method, "transductive", False) else {}
+    return method.fit(train, valid, seed=3, **more)
 
 
 @pytest.fixture(scope="module", params=sorted(CATALOGUE.methods))
 def fitted(request):
     """(method, model) of every registered method, on a small made problem."""
     method = small(request.param)
-    return method, method.fit(TRAIN, VALID, seed=3)
+    return method, fit(method)
 
 
-@pytest.mark.parametrize("name", sorted(CATALOGUE.methods))
+@pytest.mark.parametrize("name", sorted(name for name, spec in CATALOGUE.methods.items() if "variant_of" not in spec))
 def test_config_names_every_hyperparameter_with_the_default_of_the_class(name):
     settings = CATALOGUE.methods[name]
     defaults = {field.name: field.default for field in fields(load(settings["implementation"]))}
@@ -111,7 +117,7 @@ def test_embedding_changes_neither_its_input_nor_the_model(fitted):
 
 def test_same_arguments_give_the_same_model(fitted):
     method, model = fitted
-    again = method.fit(TRAIN, VALID, seed=3)
+    again = fit(method)
     for one, other in zip(embedded(again), embedded(model), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -127,7 +133,7 @@ def test_another_seed_gives_another_model(name):
 def test_without_classes_a_method_learns_from_pairs_or_says_that_it_cannot(name):
     train, valid = (Pairs(part.images, part.texts, part.labels[:, :0]) for part in (TRAIN, VALID))
     try:
-        model = small(name).fit(train, valid, seed=3)
+        model = fit(small(name), train, valid)
     except NotApplicableError as error:
         assert "it learns from classes, but the data set has none" in str(error)
         assert "classes" in CATALOGUE.methods[name]["learns_from"]
@@ -144,9 +150,9 @@ def test_of_several_classes_a_pair_a_method_learns_or_says_that_it_cannot(name):
     assert (train.labels.sum(axis=1) == 2).any() and (train.labels.sum(axis=1) == 1).any()
     if CATALOGUE.methods[name].get("one_class_a_pair"):
         with pytest.raises(NotApplicableError, match="it is defined for one class a pair"):
-            small(name).fit(train, valid, seed=3)
+            fit(small(name), train, valid)
     else:
-        assert all(np.isfinite(array).all() for array in embedded(small(name).fit(train, valid, seed=3)))
+        assert all(np.isfinite(array).all() for array in embedded(fit(small(name), train, valid)))
 
 
 def test_views_read_in_blocks_from_disk_give_the_same_model(fitted, tmp_path, monkeypatch):
@@ -156,7 +162,7 @@ def test_views_read_in_blocks_from_disk_give_the_same_model(fitted, tmp_path, mo
     for side in ("images", "texts"):
         store.write_view(tmp_path / f"{side}.h5", map(str, range(len(TRAIN))), getattr(TRAIN, side), {})
         views[side] = store.ViewRows(tmp_path / f"{side}.h5", np.arange(len(TRAIN)))
-    streamed = method.fit(replace(TRAIN, **views), VALID, seed=3)
+    streamed = fit(method, replace(TRAIN, **views))
     for one, other in zip(embedded(streamed), embedded(model), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
 
