@@ -34,7 +34,7 @@ def methods(catalogue: Catalogue, root: Path, names: Sequence[str]) -> str:
     for name, settings in catalogue.methods.items():
         learns = f"from {settings['learns_from']}".removeprefix("from nothing")
         words = settings["title"] if "variant_of" in settings else _first_sentence(settings["description"])
-        families.setdefault(settings["family"], []).append(f"    {name:{width}}  {learns:21}  {words}".rstrip())
+        families.setdefault(settings["family"], []).append(f"    {name:{width}}  {learns:22}  {words}".rstrip())
     lines = [line for family in sorted(families) for line in (f"{family}:", *families[family])]
     return "\n".join([*lines, "`python -m cmr methods NAME` tells more, docs/methods/<family>.md of a family."])
 
