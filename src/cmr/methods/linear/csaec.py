@@ -17,7 +17,7 @@ from cmr.methods.linear.algebra import Array
 from cmr.methods.linear.consensus import labelled_code, unlabelled_code
 from cmr.methods.linear.descent import Round, settle
 from cmr.methods.linear.graphs import nearest
-from cmr.methods.linear.principal import principal_views
+from cmr.methods.linear.principal import Encoding, principal_views
 from cmr.methods.linear.projections import Projections
 from cmr.methods.linear.self_expression import self_expression
 from cmr.methods.linear.tied_autoencoder import tied_autoencoder
@@ -90,7 +90,12 @@ class CSAEC:
             semantic = train.once(labelled_code, self.n_components, self.ridge, self.label_weight)
         else:
             semantic = train.once(unlabelled_code, self.n_components, self.ridge)
-        last, objective = settle(self._rounds(train, semantic), self.max_iterations, self.tolerance, "csaec")
+        last, objective = settle(
+            self._rounds(train, semantic),
+            max_iterations=self.max_iterations,
+            tolerance=self.tolerance,
+            method="csaec",
+        )
         if not last.code.any():
             raise InfeasibleError(
                 f"csaec: sparsity {self.sparsity} has shrunk the code to zero; lower it or raise code_weight"
@@ -102,7 +107,7 @@ class CSAEC:
         """See Method."""
         return Projections.from_state(state)
 
-    def _rounds(self, train: Pairs, semantic: Array) -> Iterator[Round]:
+    def _rounds(self, train: Pairs, semantic: Array) -> Iterator[Round[Encoding]]:
         views = train.once(principal_views)
         if self.mode == "tied":
             return tied_autoencoder(

@@ -12,10 +12,11 @@ from scipy.sparse import csr_array, diags_array
 
 from cmr.methods.base import InfeasibleError, Pairs, State
 from cmr.methods.linear.algebra import Array
+from cmr.methods.linear.descent import repeat, settle
 from cmr.methods.linear.graphs import laplacian, nearest, neighbour_graph, quadratic
 from cmr.methods.linear.moments import moments
 from cmr.methods.linear.projections import Projection, Projections
-from cmr.methods.linear.regression import REFERENCE_ITEMS, descend, label_variation, ridge_start, squared_error
+from cmr.methods.linear.regression import REFERENCE_ITEMS, label_variation, ridge_start, squared_error
 from cmr.methods.linear.row_sparsity import in_coordinates, row_norm, row_weights, solve_reweighted
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity
@@ -94,10 +95,8 @@ class JFSSL:
             errors += squared_error(m.y.gram, m.y_labels, variation, b)
             return errors + sparsity * (row_norm(u) + row_norm(v)) + self.graph_weight * graph.roughness(a, b)
 
-        (u, v), values = descend(
-            step,
-            train.once(ridge_start, True),
-            objective,
+        (u, v), values = settle(
+            repeat(step, train.once(ridge_start, True), objective),
             max_iterations=self.max_iterations,
             tolerance=self.tolerance,
             method="jfssl",

@@ -14,10 +14,11 @@ from scipy.special import log_expit
 from cmr.errors import UserError
 from cmr.methods.base import History, InfeasibleError, Pairs, State, Unlabelled
 from cmr.methods.linear.algebra import Array
+from cmr.methods.linear.descent import repeat, settle
 from cmr.methods.linear.graphs import nearest, neighbour_graph, normalised_laplacian, quadratic
 from cmr.methods.linear.moments import PreparedView, moments
 from cmr.methods.linear.projections import Projection, Projections
-from cmr.methods.linear.regression import REFERENCE_ITEMS, descend, label_variation, ridge_start, squared_error
+from cmr.methods.linear.regression import REFERENCE_ITEMS, label_variation, ridge_start, squared_error
 from cmr.methods.linear.row_sparsity import in_coordinates, row_norm, row_weights, solve_reweighted
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity, score_blocks
@@ -122,10 +123,8 @@ class JRL:
             penalty = sparsity * (row_norm(u) + row_norm(v))
             return self.label_weight * errors + self.pair_weight * apart + self.graph_weight * rough + penalty
 
-        (u, v), values = descend(
-            step,
-            train.once(ridge_start, reduce),
-            objective,
+        (u, v), values = settle(
+            repeat(step, train.once(ridge_start, reduce), objective),
             max_iterations=self.max_iterations,
             tolerance=self.tolerance,
             method="jrl",

@@ -10,9 +10,10 @@ import numpy as np
 
 from cmr.methods.base import Pairs, State
 from cmr.methods.linear.algebra import Array
+from cmr.methods.linear.descent import repeat, settle
 from cmr.methods.linear.moments import Moments, moments
 from cmr.methods.linear.projections import Projection, Projections
-from cmr.methods.linear.regression import REFERENCE_ITEMS, descend, label_variation, ridge_start
+from cmr.methods.linear.regression import REFERENCE_ITEMS, label_variation, ridge_start
 from cmr.methods.linear.row_sparsity import in_coordinates, row_norm, row_weights, solve_reweighted
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity
@@ -81,8 +82,8 @@ class LCFS:
                 + trace_norm * np.sqrt(now.squares + mu).sum()
             )
 
-        fitted, values = descend(
-            step, start, objective, max_iterations=self.max_iterations, tolerance=self.tolerance, method="lcfs"
+        fitted, values = settle(
+            repeat(step, start, objective), max_iterations=self.max_iterations, tolerance=self.tolerance, method="lcfs"
         )
         return Projections(
             Projection(m.x.scaling, fitted.u), Projection(m.y.scaling, fitted.v), {}, {"objective": values}

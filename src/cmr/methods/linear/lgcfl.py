@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from cmr.methods.base import InfeasibleError, Pairs, State
 from cmr.methods.linear.algebra import Array
+from cmr.methods.linear.descent import repeat, settle
 from cmr.methods.linear.moments import moments
 from cmr.methods.linear.projections import Projection, Projections
-from cmr.methods.linear.regression import REFERENCE_ITEMS, descend, label_variation, ridge_start
+from cmr.methods.linear.regression import REFERENCE_ITEMS, label_variation, ridge_start
 from cmr.methods.linear.row_sparsity import in_coordinates, row_norm, row_weights, solve_reweighted
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity
@@ -84,10 +85,8 @@ class LGCFL:
         def objective(now: Moved) -> float:
             return now.errors / 2 + sparsity * sum(row_norm(u, of) for u, of in zip(now.weights, groups, strict=True))
 
-        fitted, values = descend(
-            step,
-            train.once(_start, self.shared_margins),
-            objective,
+        fitted, values = settle(
+            repeat(step, train.once(_start, self.shared_margins), objective),
             max_iterations=self.max_iterations,
             tolerance=self.tolerance,
             method="lgcfl",

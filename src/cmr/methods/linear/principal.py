@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -67,6 +67,13 @@ class PrincipalView:
 
 
 Views = Sequence[PrincipalView]
+
+
+class Encoding(NamedTuple):
+    """The variables of a two-view autoencoder."""
+
+    weights: list[Array]  # P (r, k) of each view, the best for this code
+    code: Array  # A (n, k)
 
 
 def principal_views(train: Pairs) -> tuple[PrincipalView, PrincipalView]:

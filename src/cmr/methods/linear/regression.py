@@ -4,10 +4,6 @@ Labels T (n, c) are centred, T - 1 mean(T)': else the prior of the classes gover
 standardised, so that regressions need no intercept and Z'T is the same with labels as they are.
 """
 
-import logging
-from collections.abc import Callable
-from typing import TypeVar
-
 import numpy as np
 
 from cmr.errors import UserError
@@ -15,10 +11,6 @@ from cmr.methods.base import Pairs
 from cmr.methods.linear.algebra import Array
 from cmr.methods.linear.moments import moments
 from cmr.methods.linear.row_sparsity import solve_reweighted
-
-log = logging.getLogger(__name__)
-
-State = TypeVar("State")
 
 REFERENCE_ITEMS = 2000  # penalties of papers are meant for about as many train items; other sizes rescale them
 START_RIDGE = 0.01  # of the variance of a standardised feature
@@ -58,28 +50,3 @@ def ridge_start(train: Pairs, reduce: bool = False) -> tuple[Array, Array]:
         for view, labels in ((m.x, m.x_labels), (m.y, m.y_labels))
     )
     return u, v
-
-
-def descend(
-    step: Callable[[State], State],
-    state: State,
-    objective: Callable[[State], float],
-    *,
-    max_iterations: int,
-    tolerance: float,
-    method: str,
-) -> tuple[State, list[float]]:
-    """Repeat `step` until the objective changes by at most `tolerance` of itself, or `max_iterations` times.
-
-    Returns the last state, and the objective of the first and after every step.
-    """
-    values = [float(objective(state))]
-    while len(values) <= max_iterations:
-        state = step(state)
-        values.append(float(objective(state)))
-        if abs(values[-1] - values[-2]) <= tolerance * abs(values[-2]):
-            log.info("%s: converged after %d iterations at %.6g", method, len(values) - 1, values[-1])
-            break
-    else:
-        log.info("%s: stopped after %d iterations at %.6g", method, max_iterations, values[-1])
-    return state, values

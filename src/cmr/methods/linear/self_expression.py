@@ -14,7 +14,7 @@ from scipy.sparse import csr_array
 
 from cmr.methods.linear.algebra import Array, solve_positive
 from cmr.methods.linear.descent import Round
-from cmr.methods.linear.principal import Views, products, projected
+from cmr.methods.linear.principal import Encoding, Views, products, projected
 from cmr.methods.linear.sparse_coding import lasso_of_own_hessians, soft_threshold
 from cmr.rows import in_memory
 
@@ -33,7 +33,7 @@ def self_expression(
     structure_sparsity: float,
     ridge: float,
     orthonormal: bool,
-) -> Iterator[Round]:
+) -> Iterator[Round[Encoding]]:
     """Descend, without end, from A = C, the semantic code (n, k), and S of equal shares, in
 
         sum_d |Z_d P_d - A|^2 + structure_weight |(I - S) Z_d P_d|^2 + ridge' |P_d|^2
@@ -67,7 +67,7 @@ def self_expression(
             objective += ((z - code) ** 2).sum() + structure_weight * ((z - structure @ z) ** 2).sum()
             if not orthonormal:
                 objective += ridge * view.mean_value * (p**2).sum()
-        yield Round(float(objective), weights, code)
+        yield Round(float(objective), Encoding(weights, code))
         pull = len(views) + code_weight
         code = soft_threshold((sum(encoded) + code_weight * semantic) / pull, sparsity / (2 * pull))
         if structure_weight:

@@ -10,13 +10,13 @@ import numpy as np
 
 from cmr.methods.linear.algebra import Array
 from cmr.methods.linear.descent import Round
-from cmr.methods.linear.principal import PrincipalView, Views, products, projected
+from cmr.methods.linear.principal import Encoding, PrincipalView, Views, products, projected
 from cmr.methods.linear.sparse_coding import lasso_of_one_hessian
 
 
 def tied_autoencoder(
     views: Views, semantic: Array, *, decoder_weight: float, code_weight: float, sparsity: float, ridge: float
-) -> Iterator[Round]:
+) -> Iterator[Round[Encoding]]:
     """Descend, without end, from A = C, the semantic code (n, k), in
 
         sum_d |Z_d P_d - A|^2 + decoder_weight |Z_d - A P_d'|^2 + ridge' |P_d|^2
@@ -37,7 +37,7 @@ def tied_autoencoder(
         for view, own, z, p in zip(views, sums, encoded, weights, strict=True):
             decoded = view.values.sum() - 2 * (p * own).sum() + ((p.T @ p) * gram).sum()
             objective += ((z - code) ** 2).sum() + decoder_weight * decoded + ridge * view.mean_value * (p**2).sum()
-        yield Round(float(objective), weights, code)
+        yield Round(float(objective), Encoding(weights, code))
         hessian = (len(views) + code_weight) * np.eye(code.shape[1])
         hessian += decoder_weight * sum(p.T @ p for p in weights)
         targets = (1 + decoder_weight) * sum(encoded) + code_weight * semantic

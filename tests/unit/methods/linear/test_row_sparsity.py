@@ -5,8 +5,9 @@ import pytest
 
 from cmr.errors import UserError
 from cmr.methods.base import InfeasibleError, NotApplicableError, Pairs
+from cmr.methods.linear.descent import repeat, settle
 from cmr.methods.linear.moments import moments
-from cmr.methods.linear.regression import descend, label_variation, squared_error
+from cmr.methods.linear.regression import label_variation, squared_error
 from cmr.methods.linear.row_sparsity import EPSILON, in_coordinates, row_norm, row_weights, solve_reweighted
 from tests.unit.methods.linear.made import standardised
 
@@ -113,6 +114,7 @@ def test_descent_ends_by_its_tolerance_or_its_limit(most, tolerance, steps):
     def objective(x):
         return 1 + x  # changes by 1/4, 1/6 * ... of itself
 
-    state, values = descend(halve, 4.0, objective, max_iterations=most, tolerance=tolerance, method="test")
+    rounds = repeat(halve, 4.0, objective)
+    state, values = settle(rounds, max_iterations=most, tolerance=tolerance, method="test")
     assert values == [1 + 4.0 / 2**i for i in range(steps + 1)]
     assert state == 4.0 / 2**steps

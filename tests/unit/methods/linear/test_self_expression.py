@@ -74,38 +74,38 @@ def test_objective_is_the_printed_one_of_the_features(either, orthonormal, monke
     semantic, neighbours, seen = labelled_code(either, 3, 0.01, 1.0), neighbour_lists(either, 6), []
     monkeypatch.setattr(module, "expression", lambda *arguments: seen.append(expression(*arguments)) or seen[-1])
     views = principal_views(either)
-    for state in islice(rounds(either, orthonormal, structure_sparsity=0.01), 3):
+    for at in islice(rounds(either, orthonormal, structure_sparsity=0.01), 3):
         structure = seen[-1].toarray()
         assert not structure[np.arange(len(either))[:, None] == np.arange(len(either))].any()
         expected = (
-            np.sum((state.code - semantic) ** 2) + 0.1 * np.abs(state.code).sum() + 0.01 * np.abs(structure).sum()
+            np.sum((at.state.code - semantic) ** 2) + 0.1 * np.abs(at.state.code).sum() + 0.01 * np.abs(structure).sum()
         )
-        for view, x, own in zip(views, features_of(either), state.weights, strict=True):
+        for view, x, own in zip(views, features_of(either), at.state.weights, strict=True):
             p = view.projection(own).weights * np.sqrt(view.features)
-            expected += np.sum((x @ p - state.code) ** 2) + 0.1 * np.sum((x @ p - structure @ x @ p) ** 2)
+            expected += np.sum((x @ p - at.state.code) ** 2) + 0.1 * np.sum((x @ p - structure @ x @ p) ** 2)
             if not orthonormal:
                 expected += 0.01 * len(x) / x.shape[1] * np.sum(p**2)
-        assert state.objective == pytest.approx(expected, rel=1e-10)
+        assert at.objective == pytest.approx(expected, rel=1e-10)
     assert len(seen) == 3 and neighbours.size > np.count_nonzero(structure) > 0
 
 
 @pytest.mark.parametrize("structure_weight", [0.0, 0.1, 1.0, 10.0])
 @pytest.mark.parametrize("orthonormal", [False, True])
 def test_objective_never_rises(either, orthonormal, structure_weight):
-    values = [state.objective for state in islice(rounds(either, orthonormal, structure_weight=structure_weight), 30)]
+    values = [at.objective for at in islice(rounds(either, orthonormal, structure_weight=structure_weight), 30)]
     assert (np.diff(values) <= 1e-12 * values[0]).all()
     assert values[-1] < 0.99 * values[0]
 
 
 def test_weights_solve_the_normal_equations_of_the_features(either):
     views, neighbours = principal_views(either), neighbour_lists(either, 6)
-    state = next(rounds(either, structure_weight=2.0))
+    at = next(rounds(either, structure_weight=2.0))
     structure = expression(neighbours, np.full(neighbours.shape, 1 / 6)).toarray()
-    for view, x, own in zip(views, features_of(either), state.weights, strict=True):
+    for view, x, own in zip(views, features_of(either), at.state.weights, strict=True):
         n, d = x.shape
         residual = x - structure @ x
         left = x.T @ x + 2.0 * residual.T @ residual + 0.01 * n / d * np.eye(d)
-        expected = np.linalg.solve(left, x.T @ state.code)
+        expected = np.linalg.solve(left, x.T @ at.state.code)
         np.testing.assert_allclose(view.projection(own).weights * np.sqrt(d), expected, atol=1e-9)
 
 
@@ -115,14 +115,14 @@ def test_without_structure_both_kinds_of_autoencoder_are_the_same(pairs):
         principal_views(pairs), semantic, decoder_weight=0.0, code_weight=1.0, sparsity=0.3, ridge=0.01
     )
     for one, other in islice(zip(tied, rounds(pairs, structure_weight=0.0, sparsity=0.3), strict=False), 5):
-        np.testing.assert_allclose(one.code, other.code, atol=1e-6)  # one solves for the code by iterating
-        for p, q in zip(one.weights, other.weights, strict=True):
+        np.testing.assert_allclose(one.state.code, other.state.code, atol=1e-6)  # one solves for the code by iterating
+        for p, q in zip(one.state.weights, other.state.weights, strict=True):
             np.testing.assert_allclose(p, q, atol=1e-5)
 
 
 def test_a_large_weight_holds_the_code_at_the_semantic_one(pairs):
-    *_, state = islice(rounds(pairs, code_weight=1e6), 5)
-    np.testing.assert_allclose(state.code, labelled_code(pairs, 3, 0.01, 1.0), atol=1e-4)
+    *_, at = islice(rounds(pairs, code_weight=1e6), 5)
+    np.testing.assert_allclose(at.state.code, labelled_code(pairs, 3, 0.01, 1.0), atol=1e-4)
 
 
 def test_rotations_settle_where_no_orthonormal_weights_nearby_are_better():
@@ -150,21 +150,21 @@ def test_of_fewer_ranks_than_components_the_rows_are_orthonormal(pairs):
     # Topic shares sum to one: as many features as components, but one rank less.
     texts = np.column_stack([pairs.texts[:, :2], -pairs.texts[:, :2].sum(axis=1)])
     values = []
-    for state in islice(rounds(Pairs(pairs.images, texts, pairs.labels), orthonormal=True), 30):
-        weights = state.weights[1]
+    for at in islice(rounds(Pairs(pairs.images, texts, pairs.labels), orthonormal=True), 30):
+        weights = at.state.weights[1]
         assert weights.shape == (2, 3)
         np.testing.assert_allclose(weights @ weights.T, np.eye(2), atol=1e-10)
-        values.append(state.objective)
+        values.append(at.objective)
     assert (np.diff(values) <= 1e-12 * values[0]).all()
 
 
 def test_rounding_does_not_choose_orthonormal_weights(pairs):
     # Three classes sum to one, so that the code spans two directions, and three are asked for.
-    *_, state = islice(rounds(pairs, orthonormal=True), 3)
+    *_, at = islice(rounds(pairs, orthonormal=True), 3)
     rng = np.random.default_rng(3)
     images, texts = (x * (1 + 1e-13 * rng.normal(size=x.shape)) for x in (pairs.images, pairs.texts))
     *_, moved = islice(rounds(Pairs(images, texts, pairs.labels), orthonormal=True), 3)
-    for p, q in zip(state.weights, moved.weights, strict=True):
+    for p, q in zip(at.state.weights, moved.state.weights, strict=True):
         np.testing.assert_allclose(p.T @ p, np.eye(3), atol=1e-12)
         np.testing.assert_allclose(q, p, atol=1e-5)
 

@@ -62,34 +62,36 @@ def test_encoders_solve_their_sylvester_equation(either):
 
 def test_objective_is_the_printed_one_of_the_features(either):
     semantic = labelled_code(either, 3, 0.01, 1.0)
-    for state in islice(rounds(either), 3):
-        expected = objective(either, semantic, lifted(either, state.weights), state.code, **WEIGHTS)
-        assert state.objective == pytest.approx(expected, rel=1e-10)
+    for at in islice(rounds(either), 3):
+        expected = objective(either, semantic, lifted(either, at.state.weights), at.state.code, **WEIGHTS)
+        assert at.objective == pytest.approx(expected, rel=1e-10)
 
 
 @pytest.mark.parametrize("decoder_weight", [0.0, 0.1, 1.0, 10.0])
 @pytest.mark.parametrize("sparsity", [0.0, 0.5])
 def test_objective_never_rises(either, decoder_weight, sparsity):
-    values = [state.objective for state in islice(rounds(either, decoder_weight=decoder_weight, sparsity=sparsity), 40)]
+    values = [at.objective for at in islice(rounds(either, decoder_weight=decoder_weight, sparsity=sparsity), 40)]
     assert (np.diff(values) <= 1e-12 * values[0]).all()
     assert values[-1] < 0.99 * values[0]
 
 
 def test_no_neighbouring_weights_or_code_are_better_once_it_has_settled(pairs):
     semantic = labelled_code(pairs, 3, 0.01, 1.0)
-    *_, state = islice(rounds(pairs), 400)
-    weights = lifted(pairs, state.weights)
-    best = objective(pairs, semantic, weights, state.code, **WEIGHTS)
-    assert (state.code == 0).any()
+    *_, at = islice(rounds(pairs), 400)
+    weights = lifted(pairs, at.state.weights)
+    best = objective(pairs, semantic, weights, at.state.code, **WEIGHTS)
+    assert (at.state.code == 0).any()
     rng = np.random.default_rng(0)
     for size in (1e-2, 1e-4):
         for _ in range(20):
             moved = [p + size * rng.normal(size=p.shape) for p in weights]
-            assert objective(pairs, semantic, moved, state.code, **WEIGHTS) > best
-            code = state.code + size * rng.normal(size=state.code.shape) * (rng.random(state.code.shape) < 0.02)
+            assert objective(pairs, semantic, moved, at.state.code, **WEIGHTS) > best
+            code = at.state.code + size * rng.normal(size=at.state.code.shape) * (
+                rng.random(at.state.code.shape) < 0.02
+            )
             assert objective(pairs, semantic, weights, code, **WEIGHTS) > best
 
 
 def test_a_large_weight_holds_the_code_at_the_semantic_one(pairs):
-    *_, state = islice(rounds(pairs, code_weight=1e6), 5)
-    np.testing.assert_allclose(state.code, labelled_code(pairs, 3, 0.01, 1.0), atol=1e-4)
+    *_, at = islice(rounds(pairs, code_weight=1e6), 5)
+    np.testing.assert_allclose(at.state.code, labelled_code(pairs, 3, 0.01, 1.0), atol=1e-4)
