@@ -7,7 +7,7 @@ from cmr.assets import mirror_folders, status
 from cmr.catalogue import Catalogue
 from tests.workflow.project import ROOT, Project, copy_checkout
 
-METHODS = ["random", "cca", "sm"]
+METHODS = ["random", "cca", "sm", "scm_orth"]
 STUDY = "results/studies/wikipedia"
 ASSETS = ("wikipedia", "wikipedia_tfidf1000", "wikipedia_roph")
 
@@ -21,13 +21,15 @@ pytestmark = pytest.mark.skipif(bool(ABSENT), reason=f"no mirror (CMR_MIRRORS) h
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """Three methods on one of the official splits, each pair of views."""
+    """Four methods on one of the official splits, each pair of views."""
     project = Project(tmp_path_factory.mktemp("wikipedia"))
     copy_checkout(project.root)
 
     def reduce(study):
         for block in study["runs"]:
             block.update(methods=METHODS, splits=["official-0"])
+        for item in (*study["tables"].values(), *study["figures"].values()):
+            item.pop("methods", None)
         del study["figures"]["map_bars_roph"]
 
     project.edit("config/studies/wikipedia.yaml", reduce)
@@ -55,6 +57,16 @@ def test_every_pair_of_views_carries_what_the_classes_need(scores):
         for task in ("img2txt", "txt2img"):
             assert scores[*views, "cca", task] > 0.16
             assert scores[*views, "sm", task] > scores[*views, "cca", task]
+
+
+def test_codes_that_are_longer_than_the_rank_of_a_view_are_told_not_to_apply(project):
+    table = (project.root / STUDY / "tables/map_sift_lda.md").read_text("utf-8")
+    (row,) = (line for line in table.splitlines() if line.startswith("| SCM-orth"))
+    assert row.count("n/a") == 5
+    told = "Not applicable: scm\\_orth: bits is 32, but these views have only 9 pairs of orthogonal directions"
+    assert told in table and told.replace("\\", "") in " ".join(
+        (project.root / STUDY / "report.html").read_text().split()
+    )
 
 
 def test_the_report_tells_the_cautions_of_the_features(project):

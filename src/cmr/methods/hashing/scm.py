@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from cmr.methods.base import InfeasibleError, Pairs, State
+from cmr.methods.base import NotApplicableError, Pairs, State
 from cmr.methods.hashing.codes import HashCodes, LinearEncoder, positive, signs
 from cmr.methods.hashing.labels import require_differences, unit_labels
 from cmr.methods.linear.algebra import fix_signs
@@ -65,14 +65,14 @@ class SCMOrth:
     ) -> HashCodes:
         """Closed form; `valid`, `seed` and `device` play no part.
 
-        Raises NotApplicableError where there are no classes, InfeasibleError where the views have too low a rank for
-        so many orthogonal directions, UserError where labels tell no pair from another.
+        Raises NotApplicableError where there are no classes, or where the views have too low a rank for so many
+        orthogonal directions, UserError where labels tell no pair from another.
         """
         train.require_classes("scm_orth")
         require_differences(train.labels, "scm_orth")
         w_x, w_y = train.once(_orthogonal_directions, self.ridge)
         if self.bits > w_x.shape[1]:
-            raise InfeasibleError(
+            raise NotApplicableError(
                 f"scm_orth: bits is {self.bits}, but these views have only {w_x.shape[1]} pairs of orthogonal "
                 "directions; take fewer bits, views of more features, or scm_seq"
             )

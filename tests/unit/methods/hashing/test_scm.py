@@ -8,7 +8,7 @@ import scipy.linalg
 
 from cmr import rows
 from cmr.errors import UserError
-from cmr.methods.base import InfeasibleError, Pairs
+from cmr.methods.base import NotApplicableError, Pairs
 from cmr.methods.hashing.scm import SCMOrth, SCMSeq
 from cmr.methods.linear.cca import CCA
 from cmr.methods.linear.moments import moments
@@ -91,7 +91,7 @@ def test_all_orthogonal_bits_are_orthonormal_under_the_regularised_covariances(p
 
 
 def test_more_orthogonal_bits_than_ranks_allow_are_refused_with_the_limit(pairs):
-    with pytest.raises(InfeasibleError, match=r"^scm_orth: bits is 8, but these views have only 7 pairs"):
+    with pytest.raises(NotApplicableError, match=r"^scm_orth: bits is 8, but these views have only 7 pairs"):
         SCMOrth(bits=8).fit(pairs)
 
 
@@ -103,7 +103,7 @@ def test_directions_that_only_rounding_correlates_are_not_offered(pairs):
     noise = rng.normal(size=(160, 2))
     noise -= seen @ (seen.T @ noise)
     texts = np.column_stack([standardised(pairs.texts)[:, :2], noise])
-    with pytest.raises(InfeasibleError, match="only 2 pairs"):
+    with pytest.raises(NotApplicableError, match="only 2 pairs"):
         SCMOrth(bits=4).fit(Pairs(pairs.images, texts, pairs.labels))
 
 
