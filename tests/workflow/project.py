@@ -46,7 +46,9 @@ class Project:
         )
 
     def command(self, *arguments: str, cores: int = 2) -> list[str]:
-        return [sys.executable, "-m", "snakemake", "--cores", str(cores), *arguments]
+        # Many short calls: none of them should wait at its end, as the profile has it for the sake of long ones.
+        prompt = ["--max-jobs-per-timespan", "100/1s"]
+        return [sys.executable, "-m", "snakemake", "--cores", str(cores), *prompt, *arguments]
 
     @property
     def environment(self) -> dict[str, str]:
