@@ -1,7 +1,7 @@
 """Figures of a study: precision-recall curves, mAP bars, training histories, statistics of its data sets.
 
-The same study gives the same bytes: no dates, fixed ids, text as text. A method has one colour and line style in
-all figures. Sizes are those of a phone's screen, so that nothing is scaled down there.
+The same study gives the same bytes: no dates, fixed ids, text as text. A method has one colour and line style in all
+figures of the same methods. Sizes are those of a phone's screen, so that nothing is scaled down there.
 """
 
 import io
@@ -33,6 +33,7 @@ INK = "#1b2530"  # text and axes; the report replaces it by its own text colour
 
 WIDTH = 4.3  # inches
 OBJECTIVE = "objective"  # how the name of a quantity ends that an iterating solver lowers or raises
+SHORT_LABEL = 14  # characters; of longer ones only two fit side by side
 NONE_ITERATES = "No method of this study iterates on an objective"
 NAMED_CLASSES = 100  # of a data set, at most; more have no room for their names
 ONE_COLUMN = 16  # classes that stand below each other; more take two columns
@@ -182,7 +183,7 @@ def _precision_recall(study: Study, spec: dict[str, Any]) -> Figure:
     axes = figure.subplots()
     for method in _methods_in(study, curves):
         at_recall = curves[curves["method"] == method].groupby("recall")["precision"].agg(["mean", "min", "max"])
-        style = _style(study, method)
+        style = _style(study, spec, method)
         axes.plot(at_recall.index, at_recall["mean"], label=_label(study, method), **style)
         axes.fill_between(
             at_recall.index, at_recall["min"], at_recall["max"], color=style["color"], alpha=0.18, linewidth=0
@@ -204,7 +205,7 @@ def _map_bars(study: Study, spec: dict[str, Any]) -> Figure:
     for panel, task in zip(panels, tasks, strict=False):
         cells = summary[summary["task"] == task].set_index("method")
         for place, method in enumerate(methods):
-            cell, colour = cells.loc[method], _style(study, method)["color"]
+            cell, colour = cells.loc[method], _style(study, spec, method)["color"]
             bar = place + 0.12
             panel.barh(bar, cell["mean"], height=0.46, color=colour, alpha=0.45, linewidth=0)
             panel.errorbar(
@@ -222,6 +223,7 @@ def _map_bars(study: Study, spec: dict[str, Any]) -> Figure:
             panel.scatter(dots, np.full(len(dots), place - 0.26), s=12, color=colour, linewidths=0)
         panel.set(title=TASK_TITLES[task], yticks=np.arange(len(methods)) + 0.12, xlim=(0, 1.3 * reach))
         panel.set_yticklabels([_label(study, method) for method in methods])
+        panel.set_ylim(-0.6, len(methods) - 0.4)
         panel.tick_params(axis="y", length=0)
         panel.grid(axis="y", visible=False)
     for panel in panels[len(tasks) :]:
@@ -279,7 +281,7 @@ def _training_history(study: Study, spec: dict[str, Any]) -> Figure:
     figure = Figure(figsize=(WIDTH, 2.1 * len(methods) + 0.4), layout="constrained")
     rows = figure.subplots(len(methods), 2, sharex="row", squeeze=False)
     for (left, right), method in zip(rows, methods, strict=True):
-        own, colour = history[history["method"] == method], _style(study, method)["color"]
+        own, colour = history[history["method"] == method], _style(study, spec, method)["color"]
         for panel, quantity, title in ((left, "loss", "training loss"), (right, "valid_map", "valid mAP")):
             runs = own[own["quantity"] == quantity].pivot(index="step", columns=["split", "seed"], values="value")
             panel.plot(runs.index, runs.to_numpy(), color=colour, alpha=0.4, linewidth=0.8)
@@ -306,7 +308,7 @@ def _convergence(study: Study, spec: dict[str, Any]) -> Figure:
     figure = Figure(figsize=(WIDTH, 1.7 * rows + 0.4), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for panel, method in zip(panels, methods, strict=False):
-        own, colour = history[history["method"] == method], _style(study, method)["color"]
+        own, colour = history[history["method"] == method], _style(study, spec, method)["color"]
         for _, line in own.groupby(["split", "seed", "quantity"]):
             values = line.sort_values("step")["value"].to_numpy()
             panel.plot(np.arange(len(values)), values / values[0], color=colour, alpha=0.7, linewidth=1.1)
@@ -448,11 +450,11 @@ def _methods_in(study: Study, frame: pd.DataFrame) -> list[str]:
     return sorted((method for method in study.methods if method in present), key=lambda method: method == FLOOR)
 
 
-def _style(study: Study, method: str) -> dict[str, Any]:
-    """Colour and dashes of a method: by its place among the study's methods, the floor grey and dashed."""
+def _style(study: Study, spec: Mapping[str, Any], method: str) -> dict[str, Any]:
+    """Colour and dashes of a method: by its place among the methods that the figure names, or the study."""
     if method == FLOOR:
         return {"color": FLOOR_COLOUR, "linestyle": (0, (4, 3))}
-    place = [other for other in study.methods if other != FLOOR].index(method)
+    place = [other for other in spec.get("methods", study.methods) if other != FLOOR].index(method)
     return {"color": PALETTE[place % len(PALETTE)], "linestyle": DASHES[place // len(PALETTE) % len(DASHES)]}
 
 
@@ -462,9 +464,9 @@ def _label(study: Study, method: str) -> str:
 
 
 def _legend_below(figure: Figure, axes: Any) -> None:
-    figure.legend(
-        *axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, columnspacing=1.4, handlelength=2.2
-    )
+    handles, labels = axes.get_legend_handles_labels()
+    columns = 3 if max(map(len, labels)) <= SHORT_LABEL else 2
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, columnspacing=1.4, handlelength=2.2)
 
 
 def _notice(text: str) -> Figure:
