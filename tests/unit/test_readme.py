@@ -4,7 +4,18 @@ from pathlib import Path
 
 import numpy as np
 
+from cmr.catalogue import Catalogue
+
 ROOT = Path(__file__).parents[2]
+
+
+def test_readme_names_the_methods_of_the_quickstart():
+    text, catalogue = (ROOT / "README.md").read_text("utf-8"), Catalogue.read(ROOT)
+    table = [line for line in text.splitlines() if line.startswith("| [") and "docs/methods/" in line]
+    named = {name for line in table for name in catalogue.methods if f"`{name}`" in line}
+    assert named == {run["method"] for run in catalogue.runs("quickstart")}
+    assert named == {name for name, settings in catalogue.methods.items() if "variant_of" not in settings}
+    assert {24: "Twenty-four"}[len(named)] + " methods" in text
 
 
 def test_notebook_example_ranks_the_pair_first():
