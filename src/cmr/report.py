@@ -159,16 +159,21 @@ def _finding(study: Study, table: Table) -> str:
     best = [row for row in table.rows if row.cells[column].best]
     if not best:
         return ""
-    names, verb = " and ".join(row.title for row in best), "has" if len(best) == 1 else "have"
+    names, verb = _in_words([row.title for row in best]), "has" if len(best) == 1 else "have"
     where = "mean of both directions" if table.columns[column] == "mean" else table.headers[column].lower()
     spec = study.item("tables", table.name)
     among = f" ({tables.setting_title(study, spec)})" if study.has_several_settings else ""
     sentence = f"{names} {verb} the highest {table.measure}{among}: {best[0].cells[column].printed}, {where}."
     if rivals := _not_told_apart(study, table, table.columns[column], best):
         over = study.values_of(spec).index.names[1]
-        sentence += f" Its lead over {' and '.join(rivals)} is smaller than its 95 % interval over {over}s."
+        sentence += f" Its lead over {_in_words(rivals)} is smaller than its 95 % interval over {over}s."
     floor = [f" A random ranking scores {row.cells[column].printed}." for row in table.rows if row.is_floor]
     return sentence + "".join(floor)
+
+
+def _in_words(names: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _not_told_apart(study: Study, table: Table, column: str, best: list[Row]) -> list[str]:
@@ -186,7 +191,7 @@ def _not_told_apart(study: Study, table: Table, column: str, best: list[Row]) ->
 def _views(study: Study, further_runs: int) -> str:
     """What the page that compares views is about."""
     spec = study.config["view_comparison"]
-    methods = " and ".join(study.method_title(method) for method in spec["methods"])
+    methods = _in_words([study.method_title(method) for method in spec["methods"]])
     image_views, text_views = (
         _number([len(spec[f"{modality}_views"])], f"{modality} view") for modality in ("image", "text")
     )

@@ -354,3 +354,11 @@ def test_quickstart_is_a_valid_study():
     block = config["runs"][0]
     assert config["gallery"]["method"] in block["methods"]
     assert set(VALUES) <= set(block["methods"])
+
+
+def test_several_methods_without_a_lead_are_listed_in_words(tmp_path):
+    config = copy.deepcopy(CONFIG)
+    config["runs"][0]["methods"].append("gmlda")
+    values = {"random": (0.1, 0.1, 0.1), "cca": (0.5, 0.6, 0.7), "acmr": (0.6, 0.5, 0.7), "gmlda": (0.7, 0.5, 0.61)}
+    html = make_report(made_study(tmp_path, values, config), None, "make")
+    assert "Its lead over CCA and ACMR_$1 is smaller" in html
