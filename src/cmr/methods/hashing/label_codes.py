@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmr.methods.hashing.codes import Bits
-from cmr.methods.hashing.labels import unit_labels
+from cmr.methods.linear.label_sets import unit_labels
 from cmr.progress import Progress
 
 log = logging.getLogger(__name__)

@@ -20,9 +20,9 @@ from scipy.sparse import csr_array
 
 from cmr.methods.base import NotApplicableError, Pairs, State
 from cmr.methods.hashing.codes import HashCodes, LinearEncoder, positive, signs
-from cmr.methods.hashing.labels import require_differences, unit_labels
 from cmr.methods.linear.algebra import fix_signs
 from cmr.methods.linear.cca import canonical_directions
+from cmr.methods.linear.label_sets import require_differences, unit_labels
 from cmr.methods.linear.moments import moments
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity

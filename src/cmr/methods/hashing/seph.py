@@ -18,9 +18,9 @@ from cmr.methods.base import Pairs, Standardiser, State
 from cmr.methods.hashing.codes import Bits, HashCodes, positive
 from cmr.methods.hashing.kernel_logistic import kernel_logistic
 from cmr.methods.hashing.label_codes import LabelCodes, label_codes
-from cmr.methods.hashing.labels import require_differences
 from cmr.methods.kernel.nystroem import EIGENVALUE_TOLERANCE, Gaussian, NystroemMap
 from cmr.methods.linear.algebra import Spectrum
+from cmr.methods.linear.label_sets import require_differences
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity
 from cmr.rows import Rows, row_blocks, take_rows

@@ -6,7 +6,7 @@ import pytest
 from cmr.methods.hashing import label_codes as module
 from cmr.methods.hashing.codes import pack
 from cmr.methods.hashing.label_codes import Divergence, descend, label_codes
-from cmr.methods.hashing.labels import unit_labels
+from cmr.methods.linear.label_sets import unit_labels
 from cmr.metrics import mean_average_precision
 from cmr.progress import SILENT
 

@@ -1,4 +1,4 @@
-"""Labels as hashing methods compare them: by the cosine of their rows."""
+"""Sets of labels, one an item, as rows of length one, and whether they differ at all."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ def unit_labels(labels: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 
 def require_differences(labels: NDArray[np.bool_], method: str) -> None:
-    """Refuse labels (n, c) of which all rows are the same, in the name of `method`."""
+    """Refuse labels (n, c) of which all rows are the same, in the name of `method`, by a UserError."""
     if (labels == labels[:1]).all():
         raise UserError(
             f"{method}: all pairs of the train part have the same classes, so there is nothing to tell apart"
