@@ -18,8 +18,7 @@ from cmr.methods.base import Pairs, Standardiser, State
 from cmr.methods.hashing.codes import Bits, HashCodes, positive
 from cmr.methods.hashing.kernel_logistic import kernel_logistic
 from cmr.methods.hashing.label_codes import LabelCodes, label_codes
-from cmr.methods.kernel.nystroem import EIGENVALUE_TOLERANCE, Gaussian, NystroemMap
-from cmr.methods.linear.algebra import Spectrum
+from cmr.methods.kernel.nystroem import Gaussian, NystroemMap
 from cmr.methods.linear.label_sets import require_differences
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity
@@ -126,9 +125,7 @@ def _features(train: Pairs, side: str, landmarks: int, sampling: Sampling, seed:
         raise UserError(f"seph: the view of {side} is constant over the train part, so nothing can be learnt from it")
     scaling = Standardiser(mean, np.full(len(mean), np.sqrt(mean_squared_distance)))
     centres = _centres(x, scaling, landmarks, sampling, rng)
-    spectrum = Spectrum.of(KERNEL(centres, centres))
-    kept = spectrum.values >= EIGENVALUE_TOLERANCE * spectrum.values[0]
-    return NystroemMap(KERNEL, scaling, centres, spectrum.whitener()[:, kept])
+    return NystroemMap.of_landmarks(KERNEL, scaling, centres)
 
 
 def _centres(x: Rows, scaling: Standardiser, landmarks: int, sampling: Sampling, rng: np.random.Generator) -> Array:

@@ -13,6 +13,7 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from cmr.errors import UserError
 from cmr.methods.base import InfeasibleError, Standardiser, State
 from cmr.methods.linear.algebra import Spectrum, fix_signs
 from cmr.rows import MappedRows, Rows, take_rows
@@ -103,6 +104,8 @@ class NystroemMap:
         Raises InfeasibleError where all landmarks are alike.
         """
         n = len(x)
+        if n < 2:
+            raise UserError(f"the train part has {n} pairs, but a kernel needs at least two landmarks")
         chosen = np.arange(n) if landmarks >= n else np.sort(rng.choice(n, landmarks, replace=False))
         scaling = Standardiser.fit(x)
         z = scaling(take_rows(x, chosen))
@@ -113,10 +116,15 @@ class NystroemMap:
             )
         unit = np.sqrt(kernel.squared_unit(z))
         z /= unit
-        spectrum = Spectrum.of(kernel(z, z))
+        return cls.of_landmarks(kernel, Standardiser(scaling.mean, scaling.scale * unit), z)
+
+    @classmethod
+    def of_landmarks(cls, kernel: Kernel, scaling: Standardiser, landmarks: Array) -> Self:
+        """Of landmarks (m, d) that are scaled."""
+        spectrum = Spectrum.of(kernel(landmarks, landmarks))
         kept = spectrum.values >= EIGENVALUE_TOLERANCE * spectrum.values[0]
         (normaliser,) = fix_signs(spectrum.whitener()[:, kept])
-        return cls(kernel, Standardiser(scaling.mean, scaling.scale * unit), z, normaliser)
+        return cls(kernel, scaling, landmarks, normaliser)
 
     def __call__(self, block: Array) -> Array:
         """(b, d) -> (b, r) float64, not centred."""

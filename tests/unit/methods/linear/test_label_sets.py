@@ -16,7 +16,7 @@ def test_products_of_unit_labels_are_cosines_and_zero_without_a_label():
 @pytest.mark.parametrize("row", [[True, False], [False, False], [True, True]])
 def test_rows_that_are_all_the_same_are_refused_and_one_that_differs_is_enough(row):
     labels = np.array([row] * 5)
-    with pytest.raises(UserError, match="^name: all pairs of the train part have the same classes"):
+    with pytest.raises(UserError, match=r"^name: all pairs of the train part have the same classes"):
         require_differences(labels, "name")
     labels[3, 0] = not labels[3, 0]
     require_differences(labels, "name")
