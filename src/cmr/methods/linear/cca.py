@@ -15,6 +15,9 @@ from cmr.methods.linear.projections import Projections
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity
 
+# Of standardised or whitened sides: a correlation of this size is rounding, of which nothing can be learnt.
+UNCORRELATED = 1e-8
+
 
 @dataclass(frozen=True)
 class CCA:

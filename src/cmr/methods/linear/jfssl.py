@@ -7,16 +7,22 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array
 
 from cmr.methods.base import InfeasibleError, Pairs, State
 from cmr.methods.linear.algebra import Array
 from cmr.methods.linear.descent import repeat, settle
 from cmr.methods.linear.graphs import laplacian, nearest, neighbour_graph, quadratic
+from cmr.methods.linear.label_sets import unit_labels
 from cmr.methods.linear.moments import moments
 from cmr.methods.linear.projections import Projection, Projections
-from cmr.methods.linear.regression import REFERENCE_ITEMS, label_variation, ridge_start, squared_error
+from cmr.methods.linear.regression import (
+    REFERENCE_ITEMS,
+    label_variation,
+    require_told_labels,
+    ridge_start,
+    squared_error,
+)
 from cmr.methods.linear.row_sparsity import in_coordinates, row_norm, row_weights, solve_reweighted
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity
@@ -64,16 +70,18 @@ class JFSSL:
     ) -> Projections:
         """Reweighted least squares from ridge regressions, a view at a time; `valid`, `seed`, `device` play no part.
 
-        Raises NotApplicableError where there are no classes, UserError where all pairs have the same, InfeasibleError
-        where there are no more items than neighbours, or where the equations are singular, as they can be without
-        sparsity.
+        Raises NotApplicableError where there are no classes, UserError where all pairs have the same or a view tells
+        nothing of them, InfeasibleError where there are no more items than neighbours, or where the equations are
+        singular, as they can be without sparsity.
         """
         variation = label_variation(train, "jfssl")
         if self.neighbours >= len(train):
             raise InfeasibleError(
-                f"jfssl: neighbours is {self.neighbours}, but an item of {len(train)} has only {len(train) - 1} others"
+                f"jfssl: neighbours is {self.neighbours}, but an item of {len(train)} has only {len(train) - 1} "
+                "others; lower neighbours to as many at most"
             )
         m = train.once(moments)
+        require_told_labels(m, variation, "jfssl")
         graph = train.once(_joint_graph, self.neighbours, self.neighbour_weight)
         sparsity = self.sparsity * m.n / REFERENCE_ITEMS
         left_x, left_y = m.x.gram + self.graph_weight * graph.x, m.y.gram + self.graph_weight * graph.y
@@ -171,8 +179,3 @@ def gaussian_graph(z: Array, neighbours: int) -> csr_array:
     # Neighbours that are all equal have distance and width zero, and weight one.
     width = max(squared.mean(), np.finfo(float).tiny)
     return neighbour_graph(indices, np.exp(-squared / (2 * width)))
-
-
-def unit_labels(labels: NDArray[np.bool_]) -> Array:
-    """(n, c) labels as vectors of length one; zero where an item has none."""
-    return labels / np.sqrt(np.maximum(labels.sum(axis=1, keepdims=True), 1))

@@ -18,7 +18,13 @@ from cmr.methods.linear.descent import repeat, settle
 from cmr.methods.linear.graphs import nearest, neighbour_graph, normalised_laplacian, quadratic
 from cmr.methods.linear.moments import PreparedView, moments
 from cmr.methods.linear.projections import Projection, Projections
-from cmr.methods.linear.regression import REFERENCE_ITEMS, label_variation, ridge_start, squared_error
+from cmr.methods.linear.regression import (
+    REFERENCE_ITEMS,
+    label_variation,
+    require_told_labels,
+    ridge_start,
+    squared_error,
+)
 from cmr.methods.linear.row_sparsity import in_coordinates, row_norm, row_weights, solve_reweighted
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity, score_blocks
@@ -86,9 +92,9 @@ class JRL:
 
         `unlabelled` must be given where `transductive` is true, and is not looked at where it is false.
 
-        Raises NotApplicableError where there are no classes, UserError where all pairs have the same, InfeasibleError
-        where there are too few items for the neighbours, or where the equations are singular, as they can be without
-        sparsity.
+        Raises NotApplicableError where there are no classes, UserError where all pairs have the same or a view tells
+        nothing of them, InfeasibleError where there are too few items for the neighbours, or where the equations are
+        singular, as they can be without sparsity.
         """
         variation = label_variation(train, "jrl")
         if self.transductive and unlabelled is None:
@@ -97,6 +103,7 @@ class JRL:
         self._check_sizes(len(train), further)
         reduce = further is None  # items beyond the train part may lie outside of its row space
         m = train.once(moments, reduce)
+        require_told_labels(m, variation, "jrl")
         smooth_x, smooth_y = train.once(_smoothness, self.neighbours, further, reduce)
         sparsity = self.sparsity * m.n / REFERENCE_ITEMS
         both = self.label_weight + self.pair_weight
@@ -149,12 +156,13 @@ class JRL:
         fewest = n + (0 if further is None else min(len(further.images), len(further.texts)))
         if self.neighbours >= fewest:
             raise InfeasibleError(
-                f"jrl: neighbours is {self.neighbours}, but an item of {fewest} has only {fewest - 1} others"
+                f"jrl: neighbours is {self.neighbours}, but an item of {fewest} has only {fewest - 1} "
+                "others; lower neighbours to as many at most"
             )
         if self.ranking == "posterior" and self.posterior_neighbours > 2 * n:
             raise InfeasibleError(
                 f"jrl: posterior_neighbours is {self.posterior_neighbours}, but there are only {2 * n} train items "
-                "of both views"
+                "of both views; lower posterior_neighbours to as many at most"
             )
 
 

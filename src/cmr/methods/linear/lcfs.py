@@ -8,12 +8,12 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from cmr.methods.base import Pairs, State
+from cmr.methods.base import InfeasibleError, Pairs, State
 from cmr.methods.linear.algebra import Array
 from cmr.methods.linear.descent import repeat, settle
 from cmr.methods.linear.moments import Moments, moments
 from cmr.methods.linear.projections import Projection, Projections
-from cmr.methods.linear.regression import REFERENCE_ITEMS, label_variation, ridge_start
+from cmr.methods.linear.regression import REFERENCE_ITEMS, label_variation, require_told_labels, ridge_start
 from cmr.methods.linear.row_sparsity import in_coordinates, row_norm, row_weights, solve_reweighted
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity
@@ -56,11 +56,15 @@ class LCFS:
     ) -> Projections:
         """Reweighted least squares from a ridge regression; `valid`, `seed` and `device` play no part.
 
-        Raises NotApplicableError where there are no classes, UserError where all pairs have the same, InfeasibleError
-        where the equations are singular, as they can be without sparsity.
+        Raises NotApplicableError where there are no classes, UserError where all pairs have the same or a view tells
+        nothing of them, InfeasibleError where the equations are singular, as they can be without sparsity, or nothing
+        smooths the trace norm.
         """
         variation = label_variation(train, "lcfs")
+        if self.smoothing <= 0:
+            raise InfeasibleError(f"lcfs: smoothing is {self.smoothing:g}, but the trace norm needs a positive one")
         m = train.once(moments, True)
+        require_told_labels(m, variation, "lcfs")
         start = train.once(_start)
         mu = self.smoothing * start.squares.mean()
         sparsity = self.sparsity * m.n / REFERENCE_ITEMS

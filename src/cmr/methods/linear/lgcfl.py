@@ -15,7 +15,7 @@ from cmr.methods.linear.algebra import Array
 from cmr.methods.linear.descent import repeat, settle
 from cmr.methods.linear.moments import moments
 from cmr.methods.linear.projections import Projection, Projections
-from cmr.methods.linear.regression import REFERENCE_ITEMS, label_variation, ridge_start
+from cmr.methods.linear.regression import REFERENCE_ITEMS, label_variation, require_told_labels, ridge_start
 from cmr.methods.linear.row_sparsity import in_coordinates, row_norm, row_weights, solve_reweighted
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity
@@ -63,11 +63,13 @@ class LGCFL:
 
         `valid`, `seed` and `device` play no part.
 
-        Raises NotApplicableError where there are no classes, UserError where all pairs have the same, InfeasibleError
-        where features are not a whole number of groups, or the equations are singular, as they can be without sparsity.
+        Raises NotApplicableError where there are no classes, UserError where all pairs have the same or a view tells
+        nothing of them, InfeasibleError where features are not a whole number of groups, or the equations are singular,
+        as they can be without sparsity.
         """
-        label_variation(train, "lgcfl")
+        variation = label_variation(train, "lgcfl")
         m = train.once(moments, True)
+        require_told_labels(m, variation, "lgcfl")
         views = (m.x, m.y)
         groups = (
             feature_groups(m.x.features, self.image_group_size, "image_group_size"),

@@ -12,7 +12,7 @@ from cmr.methods.base import InfeasibleError, Pairs, PerTask, State
 from cmr.methods.linear.algebra import Array, solve_positive
 from cmr.methods.linear.moments import moments
 from cmr.methods.linear.projections import Projections
-from cmr.methods.linear.regression import label_variation
+from cmr.methods.linear.regression import label_variation, require_told_labels
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity
 from cmr.store import group
@@ -50,14 +50,16 @@ class MDCR:
     ) -> PerTask:
         """Closed form by two Cholesky factors a direction; `valid`, `seed` and `device` play no part.
 
-        Raises NotApplicableError where there are no classes, UserError where all pairs have the same, InfeasibleError
-        where a coupling leaves the labels or the other modality out, or the equations are singular.
+        Raises NotApplicableError where there are no classes, UserError where all pairs have the same or a view tells
+        nothing of them, InfeasibleError where a coupling leaves the labels or the other modality out, or the equations
+        are singular.
         """
-        label_variation(train, "mdcr")
+        variation = label_variation(train, "mdcr")
         for name in ("image_query_coupling", "text_query_coupling"):
             if not 0 < getattr(self, name) < 1:
                 raise InfeasibleError(f"mdcr: {name} is {getattr(self, name):g}, but must lie between 0 and 1")
         m = train.once(moments)
+        require_told_labels(m, variation, "mdcr")
         ridge = self.ridge * m.n
         u, v = coupled_regression(m.x.gram, m.y.gram, m.cross, m.x_labels, self.image_query_coupling, ridge)
         image_queries = m.projections(u, v)

@@ -9,7 +9,9 @@ import numpy as np
 from cmr.errors import UserError
 from cmr.methods.base import Pairs
 from cmr.methods.linear.algebra import Array
-from cmr.methods.linear.moments import moments
+from cmr.methods.linear.cca import UNCORRELATED
+from cmr.methods.linear.label_sets import require_differences
+from cmr.methods.linear.moments import Moments, moments
 from cmr.methods.linear.row_sparsity import solve_reweighted
 
 REFERENCE_ITEMS = 2000  # penalties of papers are meant for about as many train items; other sizes rescale them
@@ -23,13 +25,28 @@ def label_variation(train: Pairs, method: str) -> float:
     the same.
     """
     train.require_classes(method)
+    require_differences(train.labels, method)
     counts = train.labels.sum(axis=0)
-    variation = float((counts - counts**2 / len(train)).sum())
-    if not variation:
+    return float((counts - counts**2 / len(train)).sum())
+
+
+def require_told_labels(m: Moments, variation: float, method: str) -> None:
+    """Refuse, in the name of `method`, views of whose features nothing can be told about labels of this variation.
+
+    Weights would be zero, and all items of the view embedded alike.
+    """
+    for view, label_sums, name in ((m.x, m.x_labels, "images"), (m.y, m.y_labels, "texts")):
+        require_correlation(label_sums, float(np.trace(view.gram)), variation, name, method)
+
+
+def require_correlation(label_sums: Array, energy: float, variation: float, view: str, method: str) -> None:
+    """The same of one view Z (n, d), called `view`, by Z'T (d, c) and the sums of squares of Z and of centred T."""
+    if np.linalg.norm(label_sums) <= UNCORRELATED * np.sqrt(energy * variation):
         raise UserError(
-            f"{method}: every pair of the train part has the same classes, so there is nothing to tell apart"
+            f"{method}: the features of the {view} are uncorrelated with every class of the train part, so that all "
+            f"{view} would be embedded alike; check that features and labels belong to the same items, or take other "
+            "features"
         )
-    return variation
 
 
 def squared_error(gram: Array, right: Array, variation: float, u: Array) -> float:

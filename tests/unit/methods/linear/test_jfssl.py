@@ -176,7 +176,7 @@ def test_candidates_of_a_grid_search_neighbours_once(pairs, monkeypatch):
 def test_neighbours_must_be_fewer_than_items(pairs):
     few = Pairs(pairs.images[:8], pairs.texts[:8], pairs.labels[:8])
     JFSSL(neighbours=7).fit(few)
-    with pytest.raises(InfeasibleError, match=r"^jfssl: neighbours is 8, .* only 7 others"):
+    with pytest.raises(InfeasibleError, match=r"^jfssl: neighbours is 8, .* only 7 others; lower neighbours"):
         JFSSL(neighbours=8).fit(few)
 
 

@@ -231,14 +231,17 @@ def test_candidates_of_a_grid_search_neighbours_once(pairs, monkeypatch, transdu
 def test_too_few_items_are_refused(pairs, unlabelled):
     few = Pairs(pairs.images[:8], pairs.texts[:8], pairs.labels[:8])
     JRL(neighbours=7, posterior_neighbours=16).fit(few)
-    with pytest.raises(InfeasibleError, match=r"^jrl: neighbours is 8, .* only 7 others"):
+    with pytest.raises(InfeasibleError, match=r"^jrl: neighbours is 8, .* only 7 others; lower neighbours"):
         JRL(neighbours=8, posterior_neighbours=16).fit(few)
-    with pytest.raises(InfeasibleError, match=r"^jrl: posterior_neighbours is 17, .* only 16 train items"):
+    with pytest.raises(
+        InfeasibleError,
+        match=r"^jrl: posterior_neighbours is 17, .* only 16 train items of both views; lower posterior_neighbours",
+    ):
         JRL(neighbours=7, posterior_neighbours=17).fit(few)
     JRL(neighbours=7, posterior_neighbours=17, ranking="cosine").fit(few)
     seeing = {"posterior_neighbours": 16, "transductive": True}
     JRL(neighbours=37, **seeing).fit(few, unlabelled=unlabelled)
-    with pytest.raises(InfeasibleError, match=r"^jrl: neighbours is 38, .* only 37 others"):
+    with pytest.raises(InfeasibleError, match=r"^jrl: neighbours is 38, .* only 37 others; lower neighbours"):
         JRL(neighbours=38, **seeing).fit(few, unlabelled=unlabelled)
 
 

@@ -149,3 +149,8 @@ def test_repeating_all_items_changes_nothing(pairs):
 def test_more_features_than_items_need_sparsity(few):
     with pytest.raises(InfeasibleError, match="lcfs: its equations are singular"):
         LCFS(sparsity=0.0).fit(few)
+
+
+def test_trace_norm_that_nothing_smooths_is_refused(pairs):
+    with pytest.raises(InfeasibleError, match="lcfs: smoothing is 0, but the trace norm needs a positive one"):
+        LCFS(smoothing=0.0).fit(pairs)

@@ -113,5 +113,5 @@ def test_couplings_that_leave_a_side_out_are_refused(pairs, name, coupling):
 
 
 def test_pairs_of_one_class_are_refused(pairs):
-    with pytest.raises(UserError, match=r"mdcr: every pair .* the same classes"):
+    with pytest.raises(UserError, match=r"mdcr: all pairs .* the same classes"):
         MDCR().fit(Pairs(pairs.images, pairs.texts, np.ones((200, 1), dtype=bool)))
