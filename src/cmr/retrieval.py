@@ -8,6 +8,7 @@ float64 in any order. That rounding is finer than the float32 in which scores ar
 """
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Literal, get_args
 
 import numpy as np
@@ -109,21 +110,29 @@ def _scorer(queries: NDArray, gallery: NDArray, similarity: Similarity) -> Calla
         return lambda block: np.ldexp(q[block] @ g, q_exponent[block] + g_exponent.T).astype(np.float32)
 
     if similarity == "euclidean":
-        # Points on one grid, so that their squared distances are whole numbers of its squared step.
-        exponent = max(_exponent(queries).max(), _exponent(gallery).max())
-        if exponent > 126:
+        # Points on one grid, so that their squared distances are whole numbers of its squared step. It is that of the
+        # gallery, but for queries that lie further out: they must not make it coarser for the others.
+        exponents = np.maximum(_exponent(queries), _exponent(gallery).max())[:, 0]
+        if exponents.max() > 126:
             raise UserError(_BEYOND_FLOAT32)
-        q = _integers(np.ldexp(queries, -exponent), _BITS_OF_DISTANCE)
-        g = _integers(np.ldexp(gallery, -exponent), _BITS_OF_DISTANCE)
-        q_squared, g_squared, g = (q * q).sum(axis=1), (g * g).sum(axis=1), g.T
-        step = np.ldexp(1.0, exponent - _BITS_OF_DISTANCE)
+
+        @cache
+        def gallery_on_grid(exponent: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+            g = _integers(np.ldexp(gallery, -exponent), _BITS_OF_DISTANCE)
+            return g.T, (g * g).sum(axis=1)
 
         def negative_distance(block: slice) -> NDArray[np.float32]:
-            squared = q[block] @ g
-            squared *= -2
-            squared += q_squared[block, None]
-            squared += g_squared
-            return (-step * np.sqrt(squared, out=squared)).astype(np.float32)
+            scores = np.empty((len(exponents[block]), len(gallery)), dtype=np.float32)
+            for exponent in np.unique(exponents[block]):
+                rows = exponents[block] == exponent
+                q = _integers(np.ldexp(queries[block][rows], -exponent), _BITS_OF_DISTANCE)
+                g, g_squared = gallery_on_grid(int(exponent))
+                squared = q @ g
+                squared *= -2
+                squared += (q * q).sum(axis=1)[:, None]
+                squared += g_squared
+                scores[rows] = np.ldexp(-np.sqrt(squared, out=squared), exponent - _BITS_OF_DISTANCE)
+            return scores
 
         return negative_distance
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +16,7 @@ class RowSource(Protocol):
     """n rows of d numbers that are read, or made, in every pass anew."""
 
     shape: tuple[int, int]
+    dtype: np.dtype
 
     def __len__(self) -> int:
         """n."""
@@ -41,6 +42,8 @@ class MappedRows:
     source: Rows
     function: Callable[[Array], Array]
     width: int
+
+    dtype: ClassVar[np.dtype] = np.dtype(np.float64)
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -270,6 +270,7 @@ class ViewRows:
     Attributes
     ----------
     shape : (n, d).
+    dtype : of the values.
     """
 
     def __init__(self, path: Path, positions: np.ndarray) -> None:
@@ -279,6 +280,7 @@ class ViewRows:
         self._path, self._positions = path, positions
         with ViewFile.open(path) as view:
             self.shape: tuple[int, int] = (len(positions), *view.values.shape[1:])
+            self.dtype: np.dtype = view.values.dtype
 
     def __len__(self) -> int:
         return self.shape[0]

@@ -75,7 +75,13 @@ def test_equal_points_have_distance_zero(offset, rng):
 
 @pytest.mark.parametrize("similarity", SIMILARITIES)
 def test_similarity_is_symmetric_to_the_last_bit(similarity, rng):
-    few, many = rng.normal(size=(40, 20)), 100 * rng.normal(size=(70, 20))
+    few, many = rng.normal(size=(40, 20)), rng.normal(size=(70, 20))
+    if (
+        similarity == "euclidean"
+    ):  # whose grid follows the furthest point: let both sides have it
+        few[0] = many[0] = 100
+    else:
+        many *= 100
     np.testing.assert_array_equal(all_scores(few, many, similarity), all_scores(many, few, similarity).T)
 
 
@@ -150,6 +156,16 @@ def test_bad_input_is_named(queries, gallery, similarity, message):
 def test_top_needs_a_positive_k():
     with pytest.raises(UserError, match="at least 1"):
         top([[1.0]], [[1.0]], "cosine", 0)
+
+
+def test_a_query_far_out_makes_no_distance_of_others_coarser():
+    rng = np.random.default_rng(0)
+    near, gallery = rng.normal(size=(4, 3)), rng.normal(size=(50, 3))
+    (_, alone), *_ = score_blocks(near, gallery, "euclidean")
+    (_, beside), *_ = score_blocks(np.concatenate([near[:2], 1e9 * near[:1], near[2:]]), gallery, "euclidean")
+    np.testing.assert_array_equal(np.delete(beside, 2, axis=0), alone)
+    far = np.float32(1e9 * near[0])
+    np.testing.assert_allclose(beside[2], -np.linalg.norm(far - np.float32(gallery), axis=1), rtol=1e-6)
 
 
 def test_hamming_scores_count_the_bits_that_differ():

@@ -97,7 +97,11 @@ class Pairs:
         """(n,) class index of each pair; refused in the name of `method` where a pair has several labels or none."""
         self.require_classes(method)
         if not (self.labels.sum(axis=1) == 1).all():
-            raise NotApplicableError(f"{method}: it is defined for one class a pair, but the data set is multi-label")
+            others = int((self.labels.sum(axis=1) != 1).sum())
+            raise NotApplicableError(
+                f"{method}: it is defined for one class a pair, but {others} of {len(self)} train pairs have "
+                "several or none"
+            )
         return self.labels.argmax(axis=1)
 
     def require_classes(self, method: str) -> None:
@@ -196,10 +200,13 @@ class Method(Protocol):
 
 @dataclass(frozen=True)
 class Standardiser:
-    """Centre and scale by train statistics (card linear/00): (x - mean) / std, a constant column keeps its scale."""
+    """Centre and scale by train statistics (card linear/00): (x - mean) / std.
+
+    A column that is constant over the train part says nothing: it becomes zero, whatever values it has later.
+    """
 
     mean: Array  # (d,)
-    scale: Array  # (d,)
+    scale: Array  # (d,), infinite for constant columns
     clamp: float = field(default=np.inf)
 
     @classmethod
@@ -216,9 +223,9 @@ class Standardiser:
             np.maximum(greatest, np.abs(block).max(axis=0), out=greatest)
             seen += len(block)
         std = np.sqrt(squares / n)
-        # A column is constant when its spread is rounding noise of its own magnitude.
-        constant = std <= 1e-12 * np.maximum(greatest, 1e-300)
-        return cls(mean, np.where(constant, 1.0, std), clamp)
+        # A column is constant when its spread is rounding noise of its own magnitude, in the precision that it came in.
+        noise = np.finfo(np.float32).eps if x.dtype == np.float32 else 1e-12
+        return cls(mean, np.where(std <= noise * greatest, np.inf, std), clamp)
 
     def __call__(self, x: Array) -> Array:
         """(n, d) -> (n, d) float64."""

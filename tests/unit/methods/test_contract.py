@@ -106,6 +106,23 @@ def test_an_items_embedding_depends_on_that_item_alone(fitted):
             np.testing.assert_allclose(embed(items[:1]), whole[:1], atol=1e-5)
 
 
+def test_an_item_far_from_all_others_changes_no_embedding_but_its_own(fitted):
+    _, model = fitted
+    for space in spaces(model).values():
+        for embed, items in ((space.embed_images, TEST.images), (space.embed_texts, TEST.texts)):
+            with_outlier = np.concatenate([items[:1] * 1e6, items])
+            np.testing.assert_allclose(embed(with_outlier)[1:], embed(items), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", sorted(set(CATALOGUE.methods) - set(STOCHASTIC)))
+def test_closed_forms_learn_nothing_from_the_valid_part(name):
+    with_valid, without = (embedded(fit(small(name), TRAIN, valid)) for valid in (VALID, None))
+    other = embedded(fit(small(name), TRAIN, Pairs(VALID.images[::-1], -VALID.texts, ~VALID.labels)))
+    for one, two, three in zip(with_valid, without, other, strict=True):
+        np.testing.assert_array_equal(one, two)
+        np.testing.assert_array_equal(one, three)
+
+
 def test_embedding_changes_neither_its_input_nor_the_model(fitted):
     _, model = fitted
     before, first = TEST.images.copy(), embedded(model)

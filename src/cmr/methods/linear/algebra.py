@@ -31,7 +31,7 @@ class Spectrum:
         """Of a symmetric (d, d) matrix; a zero matrix has rank 0."""
         values, axes = np.linalg.eigh(matrix)
         keep = np.flatnonzero(values > RANK_TOLERANCE * max(values[-1], 0.0))[::-1]
-        return cls(values[keep], axes[:, keep])
+        return cls(values[keep], *fix_signs(axes[:, keep]))
 
     def whitener(self, ridge: float = 0.0) -> Array:
         """K (d, r) with K'(C + ridge I)K = I on the range of C."""

@@ -70,11 +70,12 @@ class PreparedView:
     n: int
 
     @classmethod
-    def of(cls, x: Rows, *, reduce: bool = True, standardise: bool = True) -> Self:
+    def of(cls, x: Rows, *, reduce: bool = True, standardise: bool = True, name: str = "a view") -> Self:
         """Prepare a view (n, d).
 
         Parameters
         ----------
+        name : what a message calls the view.
         reduce : turn a view of more features than items into its row space; False where features count singly.
         standardise : divide by the standard deviations; False only centres.
         """
@@ -91,7 +92,9 @@ class PreparedView:
                 z = scaling(block)
                 gram += z.T @ z
         if not gram.any():
-            raise UserError("a view is constant over the train part, so nothing can be learnt from it")
+            raise UserError(
+                f"{name}: constant over the train part, so nothing can be learnt from it; choose another view"
+            )
         return cls(scaling, row_space, gram, n)
 
     @property
@@ -166,7 +169,10 @@ def moments_of(images: Rows, texts: Rows, labels: NDArray, *, reduce: bool = Tru
     """Moments of paired rows (n, d_x), (n, d_y) with labels (n, c); options as of `PreparedView.of`."""
     if len(images) < 2:
         raise UserError(f"the train part has {len(images)} pairs, but a method needs at least two to learn from")
-    x, y = (PreparedView.of(view, reduce=reduce, standardise=standardise) for view in (images, texts))
+    x, y = (
+        PreparedView.of(view, reduce=reduce, standardise=standardise, name=name)
+        for name, view in (("images", images), ("texts", texts))
+    )
     cross = np.zeros((len(x.gram), len(y.gram)))
     x_labels, y_labels = np.zeros((len(x.gram), labels.shape[1])), np.zeros((len(y.gram), labels.shape[1]))
     for rows, z_x, z_y in row_blocks(x.rows(images), y.rows(texts)):

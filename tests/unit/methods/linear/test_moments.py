@@ -15,9 +15,19 @@ from tests.unit.methods.linear.made import standardised
 def test_standardiser_uses_train_statistics_and_clamps():
     train = np.array([[0.0, 5.0], [2.0, 5.0], [4.0, 5.0]])
     scaling = Standardiser.fit(train, clamp=2.0)
-    expected = StandardScaler().fit(train).transform([[100.0, 6.0]])
-    np.testing.assert_allclose(Standardiser.fit(train)([[100.0, 6.0]]), expected)
-    np.testing.assert_allclose(scaling([[100.0, 6.0]]), [[2.0, 1.0]])
+    expected = StandardScaler().fit(train[:, :1]).transform([[100.0]])
+    np.testing.assert_allclose(Standardiser.fit(train)([[100.0, 6.0]]), [[*expected[0], 0.0]])
+    np.testing.assert_allclose(scaling([[100.0, 6.0]]), [[2.0, 0.0]])
+
+
+@pytest.mark.parametrize(("dtype", "spread"), [(np.float32, np.spacing(np.float32(0.1))), (np.float64, 1e-14)])
+def test_a_column_that_varies_by_rounding_alone_is_constant(dtype, spread):
+    noise = (0.1 + spread * (np.arange(50) % 2)).astype(dtype)
+    assert len(np.unique(noise)) == 2
+    x = np.column_stack([noise, 1000 + 0.01 * np.arange(50)]).astype(dtype)
+    z = Standardiser.fit(x)(x)
+    np.testing.assert_array_equal(z[:, 0], 0.0)
+    assert z[:, 1].std() == pytest.approx(1)
 
 
 @pytest.fixture
@@ -61,6 +71,7 @@ def test_spectrum_rebuilds_the_matrix_on_its_range_and_whitens_it():
     assert spectrum.values.shape == (4,)
     assert (np.diff(spectrum.values) <= 0).all()
     np.testing.assert_allclose(spectrum.axes * spectrum.values @ spectrum.axes.T, matrix, atol=1e-12)
+    assert (spectrum.axes.max(axis=0) == np.abs(spectrum.axes).max(axis=0)).all()
     k = spectrum.whitener(0.5)
     np.testing.assert_allclose(k.T @ (matrix + 0.5 * np.eye(6)) @ k, np.eye(4), atol=1e-12)
 
