@@ -8,13 +8,13 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
-from cmr.errors import UserError
 from cmr.methods.base import InfeasibleError, Pairs
 from cmr.methods.linear.algebra import RANK_TOLERANCE, Array, Spectrum, fix_signs
 from cmr.methods.linear.principal import principal_cross, principal_views, products, projected
 
 ROUNDS = 5
 SMOOTHING = 1e-6  # of a squared distance, whose inverse root is a weight
+TIES = 1e-6  # by which classes differ in weight, so that not rounding orders components of classes of one size
 
 
 def labelled_code(train: Pairs, k: int, ridge: float, label_weight: float) -> Array:
@@ -23,8 +23,6 @@ def labelled_code(train: Pairs, k: int, ridge: float, label_weight: float) -> Ar
     Lowers sum_i sum_d g_i^d |F_i^d - C_i|^2 + label_weight sum_i |C_i - Y_i|^2 in turns. Y are the `label_targets`, and
     F^d is the ridge regression of C on a view. The g_i^d sum to one an item, so that a view which is far from the
     consensus there hardly counts. The scale of C is kept: the sum would be least, and void, at zero.
-
-    Raises UserError where all pairs have the same labels.
     """
     views = train.once(principal_views)
     targets = label_targets(train.labels, k)
@@ -45,16 +43,16 @@ def labelled_code(train: Pairs, k: int, ridge: float, label_weight: float) -> Ar
 def label_targets(labels: NDArray[np.bool_], k: int) -> Array:
     """Y (n, at most k), mean_i |Y_i|^2 = 1: centred labels; of more than k classes, the first k principal components.
 
-    A class that all pairs have, or none, tells nothing and has no column. There are none beyond the classes, either:
-    the consensus about a target of zero is zero.
+    Not all rows are the same. A class that all pairs have, or none, tells nothing and has no column. There are none
+    beyond the classes, either: the consensus about a target of zero is zero.
     """
-    y = labels - labels.mean(axis=0)
-    y = y[:, y.any(axis=0)]
-    if not y.size:
-        raise UserError("csaec: all pairs of the train part have the same classes, so there is nothing to tell apart")
+    t = labels[:, labels.any(axis=0) & ~labels.all(axis=0)].astype(np.float64)
+    y = t - t.mean(axis=0)
     if y.shape[1] > k:
-        (axes,) = fix_signs(Spectrum.of(y.T @ y).axes[:, :k])
-        y = y @ axes
+        sums = t.sum(axis=0)  # whole numbers: the order of items does not count
+        weights = 1 + TIES * np.linspace(1, 0, len(sums))
+        gram = weights[:, None] * (t.T @ t - np.outer(sums, sums) / len(t)) * weights
+        y = y @ Spectrum.of(gram).axes[:, :k]
     return _unit_rows(y)
 
 

@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from cmr.errors import UserError
 from cmr.methods.base import InfeasibleError, Pairs, State
-from cmr.methods.linear.algebra import Array
+from cmr.methods.linear.algebra import Array, Spectrum
 from cmr.methods.linear.consensus import labelled_code, unlabelled_code
 from cmr.methods.linear.descent import Round, settle
 from cmr.methods.linear.graphs import nearest
+from cmr.methods.linear.moments import moments
 from cmr.methods.linear.principal import Encoding, principal_views
 from cmr.methods.linear.projections import Projections
+from cmr.methods.linear.regression import label_variation, require_told_labels
 from cmr.methods.linear.self_expression import self_expression
 from cmr.methods.linear.tied_autoencoder import tied_autoencoder
 from cmr.progress import SILENT, Progress
@@ -83,10 +85,11 @@ class CSAEC:
         """Alternating minimisation, each step exact or a descent; `valid`, `seed` and `device` play no part.
 
         Raises NotApplicableError where classes are to be learnt from and there are none, UserError where all pairs have
-        the same, InfeasibleError where the views have too few directions or items, or the code has shrunk to zero.
+        the same or a view is uncorrelated with them, InfeasibleError where the views have too few directions or items,
+        or the code has shrunk to zero.
         """
         if self.labels:
-            train.require_classes("csaec")
+            require_told_labels(train.once(moments), label_variation(train, "csaec"), "csaec")
             semantic = train.once(labelled_code, self.n_components, self.ridge, self.label_weight)
         else:
             semantic = train.once(unlabelled_code, self.n_components, self.ridge)
@@ -120,13 +123,17 @@ class CSAEC:
             )
         if self.neighbours >= len(train):
             raise InfeasibleError(
-                f"csaec: {self.neighbours} neighbours are asked for, but an item has only {len(train) - 1} others"
+                f"csaec: neighbours is {self.neighbours}, but an item of {len(train)} has only {len(train) - 1} "
+                "others; lower neighbours"
             )
-        k, features = semantic.shape[1], min(view.features for view in views)
-        if self.mode == "stiefel" and k > features:
+        # Labels of one class a pair sum to one, so that they span a direction less than the code has columns. No item
+        # has anything there, and orthonormal projections onto it would be noise that counts like any other column.
+        span = Spectrum.of(semantic.T @ semantic).axes if self.mode == "stiefel" else None
+        features = min(view.features for view in views)
+        if span is not None and span.shape[1] > features:
             raise InfeasibleError(
-                f"csaec: the code has {k} components, but a view has only {features} features that vary, and thus "
-                "orthonormal projections; lower n_components, or choose mode selfexpr"
+                f"csaec: the code has {span.shape[1]} directions, but a view has only {features} features that vary, "
+                "and thus orthonormal projections; lower n_components, or choose mode selfexpr"
             )
         return self_expression(
             views,
@@ -137,7 +144,7 @@ class CSAEC:
             sparsity=self.sparsity,
             structure_sparsity=self.structure_sparsity,
             ridge=self.ridge,
-            orthonormal=self.mode == "stiefel",
+            span=span,
         )
 
 

@@ -10,9 +10,11 @@ from dataclasses import replace
 import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
+from scipy.linalg import polar
 from scipy.sparse import csr_array
 
-from cmr.methods.linear.algebra import Array, solve_positive
+from cmr.methods.base import InfeasibleError
+from cmr.methods.linear.algebra import RANK_TOLERANCE, Array, solve_positive
 from cmr.methods.linear.descent import Round
 from cmr.methods.linear.principal import Encoding, Views, products, projected
 from cmr.methods.linear.sparse_coding import lasso_of_own_hessians, soft_threshold
@@ -32,7 +34,7 @@ def self_expression(
     sparsity: float,
     structure_sparsity: float,
     ridge: float,
-    orthonormal: bool,
+    span: Array | None = None,
 ) -> Iterator[Round[Encoding]]:
     """Descend, without end, from A = C, the semantic code (n, k), and S of equal shares, in
 
@@ -40,21 +42,26 @@ def self_expression(
         + structure_sparsity |S|_1 + code_weight |A - C|^2 + sparsity |A|_1,
 
     where row i of S (n, n) is zero but for the `neighbours` (n, m) of item i, which is none of them, and ridge' is
-    ridge * n / d of each view; with `orthonormal`, P_d'P_d = I takes its place, or P_dP_d' = I where r is below k. The
-    objective never rises. Without a `structure_weight` S stays as it is. Memory: the rows of both views.
+    ridge * n / d of each view. With a `span` Q (k, q) orthonormal, P_d = R_dQ' with R_d'R_d = I takes its place, or
+    R_dR_d' = I where r is below q. The objective never rises. Without a `structure_weight` S stays as it is. Memory:
+    the rows of both views.
+
+    Raises InfeasibleError where a `span` is given of which a view cannot tell all directions that it could have.
     """
     n, m = neighbours.shape
     views = [replace(view, rows=in_memory(view.rows)) for view in views]  # neighbours lie anywhere
     shares = np.full((n, m), 1 / m)
     code = semantic
-    weights: list[Array] = []
+    rotations: list[Array] = []
     while True:
         structure = expression(neighbours, shares)
         sums = products(views, code)
         hessians = [np.diag(view.values) + structure_weight * residual_gram(structure, view.rows) for view in views]
-        if orthonormal:
-            starts = weights or map(first_rotation, sums)
-            weights = [rotate(*problem) for problem in zip(hessians, sums, starts, strict=True)]
+        if span is not None:
+            sums = [own @ span for own in sums]
+            rotations = rotations or [first_rotation(own) for own in sums]
+            rotations = [rotate(*problem) for problem in zip(hessians, sums, rotations, strict=True)]
+            weights = [own @ span.T for own in rotations]
         else:
             weights = [
                 solve_positive(hessian + ridge * view.mean_value * np.eye(len(hessian)), own, "csaec")
@@ -65,7 +72,7 @@ def self_expression(
         objective += structure_sparsity * np.abs(shares).sum()
         for view, z, p in zip(views, encoded, weights, strict=True):
             objective += ((z - code) ** 2).sum() + structure_weight * ((z - structure @ z) ** 2).sum()
-            if not orthonormal:
+            if span is None:
                 objective += ridge * view.mean_value * (p**2).sum()
         yield Round(float(objective), Encoding(weights, code))
         pull = len(views) + code_weight
@@ -103,13 +110,17 @@ def express(z: Array, neighbours: NDArray[np.intp], shares: Array, penalty: floa
 
 
 def first_rotation(product: Array) -> Array:
-    """P (r, k), P'P = I, that is nearest to B = Z'A (r, k), up to one in a million.
+    """P (r, q), P'P = I or PP' = I where r is below q, that is nearest to B (r, q).
 
-    Classes sum to one, so columns of A depend on each other, and B lacks rank. There the axes of least variance step
-    in: rounding would choose otherwise.
+    Raises InfeasibleError where B lacks rank, so that many are as near.
     """
-    least = np.eye(*product.shape)[::-1]
-    return polar(product + 1e-6 * np.linalg.norm(product) * least)
+    values = np.linalg.svd(product, compute_uv=False)
+    if values[-1] <= RANK_TOLERANCE * values[0]:
+        raise InfeasibleError(
+            f"csaec: a view tells nothing of some of the {product.shape[1]} directions of the code, so that "
+            "orthonormal projections there would be arbitrary; lower n_components, or choose mode selfexpr"
+        )
+    return polar(product)[0]
 
 
 def rotate(hessian: Array, product: Array, start: Array) -> Array:
@@ -119,11 +130,5 @@ def rotate(hessian: Array, product: Array, start: Array) -> Array:
     ascent = largest * np.eye(r) - hessian
     p = start
     for _ in range(ROTATIONS):
-        p = polar(ascent @ p + product)
+        p = polar(ascent @ p + product)[0]
     return p
-
-
-def polar(matrix: Array) -> Array:
-    """The matrix with orthonormal columns, or rows where r < k, that is nearest to `matrix` (r, k)."""
-    u, _, vt = np.linalg.svd(matrix, full_matrices=False)
-    return u @ vt

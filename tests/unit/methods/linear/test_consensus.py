@@ -5,7 +5,6 @@ import pytest
 import scipy.linalg
 from cca_zoo.linear import GCCA
 
-from cmr.errors import UserError
 from cmr.methods.base import InfeasibleError, Pairs
 from cmr.methods.linear.consensus import label_targets, labelled_code, unlabelled_code
 from tests.unit.methods.linear.made import standardised
@@ -54,10 +53,18 @@ def test_labelled_code_of_fewer_components_than_classes_equals_brute_force(pairs
     scores *= np.sqrt(len(pairs) / np.sum(scores**2))
     targets = label_targets(labels, 4)
     scores *= np.sign((scores * targets).sum(axis=0))
-    np.testing.assert_allclose(targets, scores, atol=1e-10)
+    np.testing.assert_allclose(targets, scores, atol=1e-5)
     np.testing.assert_allclose(
-        labelled_code(several, 4, 0.05, 1.0), consensus_by_loops(several, scores, 0.05, 1.0), atol=1e-9
+        labelled_code(several, 4, 0.05, 1.0), consensus_by_loops(several, scores, 0.05, 1.0), atol=1e-5
     )
+
+
+@pytest.mark.parametrize("times", [3, 7, 11])
+def test_rounding_does_not_choose_among_components_of_classes_of_one_size(times):
+    labels = np.eye(7, dtype=bool)[np.arange(35) % 7]
+    order = np.random.default_rng(times).permutation(35 * times)
+    targets, repeated = label_targets(labels, 3), label_targets(np.repeat(labels, times, axis=0)[order], 3)
+    np.testing.assert_allclose(repeated, np.repeat(targets, times, axis=0)[order], atol=1e-7)
 
 
 def test_an_item_whose_text_is_far_off_follows_its_label_and_image(pairs):
@@ -76,11 +83,6 @@ def test_the_code_has_no_more_components_than_classes_that_tell_items_apart():
     everyone, nobody = np.ones((12, 1), dtype=bool), np.zeros((12, 1), dtype=bool)
     targets = label_targets(np.hstack([everyone, labels, nobody]), 10)
     np.testing.assert_allclose(targets, (labels - 1 / 3) * np.sqrt(3 / 2), atol=1e-12)
-
-
-def test_labels_that_are_all_alike_are_refused(pairs):
-    with pytest.raises(UserError, match="csaec: all pairs of the train part have the same classes"):
-        labelled_code(Pairs(pairs.images, pairs.texts, np.ones((len(pairs), 2), dtype=bool)), 3, 0.01, 1.0)
 
 
 def test_unlabelled_code_solves_the_maxvar_eigenproblem_over_items(either):

@@ -39,12 +39,32 @@ def test_held_at_the_code_and_without_structure_it_is_ridge_regression_to_the_co
         np.testing.assert_allclose(map_.weights * np.sqrt(d), oracle.coef_.T, atol=1e-6)
 
 
-def test_projections_of_mode_stiefel_are_orthonormal(either):
-    model = CSAEC(n_components=3, mode="stiefel").fit(either)
+@pytest.mark.parametrize("labels", [True, False])
+def test_projections_of_mode_stiefel_are_orthonormal_on_what_the_code_spans(either, labels):
+    model = CSAEC(n_components=3, mode="stiefel", labels=labels).fit(either)
     for own in (model.image, model.text):
         # Standardised features times weights, where the weights of the method are of features over the root of d.
         gram = own.weights.T @ own.weights * len(own.weights)
-        np.testing.assert_allclose(gram, np.eye(3), atol=1e-9)
+        # Centred labels of one class an item sum to zero.
+        np.testing.assert_allclose(gram, np.eye(3) - (1 / 3 if labels else 0), atol=1e-9)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("n_components", [2, 10])
+def test_the_order_of_items_changes_no_cosine(mode, n_components):
+    rng = np.random.default_rng(6)
+    classes = np.arange(120) % 4  # of one size, so that no principal component of the labels comes first
+    centres = rng.normal(size=(4, 5))
+    latent = centres[classes] + rng.normal(size=(120, 5))
+    images, texts = (latent @ rng.normal(size=(5, d)) + rng.normal(size=(120, d)) for d in (9, 6))
+    given = Pairs(images, texts, np.eye(4, dtype=bool)[classes])
+    order = rng.permutation(120)
+    cosines = []
+    for train in (given, Pairs(images[order], texts[order], given.labels[order])):
+        model = CSAEC(mode=mode, n_components=n_components, neighbours=5).fit(train)
+        a, b = model.embed_images(images).astype(float), model.embed_texts(texts).astype(float)
+        cosines.append(a @ b.T / np.outer(np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1)))
+    np.testing.assert_allclose(cosines[1], cosines[0], atol=1e-5)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -76,7 +96,7 @@ class Streamed:
     """Rows that are given a few at a time."""
 
     def __init__(self, array):
-        self.array, self.shape = array, array.shape
+        self.array, self.shape, self.dtype = array, array.shape, array.dtype
 
     def __len__(self):
         return len(self.array)
@@ -157,16 +177,30 @@ def test_classes_are_asked_for_where_it_learns_from_them(pairs):
         CSAEC().fit(replace(pairs, labels=pairs.labels[:, :0]))
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_labels_that_tell_nothing_are_refused(pairs, mode):
+    with pytest.raises(UserError, match="csaec: all pairs of the train part have the same classes"):
+        CSAEC(mode=mode).fit(replace(pairs, labels=np.ones((200, 2), dtype=bool)))
+    centred = pairs.labels - pairs.labels.mean(axis=0)
+    blind = pairs.texts - pairs.texts.mean(axis=0)
+    blind -= centred @ np.linalg.lstsq(centred, blind, rcond=None)[0]
+    with pytest.raises(UserError, match="csaec: the features of the texts are uncorrelated with every class"):
+        CSAEC(mode=mode).fit(replace(pairs, texts=blind))
+
+
 @pytest.mark.parametrize(
     ("hyperparameters", "message"),
     [
         ({"sparsity": 50.0}, "csaec: sparsity 50.0 has shrunk the code to zero"),
         ({"mode": "selfexpr", "sparsity": 50.0}, "csaec: sparsity 50.0 has shrunk the code to zero"),
         ({"mode": "stiefel", "sparsity": 50.0}, "csaec: sparsity 50.0 has shrunk the code to zero"),
-        ({"mode": "selfexpr", "neighbours": 200}, "csaec: 200 neighbours are asked for, but an item has only 199"),
+        (
+            {"mode": "selfexpr", "neighbours": 200},
+            "csaec: neighbours is 200, but an item of 200 has only 199 others; lower neighbours",
+        ),
         (
             {"mode": "stiefel", "labels": False, "n_components": 6},
-            "csaec: the code has 6 components, but a view has only 5",
+            "csaec: the code has 6 directions, but a view has only 5",
         ),
     ],
 )

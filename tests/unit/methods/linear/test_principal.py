@@ -21,6 +21,10 @@ class Streamed:
     def shape(self):
         return self.array.shape
 
+    @property
+    def dtype(self):
+        return self.array.dtype
+
     def __len__(self):
         return len(self.array)
 

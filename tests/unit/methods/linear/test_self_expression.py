@@ -1,21 +1,25 @@
 """Self-expression against dense n x n matrices, and LASSOs and rotations against independent solvers."""
 
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
 import pytest
+from scipy.linalg import null_space, polar
 from sklearn.linear_model import Lasso
 
-from cmr.methods.base import Pairs
+from cmr.methods.base import InfeasibleError, Pairs
 from cmr.methods.linear import self_expression as module
 from cmr.methods.linear.consensus import labelled_code
 from cmr.methods.linear.csaec import neighbour_lists
 from cmr.methods.linear.principal import principal_views
-from cmr.methods.linear.self_expression import express, expression, polar, residual_gram, rotate, self_expression
+from cmr.methods.linear.self_expression import express, expression, residual_gram, rotate, self_expression
 from cmr.methods.linear.tied_autoencoder import tied_autoencoder
 from tests.unit.methods.linear.made import standardised
 
 WEIGHTS = {"structure_weight": 0.1, "code_weight": 1.0, "sparsity": 0.1, "structure_sparsity": 0.1, "ridge": 0.01}
+
+SPAN = null_space(np.ones((1, 3)))  # of centred labels of three classes, one an item
 
 
 @pytest.fixture(params=["more items", "more features"])
@@ -28,8 +32,13 @@ def either(request, pairs):
 
 
 def rounds(pairs, orthonormal=False, **weights):
+    return rounds_of(principal_views(pairs), pairs, orthonormal, **weights)
+
+
+def rounds_of(views, pairs, orthonormal=False, **weights):
     semantic, neighbours = labelled_code(pairs, 3, 0.01, 1.0), neighbour_lists(pairs, 6)
-    return self_expression(principal_views(pairs), semantic, neighbours, **WEIGHTS | weights, orthonormal=orthonormal)
+    span = SPAN if orthonormal else None
+    return self_expression(views, semantic, neighbours, **WEIGHTS | weights, span=span)
 
 
 def features_of(pairs):
@@ -133,7 +142,7 @@ def test_rotations_settle_where_no_orthonormal_weights_nearby_are_better():
     def objective(p):
         return np.sum((x @ p - target) ** 2)
 
-    start = polar(product)
+    start = polar(product)[0]
     p = rotate(hessian, product, start)
     assert objective(p) < objective(start)
     for _ in range(100):
@@ -146,33 +155,72 @@ def test_rotations_settle_where_no_orthonormal_weights_nearby_are_better():
     np.testing.assert_allclose(gradient, p @ multipliers, atol=1e-7)
 
 
-def test_of_fewer_ranks_than_components_the_rows_are_orthonormal(pairs):
-    # Topic shares sum to one: as many features as components, but one rank less.
-    texts = np.column_stack([pairs.texts[:, :2], -pairs.texts[:, :2].sum(axis=1)])
+def test_rotations_gain_within_one_call_all_but_a_millionth_of_what_there_is_to_gain():
+    rng = np.random.default_rng(5)
+    x, target = rng.normal(size=(30, 8)) * np.linspace(1, 0.3, 8), rng.normal(size=(30, 3))
+    hessian, product = x.T @ x, x.T @ target
+
+    def objective(p):
+        return np.sum((x @ p - target) ** 2)
+
+    start = polar(product)[0]
+    p = least = rotate(hessian, product, start)
+    for _ in range(20):
+        least = rotate(hessian, product, least)
+    assert objective(p) - objective(least) < 1e-6 * (objective(start) - objective(least))
+
+
+def test_of_fewer_ranks_than_directions_the_rows_are_orthonormal(pairs):
+    # Topic shares sum to one: as many features as directions, but one rank less.
+    texts = np.column_stack([pairs.texts[:, 0], -pairs.texts[:, 0]])
     values = []
     for at in islice(rounds(Pairs(pairs.images, texts, pairs.labels), orthonormal=True), 30):
         weights = at.state.weights[1]
-        assert weights.shape == (2, 3)
-        np.testing.assert_allclose(weights @ weights.T, np.eye(2), atol=1e-10)
+        assert weights.shape == (1, 3)
+        np.testing.assert_allclose(weights @ weights.T, np.eye(1), atol=1e-10)
         values.append(at.objective)
     assert (np.diff(values) <= 1e-12 * values[0]).all()
 
 
+def test_orthonormal_weights_are_those_of_the_directions_of_the_code_and_of_no_basis_of_them(pairs):
+    rotation = np.linalg.qr(np.random.default_rng(7).normal(size=(2, 2)))[0]
+    semantic, neighbours = labelled_code(pairs, 3, 0.01, 1.0), neighbour_lists(pairs, 6)
+    found = []
+    for span in (SPAN, SPAN @ rotation):
+        *_, at = islice(self_expression(principal_views(pairs), semantic, neighbours, **WEIGHTS, span=span), 5)
+        found.append(at.state)
+    for p, q in zip(found[0].weights, found[1].weights, strict=True):
+        np.testing.assert_allclose(p.T @ p, np.eye(3) - 1 / 3, atol=1e-12)
+        np.testing.assert_allclose(q, p, atol=1e-9)
+    np.testing.assert_allclose(found[1].code, found[0].code, atol=1e-9)
+
+
+@pytest.mark.parametrize("orthonormal", [False, True])
+def test_signs_of_principal_axes_change_nothing(either, orthonormal):
+    rng = np.random.default_rng(8)
+    views, turned = principal_views(either), []
+    for view in views:
+        signs = rng.choice([-1.0, 1.0], size=len(view.values))
+        turned.append(replace(view, axes=view.axes * signs, rows=view.rows * signs))
+    *_, at = islice(rounds_of(views, either, orthonormal), 5)
+    *_, other = islice(rounds_of(turned, either, orthonormal), 5)
+    for view, p, turn, q in zip(views, at.state.weights, turned, other.state.weights, strict=True):
+        np.testing.assert_allclose(turn.projection(q).weights, view.projection(p).weights, atol=1e-9)
+
+
+def test_a_direction_of_which_a_view_tells_nothing_has_no_orthonormal_weights(pairs):
+    # What one of the two directions of the code explains is taken out of the texts, to rounding.
+    images, texts = principal_views(pairs)
+    told = labelled_code(pairs, 3, 0.01, 1.0) @ SPAN[:, :1]
+    blind = replace(texts, rows=texts.rows - told @ np.linalg.lstsq(told, texts.rows, rcond=None)[0])
+    with pytest.raises(InfeasibleError, match="csaec: a view tells nothing of some of the 2 directions of the code"):
+        next(rounds_of((images, blind), pairs, orthonormal=True))
+
+
 def test_rounding_does_not_choose_orthonormal_weights(pairs):
-    # Three classes sum to one, so that the code spans two directions, and three are asked for.
     *_, at = islice(rounds(pairs, orthonormal=True), 3)
     rng = np.random.default_rng(3)
     images, texts = (x * (1 + 1e-13 * rng.normal(size=x.shape)) for x in (pairs.images, pairs.texts))
     *_, moved = islice(rounds(Pairs(images, texts, pairs.labels), orthonormal=True), 3)
     for p, q in zip(at.state.weights, moved.state.weights, strict=True):
-        np.testing.assert_allclose(p.T @ p, np.eye(3), atol=1e-12)
-        np.testing.assert_allclose(q, p, atol=1e-5)
-
-
-def test_polar_factor_is_the_nearest_orthonormal_matrix():
-    rng = np.random.default_rng(6)
-    matrix = rng.normal(size=(6, 3))
-    nearest = polar(matrix)
-    np.testing.assert_allclose(nearest.T @ nearest, np.eye(3), atol=1e-12)
-    others = [np.linalg.qr(nearest + size * rng.normal(size=(6, 3)))[0] for size in (0.01, 0.1, 1) for _ in range(50)]
-    assert all(np.linalg.norm(matrix - other) > np.linalg.norm(matrix - nearest) for other in others)
+        np.testing.assert_allclose(q, p, atol=1e-9)

@@ -39,6 +39,22 @@ def test_rows_of_own_hessians_equal_scikit_learns():
     np.testing.assert_allclose(code, expected, atol=1e-8)
 
 
+@pytest.mark.parametrize("own", [False, True])
+def test_within_one_call_all_but_a_ten_thousandth_is_gained_of_what_there_is_to_gain(own):
+    hessians, targets, start = problem(12, 6)
+    if own:
+        code = lasso_of_own_hessians(hessians, targets, 0.7, start)
+    else:
+        hessians[:] = hessians[0]
+        code = lasso_of_one_hessian(hessians[0], targets, 0.7, start)
+    least = np.array([oracle(*each, 0.7) for each in zip(hessians, targets, strict=True)])
+
+    def objective(a):
+        return np.einsum("ni,nij,nj->", a, hessians, a) - 2 * (a * targets).sum() + 0.7 * np.abs(a).sum()
+
+    assert objective(code) - objective(least) < 1e-4 * (objective(start) - objective(least))
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_an_ill_conditioned_hessian_makes_no_code_worse(seed):
     rng = np.random.default_rng(seed)
