@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmr.methods.base import History, State
+from cmr.methods.histories import history_of, with_history
 from cmr.methods.linear.projections import Projection
 from cmr.rows import Rows, map_rows
 from cmr.store import group, under
@@ -91,14 +92,9 @@ class HashCodes:
 
     def state(self) -> State:
         """See `cmr.methods.base.Model`."""
-        histories = {name: np.asarray(values) for name, values in self.history.items()}
-        return under("image", self.image.state()) | under("text", self.text.state()) | under("history", histories)
+        return with_history(under("image", self.image.state()) | under("text", self.text.state()), self.history)
 
     @classmethod
     def from_state(cls, state: State, encoder: Callable[[State], Encoder]) -> Self:
         """The inverse of `state`; `encoder` is the inverse of an encoder's."""
-        return cls(
-            encoder(group(state, "image")),
-            encoder(group(state, "text")),
-            {name: values.tolist() for name, values in group(state, "history").items()},
-        )
+        return cls(encoder(group(state, "image")), encoder(group(state, "text")), history_of(state))

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmr.methods.base import History, Standardiser, State
+from cmr.methods.histories import history_of, with_history
 from cmr.rows import Rows, map_rows
 from cmr.store import group, under
 
@@ -59,13 +60,8 @@ class Projections:
 
     def state(self) -> State:
         """See `cmr.methods.base.Model`."""
-        histories = {name: np.asarray(values) for name, values in self.history.items()}
-        return (
-            under("image", self.image.state())
-            | under("text", self.text.state())
-            | under("facts", self.facts)
-            | under("history", histories)
-        )
+        maps = under("image", self.image.state()) | under("text", self.text.state())
+        return with_history(maps | under("facts", self.facts), self.history)
 
     @classmethod
     def from_state(cls, state: State) -> Self:
@@ -74,5 +70,5 @@ class Projections:
             Projection.from_state(group(state, "image")),
             Projection.from_state(group(state, "text")),
             group(state, "facts"),
-            {name: values.tolist() for name, values in group(state, "history").items()},
+            history_of(state),
         )
