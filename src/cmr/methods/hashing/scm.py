@@ -202,7 +202,10 @@ def _label_sums(train: Pairs, ridge: float) -> _LabelSums:
 
 def _unit_label_sums(train: Pairs) -> tuple[Array, Array]:
     """Z_x'T~ (r_x, c) and Z_y'T~ (r_y, c)."""
-    m, unit = train.once(moments), unit_labels(train.labels)
+    m = train.once(moments)
+    if (train.labels.sum(axis=1) <= 1).all():
+        return m.x_labels, m.y_labels
+    unit = unit_labels(train.labels)
     x, y = np.zeros((len(m.x.gram), unit.shape[1])), np.zeros((len(m.y.gram), unit.shape[1]))
     for rows, images, texts in row_blocks(train.images, train.texts):
         x += m.x.coordinates(images).T @ unit[rows]

@@ -201,6 +201,19 @@ def test_candidates_share_the_sums_of_the_data(pairs, monkeypatch):
     assert shared.once(moments) is not pairs.once(moments)
 
 
+def test_labels_of_one_class_an_item_need_no_further_pass(monkeypatch):
+    rng = np.random.default_rng(2)
+    labels = np.eye(4, dtype=bool)[rng.integers(4, size=60)]
+    labels[0] = False
+    views = [labels @ rng.normal(size=(4, d)) + rng.normal(size=(60, d)) for d in (9, 7)]
+    single = Pairs(*views, labels)
+    x, y = (standardised(view) for view in views)
+    monkeypatch.setattr("cmr.methods.hashing.scm.row_blocks", None)  # would be called
+    model = SCMOrth(bits=3, ridge=RIDGE).fit(single)
+    _, w_x, _ = directions(x.T @ similarity(labels) @ y / 60**2, x, y, RIDGE)
+    same_up_to_sign(model.image.projection.weights, w_x[:, :3], atol=1e-8)
+
+
 @pytest.mark.parametrize(("method", "name"), [(SCMOrth(bits=3), "scm_orth"), (SCMSeq(bits=3), "scm_seq")])
 def test_labels_that_are_all_the_same_are_refused(pairs, method, name):
     with pytest.raises(UserError, match=f"^{name}: all pairs of the train part have the same classes"):
