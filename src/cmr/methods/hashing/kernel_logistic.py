@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from cmr.methods.hashing.codes import Bits, signs
+from cmr.errors import UserError
+from cmr.methods.hashing.codes import Bits, positive, signs
 from cmr.rows import Rows, row_blocks
 
 log = logging.getLogger(__name__)
@@ -31,12 +32,14 @@ GRADIENT_TOLERANCE = 1e-4  # of the greatest entry, in coordinates in which no s
 _BLOCK = 4096  # items
 
 
-def kernel_logistic(features: Rows, bits: Bits, known: NDArray[np.bool_], penalty: float) -> Array:
-    """V (r, q) of features (n, r) and bits (n, q), learnt from the items that are `known` (n,).
+def kernel_logistic(features: Rows, bits: Bits, known: NDArray[np.bool_], penalty: float, view: str) -> Array:
+    """V (r, q) of features (n, r) of a `view` and bits (n, q), learnt from the items that are `known` (n,).
 
     Holds the features of these items. All bits are fitted by one L-BFGS: the problems are independent and share the
     matrix products. Since the logistic loss has second derivatives up to 1/4, F'F/4 + 2 C I bounds every Hessian; in
     coordinates in which the bound is the identity, L-BFGS needs some dozens of iterations.
+
+    Raises UserError where all of these items get the same bits.
     """
     gram = sum(block.T @ block for _, block in _known_blocks(features, known))
     values, axes = np.linalg.eigh(gram)
@@ -67,8 +70,16 @@ def kernel_logistic(features: Rows, bits: Bits, known: NDArray[np.bool_], penalt
     )
     remaining = np.abs(found.jac).max()
     say = log.info if remaining <= GRADIENT_TOLERANCE else log.warning
-    say("seph: loss %.6g after %d iterations, greatest entry of the gradient %.1e", found.fun, found.nit, remaining)
-    return turn @ found.x.reshape(len(curvature), -1)
+    how = "seph: loss %.6g of the %s after %d iterations, greatest entry of the gradient %.1e"
+    say(how, found.fun, view, found.nit, remaining)
+    u = found.x.reshape(len(curvature), -1)
+    first = positive(x[:1], u)
+    if all((positive(x[start : start + _BLOCK], u) == first).all() for start in range(0, len(x), _BLOCK)):
+        raise UserError(
+            f"seph: by their features, all {view} of the train part get the same code, so that nothing can be "
+            "retrieved; check that features and labels belong to the same items, or take other features"
+        )
+    return turn @ u
 
 
 def _known_blocks(features: Rows, known: NDArray[np.bool_]) -> Iterator[tuple[slice, Array]]:

@@ -19,15 +19,17 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from cmr.errors import UserError
 from cmr.methods.hashing.codes import Bits
 from cmr.methods.linear.label_sets import unit_labels
-from cmr.progress import Progress
 
 log = logging.getLogger(__name__)
 
 Array = NDArray[np.float64]
 
 MOST_SETS = 5000  # their codes are learnt, those of rarer sets follow from them
+START = 1e-4  # standard deviation of the first points, which the descent takes apart
+MOMENTUM = 0.5  # share of a step that the next one keeps
 RATE = 500.0  # of the descent, for gradients of a P that sums to one
 MOST_ITEMS = 5000  # for which the rate stands; an item's gradient falls as 1/n, so the rate rises with n above
 
@@ -99,7 +101,7 @@ class Divergence:
         )
 
 
-def descend(objective: Divergence, start: Array, iterations: int, progress: Progress) -> tuple[Array, list[float]]:
+def descend(objective: Divergence, start: Array, iterations: int) -> tuple[Array, list[float]]:
     """The best of the points (m, q) that gradient descent from `start` passes, and the objective at each.
 
     Momentum and gains are those of t-SNE (van der Maaten and Hinton 2008): a coordinate's gain grows while it keeps its
@@ -110,9 +112,9 @@ def descend(objective: Divergence, start: Array, iterations: int, progress: Prog
     h, step, gains = start, np.zeros_like(start), np.ones_like(start)
     value, gradient = objective(h)
     best, values = h, [value]
-    for _ in progress.track(range(iterations), "seph: codes of labels", iterations, "iteration"):
+    for _ in range(iterations):
         gains = np.maximum(np.where(np.sign(gradient) != np.sign(step), gains + 0.2, gains * 0.8), 0.01)
-        step = 0.5 * step - rate * gains * gradient
+        step = MOMENTUM * step - rate * gains * gradient
         h = h + step
         h -= objective.counts @ h / items
         value, gradient = objective(h)
@@ -138,20 +140,25 @@ class LabelCodes:
     objective: list[float]
 
 
-def label_codes(
-    labels: NDArray[np.bool_], bits: int, iterations: int, quantisation: float, seed: int, progress: Progress
-) -> LabelCodes:
+def label_codes(labels: NDArray[np.bool_], bits: int, iterations: int, quantisation: float, seed: int) -> LabelCodes:
     """Codes by labels (n, c), of which at least two labelled rows differ.
 
     The codes of the `MOST_SETS` most frequent sets of labels are learnt. Each rarer set takes a vote of those whose
     cosine with it is the greatest, by the number of their items.
+
+    Raises UserError where no two items share a label, of the learnt sets.
     """
     sets, of_item, counts = np.unique(labels, axis=0, return_inverse=True, return_counts=True)
     labelled = np.flatnonzero(sets.any(axis=1))
     learnt = labelled[np.argsort(-counts[labelled], kind="stable")[:MOST_SETS]]
+    if (counts[learnt] @ sets[learnt]).max() < 2:
+        raise UserError(
+            "seph: no two pairs of the train part have a class in common, so that no codes should be alike; take more "
+            "pairs of each class"
+        )
     objective = Divergence(unit_labels(sets[learnt]), counts[learnt].astype(np.float64), quantisation)
-    start = 1e-4 * np.random.default_rng(seed).standard_normal((len(learnt), bits))
-    h, values = descend(objective, start, iterations, progress)
+    start = START * np.random.default_rng(seed).standard_normal((len(learnt), bits))
+    h, values = descend(objective, start, iterations)
     rarer = len(labelled) - len(learnt)
     log.info("seph: objective %.4f of the codes of %d sets of labels; %d follow", min(values), len(learnt), rarer)
     codes, known = _by_agreement(unit_labels(sets), objective, h)

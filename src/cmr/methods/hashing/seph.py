@@ -27,6 +27,7 @@ from cmr.rows import Rows, row_blocks, take_rows
 Array = NDArray[np.float64]
 Sampling = Literal["km", "random"]
 
+SIDES = ("images", "texts")
 MOST_CLUSTERED = 10_000  # items of a view among which k-means finds the centres
 KERNEL = Gaussian()
 
@@ -69,16 +70,17 @@ class SePH:
 
         The history holds the objective of the codes, at the start and after each iteration.
 
-        Raises NotApplicableError where there are no classes, UserError where labels tell no pair from another or a view
-        is constant.
+        Raises NotApplicableError where there are no classes, UserError where labels tell no pair from another, or make
+        none alike, or where a view is constant or gives all train items the same code.
         """
         train.require_classes("seph")
         require_differences(train.labels[train.labels.any(axis=1)], "seph")
-        codes = train.once(_label_codes, self.bits, self.max_iterations, self.quantisation, seed, progress)
+        codes = train.once(_label_codes, self.bits, self.max_iterations, self.quantisation, seed)
         encoders = []
-        for side in ("images", "texts"):
+        for side in progress.track(SIDES, "seph", len(SIDES), "view"):
             features = train.once(_features, side, self.landmarks, self.sampling, seed)
-            weights = kernel_logistic(features.rows(getattr(train, side)), codes.bits, codes.known, self.ridge)
+            rows = features.rows(getattr(train, side))
+            weights = kernel_logistic(rows, codes.bits, codes.known, self.ridge, side)
             encoders.append(KernelEncoder(features, weights))
         return HashCodes(*encoders, {"objective": codes.objective})
 
@@ -108,16 +110,14 @@ class KernelEncoder:
         return cls(NystroemMap.from_state(state, KERNEL), state["weights"])
 
 
-def _label_codes(
-    train: Pairs, bits: int, iterations: int, quantisation: float, seed: int, progress: Progress
-) -> LabelCodes:
-    return label_codes(train.labels, bits, iterations, quantisation, seed, progress)
+def _label_codes(train: Pairs, bits: int, iterations: int, quantisation: float, seed: int) -> LabelCodes:
+    return label_codes(train.labels, bits, iterations, quantisation, seed)
 
 
 def _features(train: Pairs, side: str, landmarks: int, sampling: Sampling, seed: int) -> NystroemMap:
     """Of a view that is centred, and divided by the root of its mean squared distance; nothing is standardised."""
     x: Rows = getattr(train, side)
-    rng = np.random.default_rng([seed, len(side)])  # the two views draw different items
+    rng = np.random.default_rng([seed, SIDES.index(side)])  # the two views draw different items
     mean = Standardiser.fit(x).mean
     # The mean over all pairs of items, each with itself among them, is twice the variance.
     mean_squared_distance = 2 * sum(((block - mean) ** 2).sum() for _, block in row_blocks(x)) / len(x)

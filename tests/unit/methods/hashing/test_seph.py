@@ -1,5 +1,7 @@
 """SePH: its kernels, and that its codes meet those of the labels."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
@@ -10,7 +12,7 @@ from cmr.methods.base import Pairs
 from cmr.methods.hashing.label_codes import label_codes
 from cmr.methods.hashing.seph import SePH
 from cmr.metrics import mean_average_precision
-from cmr.progress import SILENT
+from cmr.progress import Progress
 
 SMALL = SePH(landmarks=30, max_iterations=40)
 
@@ -21,7 +23,7 @@ def gaussian(x, z, train):
 
 def test_regressions_minimise_their_objective_in_the_kernel_of_all_items(pairs):
     model = SePH(landmarks=500, max_iterations=40).fit(pairs, seed=2)
-    codes = label_codes(pairs.labels, 16, 40, 0.01, 2, SILENT)
+    codes = label_codes(pairs.labels, 16, 40, 0.01, 2)
     for encoder, x in ((model.image, pairs.images), (model.text, pairs.texts)):
         k = gaussian(x, x, x)
         scores = encoder.features(x) @ encoder.weights
@@ -80,6 +82,26 @@ def test_seed_decides_codes_and_centres(pairs):
     assert not np.isclose(one.text.features.landmarks, other.text.features.landmarks).all()
 
 
+def test_the_same_seed_gives_the_same_codes(pairs):
+    one, again = (SMALL.fit(Pairs(pairs.images, pairs.texts, pairs.labels), seed=1) for _ in range(2))
+    np.testing.assert_array_equal(again.embed_images(pairs.images), one.embed_images(pairs.images))
+    np.testing.assert_array_equal(again.embed_texts(pairs.texts), one.embed_texts(pairs.texts))
+    assert again.history == one.history
+
+
+def test_the_two_views_draw_their_centres_apart(pairs):
+    model = SePH(landmarks=30, sampling="random", max_iterations=2).fit(Pairs(pairs.images, pairs.images, pairs.labels))
+    image, text = (encoder.features.landmarks for encoder in (model.image, model.text))
+    assert not np.isclose(image, text).all()
+
+
+def test_another_progress_finds_the_codes_of_the_labels_done(pairs, monkeypatch):
+    shared = Pairs(pairs.images, pairs.texts, pairs.labels)
+    SMALL.fit(shared, progress=Progress(quiet=True, checkpoints=Path("one")))
+    monkeypatch.setattr("cmr.methods.hashing.seph.label_codes", None)  # would be called
+    SMALL.fit(shared, progress=Progress(quiet=True, checkpoints=Path("another")))
+
+
 def test_longer_codes_share_the_kernel_of_shorter_ones(pairs):
     shared = Pairs(pairs.images, pairs.texts, pairs.labels)
     short, long = (SePH(bits=bits, landmarks=30, max_iterations=2).fit(shared) for bits in (8, 16))
@@ -92,6 +114,14 @@ def test_labels_that_are_all_the_same_are_refused(pairs, labels):
     labels[:5] = False  # unlabelled pairs tell nothing
     with pytest.raises(UserError, match=r"^seph: all pairs of the train part have the same classes"):
         SMALL.fit(Pairs(pairs.images, pairs.texts, labels))
+
+
+def test_features_that_tell_nothing_of_the_labels_are_refused(pairs):
+    # Every image there is has every class once.
+    images = np.repeat(pairs.images[:40], 4, axis=0)
+    labels = np.tile(np.eye(4, dtype=bool), (40, 1))
+    with pytest.raises(UserError, match=r"^seph: by their features, all images of the train part get the same code"):
+        SMALL.fit(Pairs(images, pairs.texts, labels))
 
 
 def test_a_constant_view_is_refused(pairs):
