@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from cmr.errors import UserError
 from cmr.methods.base import NotApplicableError, Pairs, State
 from cmr.methods.hashing.codes import HashCodes, LinearEncoder, positive, signs
 from cmr.methods.linear.algebra import fix_signs
@@ -66,10 +67,11 @@ class SCMOrth:
         """Closed form; `valid`, `seed` and `device` play no part.
 
         Raises NotApplicableError where there are no classes, or where the views have too low a rank for so many
-        orthogonal directions, UserError where labels tell no pair from another.
+        orthogonal directions, UserError where labels tell no pair from another or a view is uncorrelated with them.
         """
         train.require_classes("scm_orth")
         require_differences(train.labels, "scm_orth")
+        _require_told_labels(train.once(_label_sums, self.ridge), "scm_orth")
         w_x, w_y = train.once(_orthogonal_directions, self.ridge)
         if self.bits > w_x.shape[1]:
             raise NotApplicableError(
@@ -115,11 +117,13 @@ class SCMSeq:
 
         The history holds |q S - sum h_x h_y'|_F / |q S|_F before the first and after each bit.
 
-        Raises NotApplicableError where there are no classes, UserError where labels tell no pair from another.
+        Raises NotApplicableError where there are no classes, UserError where labels tell no pair from another or a view
+        is uncorrelated with them.
         """
         train.require_classes("scm_seq")
         require_differences(train.labels, "scm_seq")
         sums, views = train.once(_label_sums, self.ridge), train.once(_coordinates)
+        _require_told_labels(sums, "scm_seq")
         residual = _Residual(train.once(_sparse_unit_labels), self.bits)
         w_x, w_y = (np.empty((len(whitener), self.bits)) for whitener in (sums.whiten_x, sums.whiten_y))
         left, right, before, canonical = [2 * self.bits * sums.x], [sums.y], np.inf, None
@@ -198,6 +202,16 @@ def _label_sums(train: Pairs, ridge: float) -> _LabelSums:
     whiten_x, whiten_y = (view.spectrum.whitener(ridge * view.mean_variance) for view in (m.x, m.y))
     x, y = train.once(_unit_label_sums)
     return _LabelSums(whiten_x, whiten_y, whiten_x.T @ x / m.n, whiten_y.T @ y / m.n)
+
+
+def _require_told_labels(sums: _LabelSums, method: str) -> None:
+    """Refuse, in the name of `method`, views of which one tells nothing of the labels: rounding would choose bits."""
+    for view, own in (("images", sums.x), ("texts", sums.y)):
+        if np.linalg.norm(own) <= _UNCORRELATED:
+            raise UserError(
+                f"{method}: the features of the {view} are uncorrelated with every class of the train part, so that "
+                "labels decide no bit; check that features and labels belong to the same items, or take other features"
+            )
 
 
 def _unit_label_sums(train: Pairs) -> tuple[Array, Array]:

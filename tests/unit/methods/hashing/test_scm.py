@@ -214,6 +214,14 @@ def test_labels_of_one_class_an_item_need_no_further_pass(monkeypatch):
     same_up_to_sign(model.image.projection.weights, w_x[:, :3], atol=1e-8)
 
 
+@pytest.mark.parametrize(("method", "name"), [(SCMOrth(bits=1), "scm_orth"), (SCMSeq(bits=3), "scm_seq")])
+def test_a_view_that_is_uncorrelated_with_the_labels_is_refused(pairs, method, name):
+    labels = np.eye(4, dtype=bool)[np.arange(160) % 4]
+    texts = np.repeat(pairs.texts[:40], 4, axis=0)  # each with every class
+    with pytest.raises(UserError, match=f"^{name}: the features of the texts are uncorrelated with every class"):
+        method.fit(Pairs(pairs.images, texts, labels))
+
+
 @pytest.mark.parametrize(("method", "name"), [(SCMOrth(bits=3), "scm_orth"), (SCMSeq(bits=3), "scm_seq")])
 def test_labels_that_are_all_the_same_are_refused(pairs, method, name):
     with pytest.raises(UserError, match=f"^{name}: all pairs of the train part have the same classes"):
