@@ -9,12 +9,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from cmr.methods.base import InfeasibleError, Pairs, State
+from cmr.methods.base import Pairs, State
 from cmr.methods.kernel.features import KernelProjections, kernel_features
 from cmr.methods.kernel.nystroem import Gaussian, Kernel, Polynomial
 from cmr.methods.linear.algebra import Array
-from cmr.methods.linear.cca import canonical_directions
+from cmr.methods.linear.cca import canonical_directions, components
 from cmr.methods.linear.moments import PreparedView
+from cmr.methods.linear.two_scores import warn_of_two_scores
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity
 
@@ -25,7 +26,7 @@ class KernelCCA(ABC):
 
     Parameters
     ----------
-    n_components : latent dimension k, at most the smaller number of features of the two views.
+    n_components : latent dimension k, at most the directions along which the features of the views correlate.
     ridge : r, added to the covariance C of each view's features as r * tr(C)/10 * I.
     landmarks : items a view whose kernel makes the features; of all items the solution is that of the dual problem.
     """
@@ -50,14 +51,14 @@ class KernelCCA(ABC):
         device: str = "cpu",
         progress: Progress = SILENT,
     ) -> KernelProjections:
-        """Closed form; `seed` draws the landmarks, `valid` and `device` play no part."""
+        """Closed form; `seed` draws the landmarks, `valid` and `device` play no part.
+
+        Raises InfeasibleError where the features correlate along fewer than `n_components` directions.
+        """
         features = (self.kernel, self.landmarks, seed)
         w_x, w_y, correlations = train.once(_directions, *features, self.ridge)
-        k = self.n_components
-        if k > len(correlations):
-            raise InfeasibleError(
-                f"{self.name}: n_components is {k}, but the features of these views allow at most {len(correlations)}"
-            )
+        k = components(self.n_components, correlations, self.name)
+        warn_of_two_scores(train, k, self.name)
         return train.once(kernel_features, *features).projections(w_x[:, :k], w_y[:, :k], correlations=correlations[:k])
 
     def restore(self, state: State) -> KernelProjections:

@@ -10,6 +10,7 @@ from cmr.methods.base import Pairs, State
 from cmr.methods.kernel.features import KernelProjections, kernel_features
 from cmr.methods.kernel.nystroem import Gaussian, Kernel
 from cmr.methods.linear.tv_cca import ThreeViewDirections, three_view_directions
+from cmr.methods.linear.two_scores import warn_of_two_scores
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity
 
@@ -56,6 +57,7 @@ class ThreeViewKCCA:
         features = (self.kernel, self.landmarks, seed)
         directions = train.once(_directions, *features, self.ridge)
         w_x, w_y, values = directions.weighted("tv_kcca", self.n_components, self.power)
+        warn_of_two_scores(train, len(values), "tv_kcca")
         return train.once(kernel_features, *features).projections(w_x, w_y, eigenvalues=values)
 
     def restore(self, state: State) -> KernelProjections:

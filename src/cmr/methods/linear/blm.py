@@ -13,6 +13,7 @@ from cmr.methods.linear.algebra import RANK_TOLERANCE, Array, fix_signs
 from cmr.methods.linear.leading import CROSS_TOLERANCE, leading_eigen
 from cmr.methods.linear.moments import Moments, moments
 from cmr.methods.linear.projections import Projections
+from cmr.methods.linear.two_scores import warn_of_two_scores
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity
 
@@ -50,6 +51,7 @@ class BLM:
         rank = int((values > RANK_TOLERANCE * values[0]).sum())
         if k > rank:
             raise InfeasibleError(f"blm: n_components is {k}, but these views allow at most {rank}")
+        warn_of_two_scores(train, k, "blm")
         if self.inference == "pinv":
             w_x, w_y = (np.linalg.pinv(w, rcond=CROSS_TOLERANCE).T for w in (w_x, w_y))
         norm_x, norm_y = _norms(m)

@@ -8,9 +8,10 @@ from typing import ClassVar
 
 from cmr.methods.base import InfeasibleError, Pairs, State
 from cmr.methods.linear.algebra import Array, fix_signs
-from cmr.methods.linear.leading import CROSS_TOLERANCE, leading_singular
+from cmr.methods.linear.leading import CROSS_TOLERANCE, UNCORRELATED, leading_singular
 from cmr.methods.linear.moments import moments
 from cmr.methods.linear.projections import Projections
+from cmr.methods.linear.two_scores import warn_of_two_scores
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity
 
@@ -40,10 +41,11 @@ class CFA:
         m = train.once(moments)
         k = self.n_components or min(m.cross.shape)
         a, b, covariances = train.once(_directions, min(k, *m.cross.shape))
-        rank = int((covariances > CROSS_TOLERANCE * covariances[0]).sum())
+        rank = int((covariances > max(CROSS_TOLERANCE * covariances[0], UNCORRELATED)).sum())
         if rank < max(self.n_components, 1):
             raise InfeasibleError(f"cfa: n_components is {self.n_components}, but these views allow at most {rank}")
         k = min(k, rank)
+        warn_of_two_scores(train, k, "cfa")
         return m.projections(a[:, :k], b[:, :k], covariances=covariances[:k])
 
     def restore(self, state: State) -> Projections:

@@ -19,6 +19,7 @@ from cmr.methods.linear.algebra import RANK_TOLERANCE, Array, fix_signs
 from cmr.methods.linear.graphs import laplacian, nearest, nearest_pairs, neighbour_graph, pair_graph, quadratic
 from cmr.methods.linear.moments import PreparedView, moments
 from cmr.methods.linear.projections import Projections
+from cmr.methods.linear.two_scores import ANOTHER_METHOD, MORE_COMPONENTS, warn_of_two_scores
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity
 from cmr.rows import Rows, row_blocks
@@ -94,6 +95,7 @@ class GMA(ABC):
     ) -> Projections:
         """Closed form by one symmetric eigenproblem; `valid`, `seed` and `device` play no part."""
         w_x, w_y, values = train.once(_directions, self)
+        warn_of_two_scores(train, len(values), self.method, MORE_COMPONENTS if self.n_components else ANOTHER_METHOD)
         return train.once(moments).projections(w_x, w_y, eigenvalues=values)
 
     def restore(self, state: State) -> Projections:

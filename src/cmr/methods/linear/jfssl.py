@@ -22,6 +22,7 @@ from cmr.methods.linear.regression import (
     require_told_labels,
     ridge_start,
     squared_error,
+    warn_of_two_classes,
 )
 from cmr.methods.linear.row_sparsity import in_coordinates, row_norm, row_weights, solve_reweighted
 from cmr.progress import SILENT, Progress
@@ -82,6 +83,7 @@ class JFSSL:
             )
         m = train.once(moments)
         require_told_labels(m, variation, "jfssl")
+        warn_of_two_classes(train, "jfssl")
         graph = train.once(_joint_graph, self.neighbours, self.neighbour_weight)
         sparsity = self.sparsity * m.n / REFERENCE_ITEMS
         left_x, left_y = m.x.gram + self.graph_weight * graph.x, m.y.gram + self.graph_weight * graph.y

@@ -24,6 +24,7 @@ from cmr.methods.linear.regression import (
     require_told_labels,
     ridge_start,
     squared_error,
+    warn_of_two_classes,
 )
 from cmr.methods.linear.row_sparsity import in_coordinates, row_norm, row_weights, solve_reweighted
 from cmr.progress import SILENT, Progress
@@ -138,6 +139,7 @@ class JRL:
         )
         projections = Projections(Projection(m.x.scaling, u), Projection(m.y.scaling, v), {}, {"objective": values})
         if self.ranking == "cosine":
+            warn_of_two_classes(train, "jrl")
             return projections
         return NeighbourPosteriors(
             projections,

@@ -13,7 +13,13 @@ from cmr.methods.linear.algebra import Array
 from cmr.methods.linear.descent import repeat, settle
 from cmr.methods.linear.moments import Moments, moments
 from cmr.methods.linear.projections import Projection, Projections
-from cmr.methods.linear.regression import REFERENCE_ITEMS, label_variation, require_told_labels, ridge_start
+from cmr.methods.linear.regression import (
+    REFERENCE_ITEMS,
+    label_variation,
+    require_told_labels,
+    ridge_start,
+    warn_of_two_classes,
+)
 from cmr.methods.linear.row_sparsity import in_coordinates, row_norm, row_weights, solve_reweighted
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity
@@ -65,6 +71,7 @@ class LCFS:
             raise InfeasibleError(f"lcfs: smoothing is {self.smoothing:g}, but the trace norm needs a positive one")
         m = train.once(moments, True)
         require_told_labels(m, variation, "lcfs")
+        warn_of_two_classes(train, "lcfs")
         start = train.once(_start)
         mu = self.smoothing * start.squares.mean()
         sparsity = self.sparsity * m.n / REFERENCE_ITEMS

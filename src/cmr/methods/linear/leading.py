@@ -12,6 +12,9 @@ Array = NDArray[np.float64]
 # Of the largest singular value of X'Y: what lies below belongs to directions whose variance is below RANK_TOLERANCE.
 CROSS_TOLERANCE = RANK_TOLERANCE**0.5
 
+# Of standardised or whitened sides: a correlation of this size is rounding, of which nothing can be learnt.
+UNCORRELATED = 1e-8
+
 # Measured: below some such size, or of more than a share of all vectors, LAPACK is faster than Lanczos' iterations.
 _SMALL = 64
 _SHARE = 8
@@ -19,7 +22,7 @@ _SHARE = 8
 
 def leading_singular(matrix: Array, k: int) -> tuple[Array, Array, Array]:
     """u (d_x, k), singular values (k,), descending, v (d_y, k) of a matrix (d_x, d_y)."""
-    if _few(k, min(matrix.shape)):
+    if _few(k, min(matrix.shape)) and matrix.any():  # no iteration leads anywhere from zero
         u, values, vt = svds(matrix, k=k, v0=_start(min(matrix.shape)))
         order = np.argsort(-values)
         return u[:, order], values[order], vt[order].T

@@ -15,7 +15,13 @@ from cmr.methods.linear.algebra import Array
 from cmr.methods.linear.descent import repeat, settle
 from cmr.methods.linear.moments import moments
 from cmr.methods.linear.projections import Projection, Projections
-from cmr.methods.linear.regression import REFERENCE_ITEMS, label_variation, require_told_labels, ridge_start
+from cmr.methods.linear.regression import (
+    REFERENCE_ITEMS,
+    label_variation,
+    require_told_labels,
+    ridge_start,
+    warn_of_two_classes,
+)
 from cmr.methods.linear.row_sparsity import in_coordinates, row_norm, row_weights, solve_reweighted
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity
@@ -70,6 +76,7 @@ class LGCFL:
         variation = label_variation(train, "lgcfl")
         m = train.once(moments, True)
         require_told_labels(m, variation, "lgcfl")
+        warn_of_two_classes(train, "lgcfl")
         views = (m.x, m.y)
         groups = (
             feature_groups(m.x.features, self.image_group_size, "image_group_size"),

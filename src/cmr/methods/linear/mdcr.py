@@ -12,7 +12,7 @@ from cmr.methods.base import InfeasibleError, Pairs, PerTask, State
 from cmr.methods.linear.algebra import Array, solve_positive
 from cmr.methods.linear.moments import moments
 from cmr.methods.linear.projections import Projections
-from cmr.methods.linear.regression import label_variation, require_told_labels
+from cmr.methods.linear.regression import label_variation, require_told_labels, warn_of_two_classes
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity
 from cmr.store import group
@@ -60,6 +60,7 @@ class MDCR:
                 raise InfeasibleError(f"mdcr: {name} is {getattr(self, name):g}, but must lie between 0 and 1")
         m = train.once(moments)
         require_told_labels(m, variation, "mdcr")
+        warn_of_two_classes(train, "mdcr")
         ridge = self.ridge * m.n
         u, v = coupled_regression(m.x.gram, m.y.gram, m.cross, m.x_labels, self.image_query_coupling, ridge)
         image_queries = m.projections(u, v)

@@ -11,9 +11,10 @@ from scipy.linalg import solve_triangular
 
 from cmr.methods.base import InfeasibleError, Pairs, State
 from cmr.methods.linear.algebra import Array, fix_signs
-from cmr.methods.linear.leading import CROSS_TOLERANCE, leading_singular
+from cmr.methods.linear.leading import CROSS_TOLERANCE, UNCORRELATED, leading_singular
 from cmr.methods.linear.moments import Moments, moments
 from cmr.methods.linear.projections import Projections
+from cmr.methods.linear.two_scores import warn_of_two_scores
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity
 
@@ -41,6 +42,7 @@ class PLS:
     ) -> Projections:
         """One leading singular pair a component; `valid`, `seed` and `device` play no part."""
         r_x, r_y, covariances = train.once(_Components.of).first(self.n_components)
+        warn_of_two_scores(train, self.n_components, "pls")
         return train.once(moments).projections(r_x, r_y, covariances=covariances)
 
     def restore(self, state: State) -> Projections:
@@ -79,7 +81,7 @@ class _Components:
         """Find one more component and take it from the views, or none where nothing is left."""
         w, (value,), c = leading_singular(self._cross, 1)
         covariance = value / self._n
-        if covariance <= CROSS_TOLERANCE * max(self._covariances, default=covariance):
+        if covariance <= max(CROSS_TOLERANCE * max(self._covariances, default=0.0), UNCORRELATED):
             self._complete = True
             return
         w, c = w[:, 0], c[:, 0]

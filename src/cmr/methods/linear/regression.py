@@ -9,10 +9,11 @@ import numpy as np
 from cmr.errors import UserError
 from cmr.methods.base import Pairs
 from cmr.methods.linear.algebra import Array
-from cmr.methods.linear.cca import UNCORRELATED
 from cmr.methods.linear.label_sets import require_differences
+from cmr.methods.linear.leading import UNCORRELATED
 from cmr.methods.linear.moments import Moments, moments
 from cmr.methods.linear.row_sparsity import solve_reweighted
+from cmr.methods.linear.two_scores import ANOTHER_METHOD, warn_of_two_scores
 
 REFERENCE_ITEMS = 2000  # penalties of papers are meant for about as many train items; other sizes rescale them
 START_RIDGE = 0.01  # of the variance of a standardised feature
@@ -36,17 +37,30 @@ def require_told_labels(m: Moments, variation: float, method: str) -> None:
     Weights would be zero, and all items of the view embedded alike.
     """
     for view, label_sums, name in ((m.x, m.x_labels, "images"), (m.y, m.y_labels, "texts")):
-        require_correlation(label_sums, float(np.trace(view.gram)), variation, name, method)
+        require_correlation(label_sums, float(np.trace(view.gram)), variation, f"features of the {name}", method)
 
 
-def require_correlation(label_sums: Array, energy: float, variation: float, view: str, method: str) -> None:
-    """The same of one view Z (n, d), called `view`, by Z'T (d, c) and the sums of squares of Z and of centred T."""
+def require_correlation(label_sums: Array, energy: float, variation: float, features: str, method: str) -> None:
+    """The same of one view Z (n, d), which is named by `features`.
+
+    Z'T (d, c) are the `label_sums`; `energy` and `variation` are the sums of squares of Z and of centred T.
+    """
     if np.linalg.norm(label_sums) <= UNCORRELATED * np.sqrt(energy * variation):
         raise UserError(
-            f"{method}: the features of the {view} are uncorrelated with every class of the train part, so that all "
-            f"{view} would be embedded alike; check that features and labels belong to the same items, or take other "
-            "features"
+            f"{method}: the {features} are uncorrelated with every class of the train part, so that all would be "
+            "embedded alike; check that features and labels belong to the same items, or take other features"
         )
+
+
+def label_dimensions(train: Pairs) -> int:
+    """The rank of the centred labels, which embeddings do not exceed; by `train.once`."""
+    labels, shares = train.labels.astype(np.float64), train.labels.mean(axis=0)
+    return int(np.linalg.matrix_rank(labels.T @ labels / len(train) - np.outer(shares, shares), hermitian=True))
+
+
+def warn_of_two_classes(train: Pairs, method: str) -> None:
+    """Warn, in the name of `method`, where labels leave cosines of embeddings nothing but their sign."""
+    warn_of_two_scores(train, train.once(label_dimensions), method, ANOTHER_METHOD)
 
 
 def squared_error(gram: Array, right: Array, variation: float, u: Array) -> float:

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from cmr.methods.base import InfeasibleError, Pairs, State
 from cmr.methods.linear.algebra import Array, Spectrum, fix_signs
+from cmr.methods.linear.cca import warn_of_perfect_correlations
+from cmr.methods.linear.leading import UNCORRELATED
 from cmr.methods.linear.moments import Moments, moments
 from cmr.methods.linear.projections import Projections
+from cmr.methods.linear.two_scores import warn_of_two_scores
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity
-
-# Views agree along a direction whose eigenvalue is above one; what is above by no more than this is rounding.
-_AGREEMENT = 1e-9
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ class ThreeViewCCA:
         """
         train.require_classes("tv_cca")
         w_x, w_y, values = train.once(_directions, self.ridge).weighted("tv_cca", self.n_components, self.power)
+        warn_of_two_scores(train, len(values), "tv_cca")
         return train.once(moments).projections(w_x, w_y, eigenvalues=values)
 
     def restore(self, state: State) -> Projections:
@@ -103,10 +104,12 @@ def three_view_directions(m: Moments, labels: NDArray[np.bool_], ridge: float) -
     xy, xt, yt = x.T @ (m.cross / m.n) @ y, x.T @ (m.x_labels / m.n) @ t, y.T @ (m.y_labels / m.n) @ t
     unit_x, unit_y, unit_t = (np.eye(whitener.shape[1]) for whitener in (x, y, t))
     values, axes = np.linalg.eigh(np.block([[unit_x, xy, xt], [xy.T, unit_y, yt], [xt.T, yt.T, unit_t]]))
-    agreeing = np.flatnonzero(values > 1 + _AGREEMENT)[::-1]
+    agreeing = np.flatnonzero(values > 1 + UNCORRELATED)[::-1]
     u_x, u_y, u_t = np.split(axes[:, agreeing], np.cumsum([x.shape[1], y.shape[1]]))
     return ThreeViewDirections(*fix_signs(x @ u_x, y @ u_y, t @ u_t), values[agreeing])
 
 
 def _directions(train: Pairs, ridge: float) -> ThreeViewDirections:
-    return three_view_directions(train.once(moments), train.labels, ridge)
+    m = train.once(moments)
+    warn_of_perfect_correlations(m, ridge, "tv_cca")
+    return three_view_directions(m, train.labels, ridge)

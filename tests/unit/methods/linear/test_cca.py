@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 from cca_zoo.linear import RidgeCCA
+from scipy.linalg import hadamard
 from sklearn.cross_decomposition import CCA as SklearnCCA
 
 from cmr.errors import UserError
@@ -58,11 +59,14 @@ def test_train_correlation_of_a_component_is_its_singular_value(pairs):
 
 def test_directions_are_orthonormal_under_the_regularised_covariance(pairs):
     ridge = 0.3
-    model = CCA(n_components=5, ridge=ridge).fit(pairs)
-    x = standardised(pairs.images)
-    c = x.T @ x / len(x)
-    c += ridge * np.trace(c) / len(c) * np.eye(len(c))
-    np.testing.assert_allclose(model.image.weights.T @ c @ model.image.weights, np.eye(5), atol=1e-10)
+    # Columns that are constant halve the mean variance of images, and lower that of texts to 5/6.
+    images, texts = (np.column_stack([v, np.ones((200, d))]) for v, d in ((pairs.images, 7), (pairs.texts, 1)))
+    model = CCA(n_components=5, ridge=ridge).fit(Pairs(images, texts, pairs.labels))
+    for projection, view, share in ((model.image, pairs.images, 1 / 2), (model.text, pairs.texts, 5 / 6)):
+        z = standardised(view)
+        weights, d = projection.weights[: z.shape[1]], z.shape[1]
+        c = z.T @ z / len(z) + ridge * share * np.eye(d)
+        np.testing.assert_allclose(weights.T @ c @ weights, np.eye(5), atol=1e-10)
 
 
 def test_swapping_the_views_transposes_the_solution(pairs):
@@ -116,6 +120,50 @@ def test_signs_are_fixed_by_the_largest_entry_of_each_image_direction(pairs):
 def test_too_many_components_are_refused_with_the_limit(pairs):
     with pytest.raises(InfeasibleError, match="at most 5"):
         CCA(n_components=6).fit(pairs)
+
+
+@pytest.fixture(scope="module")
+def partly_related():
+    """Five features a view, two pairs of which have correlation 0.99, and all others none but for rounding."""
+    columns = hadamard(64) + 1 / 3
+    shared, own = columns[:, 1:3], columns[:, 3:5]
+    texts = np.hstack([0.99 * shared + np.sqrt(1 - 0.99**2) * own, columns[:, 10:13]])
+    return Pairs(np.hstack([shared, columns[:, 20:23]]), texts, np.ones((64, 1), dtype=bool))
+
+
+@pytest.mark.parametrize("ridge", [0.0, 0.01, 1e6])
+def test_directions_without_a_correlation_are_no_components(partly_related, ridge):
+    found = CCA(0, ridge).fit(partly_related).facts["correlations"]
+    np.testing.assert_allclose(found, 0.99 / (1 + ridge), rtol=1e-6)
+    assert len(found) == 2
+    with pytest.raises(InfeasibleError, match="cca: n_components is 5, but these views allow at most 2"):
+        CCA(5, ridge).fit(partly_related)
+
+
+@pytest.mark.parametrize("k", [0, 1])
+def test_views_without_a_relation_are_refused(partly_related, k):
+    unrelated = Pairs(partly_related.images[:, 2:], partly_related.texts[:, 2:], partly_related.labels)
+    with pytest.raises(InfeasibleError, match=f"cca: n_components is {k}, but these views allow at most 0"):
+        CCA(k).fit(unrelated)
+
+
+@pytest.mark.parametrize("d_x, d_y", [(40, 5), (15, 15)])
+def test_perfect_correlations_for_lack_of_items_are_told_once(caplog, d_x, d_y):
+    rng = np.random.default_rng(3)
+    few = Pairs(rng.normal(size=(30, d_x)), rng.normal(size=(30, d_y)), np.ones((30, 1), dtype=bool))
+    np.testing.assert_allclose(CCA(1, ridge=0.0).fit(few).facts["correlations"], 1, atol=1e-9)
+    CCA(2, ridge=0.0).fit(few)
+    CCA(2, ridge=0.01).fit(few)
+    (message,) = (message for message in caplog.messages if "give it a ridge" in message)
+    assert message.startswith("cca: ridge is 0, and 30 train pairs are too few for views of ")
+    assert f" of {min(d_x, 29) + d_y} dimensions together: some directions correlate perfectly" in message
+
+
+def test_views_of_enough_items_are_not_told_to_take_a_ridge(caplog):
+    rng = np.random.default_rng(3)
+    enough = Pairs(rng.normal(size=(30, 15)), rng.normal(size=(30, 14)), np.ones((30, 1), dtype=bool))
+    assert CCA(2, ridge=0.0).fit(enough).facts["correlations"][0] < 1 - 1e-6
+    assert not caplog.messages
 
 
 def test_constant_columns_do_no_harm(pairs):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.linalg import hadamard
 from sklearn.cross_decomposition import PLSSVD
 
 from cmr.errors import UserError
@@ -86,8 +87,12 @@ def test_constant_view_is_refused(pairs):
         CFA(1).fit(Pairs(np.ones((200, 3)), pairs.texts, pairs.labels))
 
 
+@pytest.mark.parametrize("rounding", [0, 1e-13])
+@pytest.mark.parametrize("d", [1, 99])
 @pytest.mark.parametrize("k", [0, 1])
-def test_views_without_a_relation_are_refused(k):
-    images, texts = np.array([[1.0], [1], [-1], [-1]]), np.array([[1.0], [-1], [1], [-1]])
+def test_views_without_a_relation_are_refused(k, d, rounding):
+    """Of few features or many; X'Y is zero to the last bit, or rounding."""
+    columns = hadamard(256) + rounding * np.random.default_rng(0).normal(size=(256, 256))
+    images, texts = columns[:, 1 : 1 + d], columns[:, 100 : 100 + d]
     with pytest.raises(InfeasibleError, match="these views allow at most 0"):
-        CFA(k).fit(Pairs(images, texts, np.ones((4, 1), dtype=bool)))
+        CFA(k).fit(Pairs(images, texts, np.ones((256, 1), dtype=bool)))

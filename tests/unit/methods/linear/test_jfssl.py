@@ -85,13 +85,31 @@ def test_factored_graph_is_the_dense_one(which, neighbour_weight, request):
     part = request.getfixturevalue(which)
     weights = joint_weights(part, 6, neighbour_weight)
     laplacian = np.diag(weights.sum(axis=1)) - weights
-    np.testing.assert_allclose(laplacian.sum(axis=1), 0, atol=1e-12)
-    assert np.linalg.eigvalsh(laplacian)[0] > -1e-12
     graph = part.once(jfssl._joint_graph, 6, neighbour_weight)
     x, y, n = standardised(part.images), standardised(part.texts), len(part)
     np.testing.assert_allclose(graph.x, x.T @ laplacian[:n, :n] @ x, atol=1e-9)
     np.testing.assert_allclose(graph.y, y.T @ laplacian[n:, n:] @ y, atol=1e-9)
     np.testing.assert_allclose(graph.cross, x.T @ laplacian[:n, n:] @ y, atol=1e-9)
+
+
+@pytest.mark.parametrize("neighbour_weight", [0.0, 1.0])
+def test_joint_laplacian_is_positive_semi_definite(several, neighbour_weight):
+    graph = several.once(jfssl._joint_graph, 6, neighbour_weight)
+    values = np.linalg.eigvalsh(np.block([[graph.x, graph.cross], [graph.cross.T, graph.y]]))
+    assert values[0] > -1e-12 * values[-1]
+
+
+@pytest.mark.parametrize("neighbour_weight", [0.0, 1.0])
+def test_rows_of_the_joint_laplacian_sum_to_zero(neighbour_weight):
+    """Where edges join items of a class alone, it is zero for what is the same over each class."""
+    rng, classes = np.random.default_rng(4), np.repeat(np.arange(3), [8, 12, 20])
+    images, texts, targets = (rng.normal(size=(3, d))[classes] for d in (7, 5, 2))
+    part = Pairs(images, texts, np.eye(3, dtype=bool)[classes])
+    graph = part.once(jfssl._joint_graph, 6, neighbour_weight)
+    a, b = (np.linalg.lstsq(standardised(x), targets - targets.mean(axis=0))[0] for x in (images, texts))
+    np.testing.assert_allclose(graph.x @ a + graph.cross @ b, 0, atol=1e-11)
+    np.testing.assert_allclose(graph.cross.T @ a + graph.y @ b, 0, atol=1e-11)
+    assert np.abs(graph.cross @ b).max() > 1
 
 
 def test_graph_penalises_differences_along_its_edges(several):

@@ -43,6 +43,12 @@ def test_leading_eigenvalues_are_the_largest_and_not_the_largest_in_size(matrix,
     np.testing.assert_allclose(np.abs((vectors * axes[:, :k]).sum(axis=0)), 1, atol=1e-10)
 
 
+def test_a_matrix_of_zeros_has_singular_values_zero():
+    u, values, v = leading_singular(np.zeros((200, 100)), 3)
+    np.testing.assert_array_equal(values, np.zeros(3))
+    assert u.shape == (200, 3) and v.shape == (100, 3)
+
+
 def test_leading_vectors_are_the_same_in_every_run(matrix):
     for one, other in zip(leading_singular(matrix, 3), leading_singular(matrix, 3), strict=True):
         np.testing.assert_array_equal(one, other)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.linalg import hadamard
 from sklearn.cross_decomposition import PLSCanonical
 
 from cmr.methods.base import InfeasibleError, Pairs
@@ -95,7 +96,21 @@ def test_components_beyond_the_rank_are_refused_with_the_limit(pairs):
         PLS(6).fit(pairs)
 
 
-def test_views_without_a_relation_are_refused():
-    images, texts = np.array([[1.0], [1], [-1], [-1]]), np.array([[1.0], [-1], [1], [-1]])
+def test_rounding_is_measured_by_the_first_component_and_not_by_the_one_before():
+    """Covariances 0.9, 1e-3 and 1e-6: the last is less than 1e-5 of the first."""
+    columns = hadamard(64).astype(float)
+    shared, own, shares = columns[:, 1:4], columns[:, 4:7], np.array([0.9, 1e-3, 1e-6])
+    given = Pairs(shared, shares * shared + np.sqrt(1 - shares**2) * own, np.ones((64, 1), dtype=bool))
+    np.testing.assert_allclose(PLS(2).fit(given).facts["covariances"], shares[:2], rtol=1e-9)
+    with pytest.raises(InfeasibleError, match="at most 2"):
+        PLS(3).fit(given)
+
+
+@pytest.mark.parametrize("rounding", [0, 1e-13])
+@pytest.mark.parametrize("d", [1, 99])
+def test_views_without_a_relation_are_refused(d, rounding):
+    """Of few features or many; X'Y is zero to the last bit, or rounding."""
+    columns = hadamard(256) + rounding * np.random.default_rng(0).normal(size=(256, 256))
+    images, texts = columns[:, 1 : 1 + d], columns[:, 100 : 100 + d]
     with pytest.raises(InfeasibleError, match="these views allow at most 0"):
-        PLS(1).fit(Pairs(images, texts, np.ones((4, 1), dtype=bool)))
+        PLS(1).fit(Pairs(images, texts, np.ones((256, 1), dtype=bool)))

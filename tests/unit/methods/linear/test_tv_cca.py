@@ -153,6 +153,14 @@ def test_too_many_components_are_refused_with_the_limit(pairs):
         ThreeViewCCA(14).fit(pairs)
 
 
+def test_perfect_agreement_for_lack_of_items_is_told(caplog):
+    few = few_of_many_features()
+    ThreeViewCCA(2, ridge=0.1).fit(few)
+    assert not caplog.messages
+    ThreeViewCCA(2, ridge=0.0).fit(few)
+    assert len(caplog.messages) == 1 and caplog.messages[0].startswith("tv_cca: ridge is 0, and 30 train pairs are too")
+
+
 def test_data_without_classes_are_refused(pairs):
     with pytest.raises(NotApplicableError, match="tv_cca"):
         ThreeViewCCA().fit(Pairs(pairs.images, pairs.texts, pairs.labels[:, :0]))
