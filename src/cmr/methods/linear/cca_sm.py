@@ -12,9 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmr.methods.base import History, Pairs, State
-from cmr.methods.linear.cca import CCA
+from cmr.methods.linear.cca import canonical_projections
+from cmr.methods.linear.moments import moments
 from cmr.methods.linear.projections import Projections
-from cmr.methods.linear.sm import SM, Posteriors, require_classes_to_tell_apart
+from cmr.methods.linear.regression import label_variation, require_correlation
+from cmr.methods.linear.row_sparsity import in_coordinates
+from cmr.methods.linear.sm import SM, Posteriors, posteriors, require_classes_to_tell_apart
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity
 from cmr.rows import Rows
@@ -53,7 +56,7 @@ class SemanticCorrelationMatching:
         require_classes_to_tell_apart(train, "cca_sm")
         projections, projected = train.once(_projected, self.n_components, self.ridge)
         matching = SM(self.c, self.tolerance, self.max_iterations, self.similarity)
-        return ProjectedPosteriors(projections, matching.fit(projected))
+        return ProjectedPosteriors(projections, posteriors(projected, matching, "cca_sm"))
 
     def restore(self, state: State) -> "ProjectedPosteriors":
         """See Method."""
@@ -61,9 +64,22 @@ class SemanticCorrelationMatching:
 
 
 def _projected(train: Pairs, n_components: int, ridge: float) -> tuple[Projections, Pairs]:
-    projections = CCA(n_components, ridge).fit(train)
+    projections = canonical_projections(train, n_components, ridge, power=0.0, method="cca_sm")
+    _require_told_labels(train, projections)
     images, texts = projections.embed_images(train.images), projections.embed_texts(train.texts)
     return projections, replace(train, images=images, texts=texts, texts_are_counts=False)
+
+
+def _require_told_labels(train: Pairs, projections: Projections) -> None:
+    """Before float32 embeddings, whose rounding would pass for a correlation."""
+    m, variation = train.once(moments), label_variation(train, "cca_sm")
+    for view, label_sums, projection, name in (
+        (m.x, m.x_labels, projections.image, "images"),
+        (m.y, m.y_labels, projections.text, "texts"),
+    ):
+        w = in_coordinates(view, projection.weights)
+        energy = float(np.vdot(w, view.gram @ w))
+        require_correlation(w.T @ label_sums, energy, variation, f"canonical projections of the {name}", "cca_sm")
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,11 @@ from scipy.special import expit, log_expit, log_softmax, softmax
 from cmr.errors import UserError
 from cmr.methods.base import History, Pairs, State
 from cmr.methods.linear.algebra import Array
+from cmr.methods.linear.label_sets import require_differences
 from cmr.methods.linear.moments import PreparedView
 from cmr.methods.linear.projections import Projection
+from cmr.methods.linear.regression import require_correlation
+from cmr.methods.linear.two_scores import warn_of_two_scores
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity
 from cmr.rows import Rows, map_rows
@@ -30,11 +33,12 @@ log = logging.getLogger(__name__)
 class SM:
     """Logistic regression a view; the common space is the simplex of class posteriors.
 
-    One label a pair: multinomial posteriors, the minimum over weights V and bias of
+    At most one label a pair: multinomial posteriors, the minimum over weights V and bias of
 
-        -(1/n) sum_i log softmax(x_i V + b)[l_i] + |V|^2 / (2 C n).
+        -(1/n) sum_i log softmax(x_i V + b)[l_i] + |V|^2 / (2 C n),
 
-    Several: one sigmoid a class with the same penalty, scaled to sum one over the classes.
+    n being the pairs that have one. Several: one sigmoid a class with the same penalty, scaled to sum one over the
+    classes; a pair without a label has none of these. The posterior of a class without a train item is zero.
 
     Parameters
     ----------
@@ -60,14 +64,11 @@ class SM:
     ) -> "Posteriors":
         """Convex; `valid`, `seed` and `device` play no part. The two views are fitted each alone.
 
-        Raises NotApplicableError where there are no classes, UserError where one has no pair in `train` or all pairs
-        have the same.
+        Raises NotApplicableError where there are no classes, UserError where those of the train part leave nothing to
+        tell apart or a view tells nothing of them.
         """
         require_classes_to_tell_apart(train, "sm")
-        image, text = (
-            train.once(_classifier, view, self.c, self.tolerance, self.max_iterations) for view in ("images", "texts")
-        )
-        return Posteriors(image, text)
+        return posteriors(train, self, "sm")
 
     def restore(self, state: State) -> "Posteriors":
         """See Method."""
@@ -77,12 +78,22 @@ class SM:
 def require_classes_to_tell_apart(train: Pairs, method: str) -> None:
     """Refuse labels, in the name of `method`, from which no posterior can be learnt."""
     train.require_classes(method)
-    if train.labels.shape[1] < 2:
-        raise UserError(f"{method}: the data set has a single class, but posteriors need at least two")
-    if absent := np.flatnonzero(~train.labels.any(axis=0)).tolist():
-        raise UserError(f"{method}: classes {absent} have no item in the train part")
-    if train.labels.all():
-        raise UserError(f"{method}: every pair of the train part has all classes, so there is nothing to tell apart")
+    if np.count_nonzero(train.labels.any(axis=0)) < 2:
+        raise UserError(
+            f"{method}: pairs of the train part have less than two classes, but posteriors need at least two; take "
+            "another split, or a method without classes"
+        )
+    require_differences(train.labels, method)
+
+
+def posteriors(train: Pairs, settings: SM, method: str) -> "Posteriors":
+    """Fit both views, in the name of `method`, to labels of which there are some to tell apart."""
+    if settings.similarity == "correlation":
+        # Posteriors sum to one, which leaves as many dimensions.
+        warn_of_two_scores(train, train.labels.shape[1] - 1, method, "set similarity to inner")
+    fitting = (settings.c, settings.tolerance, settings.max_iterations, method)
+    image, text = (train.once(_classifier, view, *fitting) for view in ("images", "texts"))
+    return Posteriors(image, text)
 
 
 @dataclass(frozen=True)
@@ -92,7 +103,7 @@ class Regression:
     Attributes
     ----------
     weights : V (r, c).
-    bias : b (c,); infinite for a class that all items have.
+    bias : b (c,); infinite for a class that all items have, minus infinite for one that none has.
     objective : at the start and after each iteration.
     converged : the gradient is within the tolerance, or nothing but rounding is left to gain.
     """
@@ -108,14 +119,13 @@ def logistic_regression(
 ) -> Regression:
     """Fit class scores z V + b to z (n, r) and labels (n, c), by a softmax over classes or by one sigmoid a class.
 
-    Every class has an item, and where there are several labels, at least one class lacks one.
+    Some class that an item has, another lacks.
     """
-    if not multi_label:
-        return _minimise(z, labels, _softmax_loss, c, tolerance, max_iterations)
-    # A class that all items have: its likelihood has no maximum, and in the limit its posterior is one for all.
-    some = ~labels.all(axis=0)
-    found = _minimise(z, labels[:, some], _sigmoid_loss, c, tolerance, max_iterations)
-    weights, bias = np.zeros((z.shape[1], labels.shape[1])), np.full(labels.shape[1], np.inf)
+    # The likelihood of a class that all items have, or none, has no maximum: in the limit the posterior is 1, or 0.
+    common, some = labels.all(axis=0), labels.any(axis=0) & ~labels.all(axis=0)
+    loss = _sigmoid_loss if multi_label else _softmax_loss
+    found = _minimise(z, labels[:, some], loss, c, tolerance, max_iterations)
+    weights, bias = np.zeros((z.shape[1], labels.shape[1])), np.where(common, np.inf, -np.inf)
     weights[:, some], bias[some] = found.weights, found.bias
     return Regression(weights, bias, found.objective, found.converged)
 
@@ -170,26 +180,40 @@ def _minimise(
     return Regression(solution[:r], solution[r] * unit, [float(value) for value in values], bool(end.success))
 
 
-def _coordinates(train: Pairs, view: str) -> tuple[PreparedView, Array]:
-    """A prepared view and its coordinates (n, r), held: every iteration needs them all.
+def _items(train: Pairs, view: str) -> tuple[PreparedView, Array, NDArray[np.bool_]]:
+    """A prepared view, and the coordinates (n, r) and labels (n, c) of the items to learn from.
 
-    The l2 penalty does not see how weights are rotated, so that the row space is exact.
+    Items without a label are left out where no item has several, and are else those that have no class. Coordinates are
+    held, as every iteration needs them all. The l2 penalty does not see how weights are rotated, so that the row space
+    is exact.
     """
-    x = getattr(train, view)
-    prepared = PreparedView.of(x)
-    return prepared, map_rows(prepared.coordinates, x)
+    x, labels = getattr(train, view), train.labels
+    prepared = PreparedView.of(x, name=view)
+    z, labelled = map_rows(prepared.coordinates, x), labels.any(axis=1)
+    if _several(labels) or labelled.all():
+        return prepared, z, labels
+    return prepared, z[labelled], labels[labelled]
 
 
-def _classifier(train: Pairs, view: str, c: float, tolerance: float, max_iterations: int) -> "LinearClassifier":
-    prepared, z = train.once(_coordinates, view)
-    multi_label = bool((train.labels.sum(axis=1) != 1).any())
-    found = logistic_regression(z, train.labels, multi_label, c, tolerance, max_iterations)
+def _several(labels: NDArray[np.bool_]) -> bool:
+    return bool((labels.sum(axis=1) > 1).any())
+
+
+def _classifier(
+    train: Pairs, view: str, c: float, tolerance: float, max_iterations: int, method: str
+) -> "LinearClassifier":
+    prepared, z, labels = train.once(_items, view)
+    centred = labels - labels.mean(axis=0)
+    energy, variation = float(np.vdot(z, z)), float(np.vdot(centred, centred))
+    require_correlation(z.T @ centred, energy, variation, f"features of the {view}", method)
+    multi_label = _several(labels)
+    found = logistic_regression(z, labels, multi_label, c, tolerance, max_iterations)
     if found.converged:
-        log.info("sm: the classifier of %s with C = %g took %d iterations", view, c, len(found.objective) - 1)
+        log.info("%s: the classifier of %s with C = %g took %d iterations", method, view, c, len(found.objective) - 1)
     else:
         log.warning(
-            "sm: the classifier of %s with C = %g has not converged within %d iterations; raise max_iterations",
-            view, c, len(found.objective) - 1,
+            "%s: the classifier of %s with C = %g has not converged within %d iterations; raise max_iterations",
+            method, view, c, len(found.objective) - 1,
         )  # fmt: skip
     return LinearClassifier(prepared.projection(found.weights), found.bias, multi_label, found.objective)
 

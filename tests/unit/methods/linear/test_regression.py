@@ -13,6 +13,7 @@ from cmr.methods.linear.lgcfl import LGCFL
 from cmr.methods.linear.mdcr import MDCR
 from cmr.methods.linear.moments import moments
 from cmr.methods.linear.regression import label_variation, require_told_labels
+from cmr.methods.linear.sm import SM
 
 COLUMNS = hadamard(64).astype(float)  # those but the first have mean zero, and all are uncorrelated
 CLASSES = COLUMNS[:, 1] > 0
@@ -45,6 +46,7 @@ def test_a_view_that_tells_nothing_of_the_labels_is_named(name, views):
         ("mdcr", MDCR()),
         ("jfssl", JFSSL()),
         ("jrl", JRL(neighbours=5, posterior_neighbours=5)),
+        ("sm", SM()),
     ],
 )
 @pytest.mark.parametrize("views", [(SILENT, SILENT), (TELLING, SILENT)], ids=["both", "texts"])

@@ -175,6 +175,10 @@ class Counted:
     def shape(self):
         return self.values.shape
 
+    @property
+    def dtype(self):
+        return self.values.dtype
+
     def __len__(self):
         return len(self.values)
 
@@ -194,16 +198,74 @@ def test_candidates_share_the_data_and_nothing_else(pairs):
     np.testing.assert_array_equal(second.embed_images(pairs.images), alone.embed_images(pairs.images))
 
 
-def test_class_absent_from_train_is_named(pairs):
-    labels = np.column_stack([pairs.labels, np.zeros(200, dtype=bool)])
-    with pytest.raises(UserError, match=r"classes \[3\] have no item"):
-        SM().fit(Pairs(pairs.images, pairs.texts, labels))
+def with_absent_classes(pairs):
+    """The same pairs of a data set with two further classes."""
+    nothing = np.zeros(len(pairs), dtype=bool)
+    return Pairs(pairs.images, pairs.texts, np.column_stack([nothing, pairs.labels, nothing]))
 
 
-@pytest.mark.parametrize("n_labels, message", [(1, "a single class"), (2, "every pair .* has all classes")])
-def test_data_without_classes_to_tell_apart_are_refused(pairs, n_labels, message):
-    with pytest.raises(UserError, match=message):
-        SM().fit(Pairs(pairs.images, pairs.texts, np.ones((200, n_labels), dtype=bool)))
+@pytest.mark.parametrize("change", [lambda pairs: pairs, with_second_labels], ids=["one", "several"])
+def test_classes_absent_from_train_have_posterior_zero_and_change_no_other(pairs, change):
+    given = change(pairs)
+    with_absent = SM(c=0.5).fit(with_absent_classes(given))
+    for x in (pairs.texts, 1e4 * pairs.texts):
+        found = with_absent.embed_texts(x)
+        np.testing.assert_array_equal(found[:, [0, -1]], 0)
+        np.testing.assert_array_equal(found[:, 1:-1], SM(c=0.5).fit(given).embed_texts(x))
+    restored = SM(c=0.5).restore(with_absent.state())
+    np.testing.assert_array_equal(restored.embed_images(pairs.images), with_absent.embed_images(pairs.images))
+
+
+def without_labels(pairs, rows):
+    labels = pairs.labels.copy()
+    labels[rows] = False
+    return Pairs(pairs.images, pairs.texts, labels)
+
+
+def test_pairs_without_a_label_do_not_change_softmax_posteriors_to_sigmoids(pairs):
+    """They take part in the standardisation of features alone."""
+    model = SM(c=0.5).fit(without_labels(pairs, slice(0, 200, 10)))
+    z, labelled = standardised(pairs.images), np.arange(200) % 10 != 0
+    oracle = LogisticRegression(C=0.5, max_iter=5000, tol=1e-8).fit(z[labelled], pairs.classes("test")[labelled])
+    np.testing.assert_allclose(model.embed_images(pairs.images), oracle.predict_proba(z), atol=2e-4)
+
+
+def test_of_several_labels_a_pair_without_one_has_none_of_the_classes(pairs):
+    several = without_labels(with_second_labels(pairs), slice(0, 200, 10))
+    sigmoids = scikit_learns_sigmoids(several.texts, several.labels, 0.5)
+    expected = sigmoids / sigmoids.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(SM(c=0.5).fit(several).embed_texts(several.texts), expected, atol=2e-4)
+
+
+def test_features_that_tell_of_unlabelled_pairs_alone_are_refused():
+    images = np.array([[1.0], [-1], [1], [-1], [5], [3]])
+    labels = np.array([[1, 0], [1, 0], [0, 1], [0, 1], [0, 0], [0, 0]], dtype=bool)
+    texts = labels[:, :1] + np.arange(6.0)[:, None]
+    with pytest.raises(UserError, match="sm: the features of the images are uncorrelated"):
+        SM().fit(Pairs(images, texts, labels))
+
+
+def test_data_without_classes_to_tell_apart_are_refused(pairs):
+    everywhere, nowhere = np.ones((200, 1), dtype=bool), np.zeros((200, 1), dtype=bool)
+    for labels, message in (
+        (everywhere, "pairs of the train part have less than two classes"),
+        (np.column_stack([pairs.labels[:, 0], nowhere]), "pairs of the train part have less than two classes"),
+        (np.column_stack([everywhere, nowhere, everywhere]), "all pairs of the train part have the same classes"),
+    ):
+        with pytest.raises(UserError, match=f"^sm: {message}"):
+            SM().fit(Pairs(pairs.images, pairs.texts, labels))
+
+
+def test_an_item_far_from_all_classes_has_the_posteriors_of_log_sigmoids(pairs):
+    """Where every sigmoid is zero to rounding, and so is their sum."""
+    model = SM(c=1.0).fit(with_second_labels(pairs)).text
+    # A text with these scores, but for the biases.
+    direction = np.linalg.lstsq(model.projection.weights.T, np.array([-2000.0, -2001, -2002]))[0]
+    text = pairs.texts.mean(axis=0) + pairs.texts.std(axis=0) * direction
+    scores = np.array([-2000.0, -2001, -2002]) + model.bias
+    assert not scipy.special.expit(scores).any()
+    # The logarithm of so small a sigmoid is its score.
+    np.testing.assert_allclose(model(text[None])[0], scipy.special.softmax(scores), atol=1e-3)  # float32 scores
 
 
 def test_a_class_that_all_pairs_have_has_posterior_one_before_scaling(pairs):
