@@ -81,10 +81,12 @@ def kernel_features(train: Pairs, kernel: Kernel, landmarks: int, seed: int) -> 
     """
     rng = np.random.default_rng(seed)
     image_map, text_map = (NystroemMap.fit(view, kernel, landmarks, rng) for view in (train.images, train.texts))
-    images, texts = (_held(mapped.rows(view)) for mapped, view in ((image_map, train.images), (text_map, train.texts)))
+    images, texts = (_features(mapped, view) for mapped, view in ((image_map, train.images), (text_map, train.texts)))
     return KernelFeatures(image_map, text_map, moments_of(images, texts, train.labels, standardise=False))
 
 
-def _held(features: Rows) -> Rows:
+def _features(mapped: NystroemMap, view: Rows) -> Rows:
+    """Of all rows of a view: an array, or made anew in every pass where that would be too large."""
+    features = mapped.rows(view)
     n, width = features.shape
     return in_memory(features) if 8 * n * width <= IN_MEMORY else features

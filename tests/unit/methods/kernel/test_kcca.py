@@ -1,5 +1,7 @@
 """KCCA against cca-zoo, dense dual problems and linear CCA."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import scipy.linalg
@@ -10,9 +12,11 @@ from cmr import rows
 from cmr.methods.base import InfeasibleError, Pairs
 from cmr.methods.kernel import features
 from cmr.methods.kernel.features import kernel_features
-from cmr.methods.kernel.kcca import GaussianKCCA, PolynomialKCCA
+from cmr.methods.kernel.kcca import GaussianKCCA, KernelCCA, PolynomialKCCA
 from cmr.methods.kernel.nystroem import Gaussian, Polynomial
-from cmr.methods.linear.cca import CCA
+from cmr.methods.linear.cca import CCA, canonical_directions
+from cmr.methods.linear.moments import moments
+from tests.unit.methods.kernel.made import Linear
 
 
 def made(n, seed):
@@ -99,6 +103,29 @@ def test_polynomial_of_degree_one_is_linear_cca(landmarks):
     found = model.embed_images(UNSEEN.images)
     scale = (found * scores).sum(axis=0) / (scores**2).sum(axis=0)
     np.testing.assert_allclose(found, scale * scores, atol=1e-5)
+
+
+@dataclass(frozen=True)
+class LinearKCCA(KernelCCA):
+    name = "kcca_linear"
+
+    @property
+    def kernel(self):
+        return Linear()
+
+
+def test_a_linear_kernel_gives_linear_cca_whose_ridge_is_that_of_the_dual_problem_over_n():
+    """(K + eI) K = X (X'X + eI) X', and X'X/n + e/n I is the covariance of ridge CCA."""
+    model = LinearKCCA(3, ridge=0.2).fit(TRAIN)
+    # tr(C)/10 of standardised features is d/10, where the ridge of linear CCA is relative to tr(C)/d = 1.
+    e_x, e_y = 0.2 * 5 / 10 * len(TRAIN), 0.2 * 3 / 10 * len(TRAIN)
+    w_x, w_y, correlations = canonical_directions(moments(TRAIN), e_x / len(TRAIN), e_y / len(TRAIN))
+    np.testing.assert_allclose(model.facts["correlations"], correlations[:3], atol=1e-11)
+    for found, view, train, weights in (
+        (model.embed_images(UNSEEN.images), UNSEEN.images, TRAIN.images, w_x),
+        (model.embed_texts(UNSEEN.texts), UNSEEN.texts, TRAIN.texts, w_y),
+    ):
+        np.testing.assert_allclose(np.abs(found), np.abs(standardised(view, train) @ weights[:, :3]), atol=1e-5)
 
 
 @pytest.mark.parametrize("kernel", [Gaussian(), Polynomial(3)])

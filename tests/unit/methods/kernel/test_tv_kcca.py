@@ -9,9 +9,9 @@ from scipy.spatial.distance import cdist, pdist
 
 from cmr.methods.base import InfeasibleError, NotApplicableError, Pairs
 from cmr.methods.kernel import tv_kcca
-from cmr.methods.kernel.nystroem import Linear
 from cmr.methods.kernel.tv_kcca import ThreeViewKCCA
 from cmr.methods.linear.tv_cca import ThreeViewCCA
+from tests.unit.methods.kernel.made import Linear
 
 
 def made(n, seed):
