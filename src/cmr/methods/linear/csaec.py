@@ -20,9 +20,10 @@ from cmr.methods.linear.graphs import nearest
 from cmr.methods.linear.moments import moments
 from cmr.methods.linear.principal import Encoding, principal_views
 from cmr.methods.linear.projections import Projections
-from cmr.methods.linear.regression import label_variation, require_told_labels
+from cmr.methods.linear.regression import label_variation, require_told_labels, warn_of_two_classes
 from cmr.methods.linear.self_expression import self_expression
 from cmr.methods.linear.tied_autoencoder import tied_autoencoder
+from cmr.methods.linear.two_scores import ANOTHER_METHOD, MORE_COMPONENTS, warn_of_two_scores
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity
 from cmr.rows import in_memory
@@ -90,11 +91,16 @@ class CSAEC:
         """
         if self.labels:
             require_told_labels(train.once(moments), label_variation(train, "csaec"), "csaec")
+            warn_of_two_classes(train, "csaec")
             semantic = train.once(labelled_code, self.n_components, self.ridge, self.label_weight)
         else:
             semantic = train.once(unlabelled_code, self.n_components, self.ridge)
+        # Labels of one class a pair sum to one, so that they span a direction less than the code has columns.
+        span = Spectrum.of(semantic.T @ semantic).axes
+        remedy = MORE_COMPONENTS if self.n_components == 1 else ANOTHER_METHOD
+        warn_of_two_scores(train, span.shape[1], "csaec", remedy)
         last, objective = settle(
-            self._rounds(train, semantic),
+            self._rounds(train, semantic, span),
             max_iterations=self.max_iterations,
             tolerance=self.tolerance,
             method="csaec",
@@ -110,7 +116,7 @@ class CSAEC:
         """See Method."""
         return Projections.from_state(state)
 
-    def _rounds(self, train: Pairs, semantic: Array) -> Iterator[Round[Encoding]]:
+    def _rounds(self, train: Pairs, semantic: Array, span: Array) -> Iterator[Round[Encoding]]:
         views = train.once(principal_views)
         if self.mode == "tied":
             return tied_autoencoder(
@@ -126,11 +132,8 @@ class CSAEC:
                 f"csaec: neighbours is {self.neighbours}, but an item of {len(train)} has only {len(train) - 1} "
                 "others; lower neighbours"
             )
-        # Labels of one class a pair sum to one, so that they span a direction less than the code has columns. No item
-        # has anything there, and orthonormal projections onto it would be noise that counts like any other column.
-        span = Spectrum.of(semantic.T @ semantic).axes if self.mode == "stiefel" else None
         features = min(view.features for view in views)
-        if span is not None and span.shape[1] > features:
+        if self.mode == "stiefel" and span.shape[1] > features:
             raise InfeasibleError(
                 f"csaec: the code has {span.shape[1]} directions, but a view has only {features} features that vary, "
                 "and thus orthonormal projections; lower n_components, or choose mode selfexpr"
@@ -144,7 +147,8 @@ class CSAEC:
             sparsity=self.sparsity,
             structure_sparsity=self.structure_sparsity,
             ridge=self.ridge,
-            span=span,
+            # An orthonormal projection onto what no item has anything of would be noise, and count like any other.
+            span=span if self.mode == "stiefel" else None,
         )
 
 

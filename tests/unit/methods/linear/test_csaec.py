@@ -164,6 +164,18 @@ def test_components_beyond_the_classes_do_not_come_of_labels(pairs):
     assert CSAEC(n_components=10, labels=False).fit(pairs).embed_texts(pairs.texts).shape == (200, 10)
 
 
+@pytest.mark.parametrize(
+    ("hyperparameters", "remedy"),
+    [({}, "as two classes allow no more"), ({"n_components": 1, "labels": False}, "raise n_components")],
+)
+def test_a_space_of_one_dimension_warns(pairs, caplog, hyperparameters, remedy):
+    CSAEC().fit(pairs)
+    assert not caplog.records
+    two_classes = np.column_stack([pairs.labels[:, 0], ~pairs.labels[:, 0]])
+    CSAEC(**hyperparameters).fit(Pairs(pairs.images, pairs.texts, two_classes))
+    assert "csaec: its space has one dimension" in caplog.text and remedy in caplog.text
+
+
 def test_without_labels_it_does_not_look_at_them(pairs):
     shuffled = replace(pairs, labels=pairs.labels[np.random.default_rng(0).permutation(200)])
     without = replace(pairs, labels=pairs.labels[:, :0])
