@@ -24,6 +24,7 @@ from cmr.methods.hashing.codes import HashCodes, LinearEncoder, positive, signs
 from cmr.methods.linear.algebra import fix_signs
 from cmr.methods.linear.cca import canonical_directions
 from cmr.methods.linear.label_sets import require_differences, unit_labels
+from cmr.methods.linear.leading import UNCORRELATED
 from cmr.methods.linear.moments import moments
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity
@@ -34,7 +35,6 @@ log = logging.getLogger(__name__)
 Array = NDArray[np.float64]
 
 _ROUNDING = 1e-9  # by which a singular value must exceed another to be the greater
-_UNCORRELATED = 1e-8  # singular values of whitened views, at most one for pairs and two for labels; rounding lies below
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,7 @@ def _label_sums(train: Pairs, ridge: float) -> _LabelSums:
 def _require_told_labels(sums: _LabelSums, method: str) -> None:
     """Refuse, in the name of `method`, views of which one tells nothing of the labels: rounding would choose bits."""
     for view, own in (("images", sums.x), ("texts", sums.y)):
-        if np.linalg.norm(own) <= _UNCORRELATED:
+        if np.linalg.norm(own) <= UNCORRELATED:
             raise UserError(
                 f"{method}: the features of the {view} are uncorrelated with every class of the train part, so that "
                 "labels decide no bit; check that features and labels belong to the same items, or take other features"
@@ -242,20 +242,19 @@ def _coordinates(train: Pairs) -> tuple[Rows, Rows]:
 
 def _canonical_directions(train: Pairs, ridge: float) -> tuple[Array, Array]:
     m = train.once(moments)
-    w_x, w_y, correlations = canonical_directions(m, ridge * m.x.mean_variance, ridge * m.y.mean_variance)
-    correlated = correlations > _UNCORRELATED
-    return w_x[:, correlated], w_y[:, correlated]
+    w_x, w_y, _ = canonical_directions(m, ridge * m.x.mean_variance, ridge * m.y.mean_variance)
+    return w_x, w_y
 
 
 def _orthogonal_directions(train: Pairs, ridge: float) -> tuple[Array, Array]:
     """W_x (r_x, k), W_y (r_y, k): those of the labels, then those of the pairs in what is orthogonal to them."""
     m, sums = train.once(moments), train.once(_label_sums, ridge)
     u, values, v = _factored_svd(2 * sums.x, sums.y)
-    of_labels = int((values > _UNCORRELATED).sum())
+    of_labels = int((values > UNCORRELATED).sum())
     rest_x, rest_y = _complement(u[:, :of_labels]), _complement(v[:, :of_labels])
     cross = (sums.whiten_x @ rest_x).T @ (m.cross / m.n) @ (sums.whiten_y @ rest_y)
     p, correlations, qt = np.linalg.svd(cross, full_matrices=False)
-    correlated = correlations > _UNCORRELATED
+    correlated = correlations > UNCORRELATED
     log.info("scm_orth: labels give %d bits, pairs %d more", of_labels, correlated.sum())
     return fix_signs(
         sums.whiten_x @ np.column_stack([u[:, :of_labels], rest_x @ p[:, correlated]]),

@@ -12,6 +12,7 @@ from cmr.methods.linear.blm import BLM
 from cmr.methods.linear.cca import CCA
 from cmr.methods.linear.cca_sm import SemanticCorrelationMatching
 from cmr.methods.linear.cfa import CFA
+from cmr.methods.linear.csaec import CSAEC
 from cmr.methods.linear.gma import GMLDA
 from cmr.methods.linear.jfssl import JFSSL
 from cmr.methods.linear.jrl import JRL
@@ -41,6 +42,7 @@ OF_TWO_CLASSES = {
     "mdcr": (MDCR(), CONSIDER),
     "jfssl": (JFSSL(), CONSIDER),
     "jrl": (JRL(ranking="cosine"), CONSIDER),
+    "csaec": (CSAEC(), CONSIDER),
     "gmlda": (GMLDA(), CONSIDER),
     "sm": (SM(), SET),
     "cca_sm": (SemanticCorrelationMatching(3), SET),
