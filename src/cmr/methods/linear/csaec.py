@@ -20,7 +20,7 @@ from cmr.methods.linear.graphs import nearest
 from cmr.methods.linear.moments import moments
 from cmr.methods.linear.principal import Encoding, principal_views
 from cmr.methods.linear.projections import Projections
-from cmr.methods.linear.regression import label_variation, require_told_labels, warn_of_two_classes
+from cmr.methods.linear.regression import label_variation, require_told_labels
 from cmr.methods.linear.self_expression import self_expression
 from cmr.methods.linear.tied_autoencoder import tied_autoencoder
 from cmr.methods.linear.two_scores import ANOTHER_METHOD, MORE_COMPONENTS, warn_of_two_scores
@@ -91,7 +91,6 @@ class CSAEC:
         """
         if self.labels:
             require_told_labels(train.once(moments), label_variation(train, "csaec"), "csaec")
-            warn_of_two_classes(train, "csaec")
             semantic = train.once(labelled_code, self.n_components, self.ridge, self.label_weight)
         else:
             semantic = train.once(unlabelled_code, self.n_components, self.ridge)
