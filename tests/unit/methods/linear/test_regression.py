@@ -18,7 +18,8 @@ from cmr.methods.linear.sm import SM
 COLUMNS = hadamard(64).astype(float)  # those but the first have mean zero, and all are uncorrelated
 CLASSES = COLUMNS[:, 1] > 0
 LABELS = np.column_stack([CLASSES, ~CLASSES])
-TELLING, SILENT = 3.0 + COLUMNS[:, 1:9], 1e3 + COLUMNS[:, 20:28]
+TELLING = 3.0 + COLUMNS[:, 1:9]
+SILENT = COLUMNS[:, 20:28] + 1e-12 * np.random.default_rng(0).normal(size=(64, 8))
 
 
 def told(images, texts):
