@@ -228,6 +228,7 @@ def write_runs(
                     "featureless": {
                         part: {"images": 0, "texts": 9 * k * (part == "test")} for part in ("train", "valid", "test")
                     },
+                    "transductive": False,
                     "seconds": 1.5,
                     "device": "cpu",
                     "versions": {"numpy": "2.0"},
@@ -240,9 +241,9 @@ def write_runs(
 REASON = f"gmlda: it is defined for one class a pair, {HOSTILE}"
 
 
-def write_not_applicable_runs(root: Path, method: str) -> list[Path]:
-    """Folders of the runs of a method that is not defined for the made data."""
-    folders = [root / f"results/runs/made/random-{k}/pixels+bow" / method for k in range(3)]
+def write_not_applicable_runs(root: Path, method: str, splits: Sequence[int] = range(3)) -> list[Path]:
+    """Folders of the runs of a method that is not applicable to these splits of the made data."""
+    folders = [root / f"results/runs/made/random-{k}/pixels+bow" / method for k in splits]
     for folder in folders:
         store.write_table(folder / "metrics.parquet", _frame([], ["part", "task", "metric", "value"]))
         store.write_table(folder / "curves.parquet", _frame([], ["part", "task", "recall", "precision"]))
@@ -256,9 +257,9 @@ def made_study(
     values: Mapping[str, Sequence[float]] = VALUES,
     config: Mapping[str, Any] = CONFIG,
     reverse: bool = False,
-    not_applicable: str | None = None,
+    not_applicable: Mapping[str, Sequence[int]] | None = None,
 ) -> Study:
-    """Collect the made runs into root/study and read them back; one method may be defined for none of the data."""
+    """Collect the made runs into root/study and read them back; methods may be not applicable to some splits."""
     folders, names = write_runs(root, values), {name for block in config["runs"] for name in block["datasets"]}
     if not (root / "data").exists():
         write_dataset(root)
@@ -268,9 +269,9 @@ def made_study(
     for views, of_views in VALUES_OF_VIEWS.items() if "view_comparison" in config else ():
         folders += write_runs(root, of_views, f"made/random-{{}}/{'+'.join(views)}")
     methods = [*values]
-    if not_applicable:
-        methods.insert(1, not_applicable)
-        folders += write_not_applicable_runs(root, not_applicable)
+    for method, splits in (not_applicable or {}).items():
+        methods += [method] if method not in values else []
+        folders += [path for path in write_not_applicable_runs(root, method, splits) if path not in folders]
     settings = {"study": config, "methods": {method: METHODS[method] for method in methods}, "datasets": ABOUT}
     data = root / "data/datasets"
     files = [sorted(data.glob(f"*/{name}.parquet"), reverse=reverse) for name in ("pairs", "splits/*", "images")]

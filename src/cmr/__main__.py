@@ -33,7 +33,9 @@ def methods(catalogue: Catalogue, root: Path, names: Sequence[str]) -> str:
     width = max(map(len, catalogue.methods))
     for name, settings in catalogue.methods.items():
         learns = f"from {settings['learns_from']}".removeprefix("from nothing")
-        words = settings["title"] if "variant_of" in settings else _first_sentence(settings["description"])
+        words = (
+            catalogue.method(name)["title"] if "variant_of" in settings else _first_sentence(settings["description"])
+        )
         families.setdefault(settings["family"], []).append(f"    {name:{width}}  {learns:22}  {words}".rstrip())
     lines = [line for family in sorted(families) for line in (f"{family}:", *families[family])]
     return "\n".join([*lines, "`python -m cmr methods NAME` tells more, docs/methods/<family>.md of a family."])

@@ -1,6 +1,7 @@
 """Everything that the configuration names: assets, data sets, views, methods, studies; checked before anything runs."""
 
 import difflib
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from typing import Any, Self
 import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
+from jsonschema.protocols import Validator
+from jsonschema.validators import extend
 
 from cmr.errors import UserError
 from cmr.methods import FLOOR
@@ -21,6 +24,18 @@ Settings = dict[str, Any]
 
 # The same loader in C is ten times as fast where PyYAML was built with it.
 SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+# 10.0 is no integer and NaN no number for the methods that these values reach.
+_TYPES = Draft202012Validator.TYPE_CHECKER.redefine_many(
+    {
+        "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
+        "number": lambda _, value: (
+            isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        ),
+    }
+)
+StrictValidator = extend(Draft202012Validator, type_checker=_TYPES)
 
 
 class Named(dict[str, Settings]):
@@ -63,8 +78,8 @@ class Catalogue:
         folder, schemas = root / "config", root / "workflow/schemas"
 
         @cache
-        def schema_of(kind: str) -> Draft202012Validator:
-            return Draft202012Validator(_read_yaml(schemas / f"{kind}.schema.yaml"))
+        def schema_of(kind: str) -> Validator:
+            return StrictValidator(_read_yaml(schemas / f"{kind}.schema.yaml"))
 
         def read_one(path: Path, kind: str) -> Settings:
             value = _read_yaml(path)
@@ -99,7 +114,7 @@ class Catalogue:
         """Settings of a method with the configuration's overrides applied.
 
         Adds `fixed` (hyper-parameter -> value) and `grid` (hyper-parameter -> candidates). An override that is a list
-        of values gives candidates, any other is fixed.
+        of values gives candidates, any other is fixed. A title may name values, as in `SePH, {bits} bits`.
         """
         settings = self.methods[name]
         overrides = self.config["methods"].get(name, {})
@@ -107,7 +122,8 @@ class Catalogue:
         for key, schema in settings["hyperparameters"].items():
             value = overrides.get(key, schema.get("grid", schema["default"]))
             (grid if _are_candidates(value, schema) else fixed)[key] = value
-        return settings | {"fixed": fixed, "grid": grid}
+        values = fixed | {key: " or ".join(map(str, candidates)) for key, candidates in grid.items()}
+        return settings | {"fixed": fixed, "grid": grid, "title": settings["title"].format_map(values)}
 
     def dataset(self, name: str) -> Settings:
         """Settings of a data set, everything that they may leave out filled in."""
@@ -278,9 +294,10 @@ class Catalogue:
         """
         runs, item = self.runs(study), {**self.studies[study].get("setting", {}), **item}
         _check_names(item, runs, where)
-        for method in item.get("methods", []):
-            _check_names({"method": method}, runs, where)
         keys = ("dataset", "image_view", "text_view")
+        shown = [run for run in runs if all(run[key] == item.get(key, run[key]) for key in keys)]
+        for method in item.get("methods", []):
+            _check_names({"method": method}, shown, where)
         settings = {tuple(run[key] for key in keys) for run in runs if all(run[k] == item.get(k, run[k]) for k in keys)}
         if len(settings) != 1 and item.get("kind") != "dataset_statistics":
             found = "; ".join(" ".join(setting) for setting in sorted(settings)) or "none"
@@ -331,12 +348,26 @@ class Catalogue:
             for key, value in overrides.items():
                 schemas = self.methods[name]["hyperparameters"]
                 _known(key, schemas, f"configuration: methods: {name}", "hyper-parameter")
+                if key in self.methods[name].get("variant_values", {}):
+                    raise UserError(
+                        f"configuration: methods: {name}: {key} makes the variant what it is; set it of "
+                        f"{self.methods[name]['variant_of']} instead"
+                    )
                 for one in value if _are_candidates(value, schemas[key]) else [value]:
-                    _check(one, Draft202012Validator(schemas[key]), f"configuration: methods: {name}: {key}")
+                    _check(one, StrictValidator(schemas[key]), f"configuration: methods: {name}: {key}")
         for name, settings in self.methods.items():
+            if not _module_exists(settings["implementation"].rpartition(".")[0]):
+                raise UserError(
+                    f'config/methods/{name}.yaml: implementation: there is no class "{settings["implementation"]}"; '
+                    "give its dotted name"
+                )
+            try:
+                self.method(name)
+            except (KeyError, IndexError, ValueError) as error:
+                raise UserError(f"config/methods/{name}.yaml: title: {error} is no hyper-parameter") from error
             for key, schema in settings["hyperparameters"].items():
                 for value in (schema["default"], *schema.get("grid", [])):
-                    _check(value, Draft202012Validator(schema), f"config/methods/{name}.yaml: hyperparameters: {key}")
+                    _check(value, StrictValidator(schema), f"config/methods/{name}.yaml: hyperparameters: {key}")
         for name in self.datasets:
             self._check_dataset(name)
         for modality, views in self._computed_views():
@@ -392,16 +423,17 @@ def _with_variants(methods: Named) -> Named:
         entries[name] = {key: value for key, value in settings.items() if key != "variants"}
         for suffix, variant in settings.get("variants", {}).items():
             where, own = f"config/methods/{name}.yaml: variants: {suffix}", f"{name}_{suffix}"
-            if own in methods:
+            if own in methods or own in entries:
                 raise UserError(f'{where}: "{own}" is also the name of a method; choose another suffix')
             schemas = dict(settings["hyperparameters"])
             for key, value in variant["values"].items():
                 _known(key, schemas, where, "hyper-parameter")
-                _check(value, Draft202012Validator(schemas[key]), f"{where}: {key}")
+                _check(value, StrictValidator(schemas[key]), f"{where}: {key}")
                 ungridded = {part: rest for part, rest in schemas[key].items() if part != "grid"}
                 schemas[key] = ungridded | {"default": value}
             described = {key: variant[key] for key in ("title", "description", "learns_from") if key in variant}
-            entries[own] = {**entries[name], **described, "hyperparameters": schemas, "variant_of": name}
+            own_values = {"variant_of": name, "variant_values": variant["values"]}
+            entries[own] = {**entries[name], **described, "hyperparameters": schemas, **own_values}
     return Named("method", entries)
 
 
@@ -431,7 +463,7 @@ def _read_yaml(path: Path) -> Settings:
         raise UserError(f"{path} cannot be read: {error}") from error
 
 
-def _check(value: Any, schema: Draft202012Validator, where: str) -> None:
+def _check(value: Any, schema: Validator, where: str) -> None:
     error = best_match(schema.iter_errors(value))
     if error is not None:
         raise UserError(": ".join([where, *map(str, error.absolute_path), _explain(error)]))

@@ -34,6 +34,7 @@ INK = "#1b2530"  # text and axes; the report replaces it by its own text colour
 WIDTH = 4.3  # inches
 OBJECTIVE = "objective"  # how the name of a quantity ends that an iterating solver lowers or raises
 SHORT_LABEL = 14  # characters; of longer ones only two fit side by side
+NONE_APPLICABLE = "No method is applicable to these data."
 NONE_ITERATES = "No method of this study iterates on an objective"
 NAMED_CLASSES = 100  # of a data set, at most; more have no room for their names
 ONE_COLUMN = 16  # classes that stand below each other; more take two columns
@@ -130,14 +131,15 @@ def _words_of_map_bars(study: Study, spec: dict[str, Any]) -> str:
         + ", ".join(f"{study.method_title(r.method)} {r.mean:.3f}" for r in part.itertuples(index=False))
         for task, part in study.summary(spec).groupby("task", sort=False)
     ]
-    return f"Bars of {metric_title(spec['metric'])}. " + ". ".join(rows) + "."
+    return f"Bars of {metric_title(spec['metric'])}. {'. '.join(rows)}." if rows else NONE_APPLICABLE
 
 
 def _words_of_precision_recall(study: Study, spec: dict[str, Any]) -> str:
     curves = study.curves_of(spec)
     means = curves.groupby("method")["precision"].mean()
     rows = [f"{study.method_title(method)} {means[method]:.3f}" for method in study.methods if method in means]
-    return f"Precision against recall, {TASK_TITLES[spec['task']]}. Mean precision: {', '.join(rows)}."
+    told = f"Precision against recall, {TASK_TITLES[spec['task']]}. Mean precision: {', '.join(rows)}."
+    return told if rows else NONE_APPLICABLE
 
 
 def _words_of_training_history(study: Study, spec: dict[str, Any]) -> str:
@@ -153,7 +155,7 @@ def _words_of_training_history(study: Study, spec: dict[str, Any]) -> str:
 def _words_of_convergence(study: Study, spec: dict[str, Any]) -> str:
     history = _objectives(study, spec)
     rows = [
-        f"{study.method_title(method)} {_steps(history[history['method'] == method])}"
+        f"{study.method_title(method)} {_steps(history[history['method'] == method], after=1)}"
         for method in _methods_in(study, history)
     ]
     return f"Objective against the iteration. {'Iterations: ' + ', '.join(rows) if rows else NONE_ITERATES}."
@@ -179,6 +181,8 @@ def _words_of_dataset(dataset: Mapping[str, Any]) -> str:
 def _precision_recall(study: Study, spec: dict[str, Any]) -> Figure:
     """Precision against recall: mean over splits and seeds, the band from the lowest to the highest of them."""
     curves = study.curves_of(spec)
+    if curves.empty:
+        return _notice(NONE_APPLICABLE)
     figure = Figure(figsize=(WIDTH, 4.4), layout="constrained")
     axes = figure.subplots()
     for method in _methods_in(study, curves):
@@ -197,6 +201,8 @@ def _map_bars(study: Study, spec: dict[str, Any]) -> Figure:
     """A panel a task, a bar a method with its interval, under it a dot for each value behind the interval."""
     summary, values, tasks = study.summary(spec), study.values_of(spec), spec["tasks"]
     methods = _methods_in(study, summary)[::-1]  # the first on top
+    if not methods:
+        return _notice(NONE_APPLICABLE)
     columns = min(2, len(tasks))
     rows = -(-len(tasks) // columns)
     figure = Figure(figsize=(WIDTH, rows * (0.36 * len(methods) + 0.5) + 0.35), layout="constrained")
@@ -298,7 +304,10 @@ def _training_history(study: Study, spec: dict[str, Any]) -> Figure:
 
 
 def _convergence(study: Study, spec: dict[str, Any]) -> Figure:
-    """A panel a method that iterates on an objective: its value as a share of the first, a line a split and seed."""
+    """A panel a method that iterates on an objective: its value as a share of the first, a line a split and seed.
+
+    Of several objectives, such as those of two classifiers, the first is drawn solid and others are dashed.
+    """
     history = _objectives(study, spec)
     methods = _methods_in(study, history)
     if not methods:
@@ -309,9 +318,12 @@ def _convergence(study: Study, spec: dict[str, Any]) -> Figure:
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for panel, method in zip(panels, methods, strict=False):
         own, colour = history[history["method"] == method], _style(study, spec, method)["color"]
-        for _, line in own.groupby(["split", "seed", "quantity"]):
+        quantities = sorted(set(own["quantity"]))
+        for (_, _, quantity), line in own.groupby(["split", "seed", "quantity"]):
             values = line.sort_values("step")["value"].to_numpy()
-            panel.plot(np.arange(len(values)), values / values[0], color=colour, alpha=0.7, linewidth=1.1)
+            dashes = DASHES[quantities.index(quantity) % len(DASHES)]
+            shares = values / values[0] if values[0] else values
+            panel.plot(np.arange(len(values)), shares, color=colour, linestyle=dashes, alpha=0.7, linewidth=1.1)
         panel.set_title(_label(study, method))
         panel.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     for panel in panels[len(methods) :]:
@@ -481,9 +493,9 @@ def _epochs_of(study: Study, spec: dict[str, Any]) -> pd.DataFrame:
     return history[history["quantity"].isin(["loss", "valid_map"])]
 
 
-def _steps(history: pd.DataFrame) -> str:
-    """How many steps the histories have."""
-    return span(history.groupby(["split", "seed"])["step"].max())
+def _steps(history: pd.DataFrame, after: int = 0) -> str:
+    """How many steps the histories have, those of the beginning aside."""
+    return span(history.groupby(["split", "seed"])["step"].max() - after)
 
 
 def _write(figure: Figure, target: Any, form: str, transparent: bool) -> None:

@@ -62,6 +62,7 @@ class Gallery:
     classes : all classes of the data set, or groups where it has none; a query is drawn from each of some of them.
     kind : "class" or "group".
     tasks : title of each task -> its retrievals, the same queries for the same side.
+    not_applicable : why there are none, where the method is not applicable to the data.
     """
 
     method: str
@@ -70,6 +71,7 @@ class Gallery:
     classes: int
     kind: str
     tasks: dict[str, tuple[Retrieval, ...]]
+    not_applicable: str = ""
 
     @property
     def drawn(self) -> int:
@@ -88,12 +90,12 @@ def read_gallery(study: Study, pairs: Path, embeddings: Path, image_view: Path, 
     """The gallery that the study's config asks for, from the files of its data set, its views and its run."""
     spec = study.config["gallery"]
     arrays, attributes = store.read_arrays(embeddings)
+    dataset, method = study.facts["datasets"][spec["dataset"]]["title"], study.method_title(spec["method"])
     if attributes["not_applicable"]:
-        raise UserError(f"the gallery shows a run without results: {attributes['not_applicable']}. Name another method")
+        return Gallery(method, dataset, spec["split"], 0, "class", {}, attributes["not_applicable"])
     views = {"img": store.read_view(image_view), "txt": store.read_view(text_view)}
     featureless = {side: ~view.rows(arrays["test/ids"]).any(axis=1) for side, view in views.items()}
-    titles = study.facts["datasets"][spec["dataset"]]["title"], study.method_title(spec["method"])
-    return make_gallery(spec, *titles, store.read_table(pairs), arrays, attributes, featureless, raw)
+    return make_gallery(spec, dataset, method, store.read_table(pairs), arrays, attributes, featureless, raw)
 
 
 def make_gallery(

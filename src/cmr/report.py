@@ -92,6 +92,8 @@ class Report:
     without_classes: list[str]
     has_ready_views: bool
     methods: list[MethodFacts]
+    not_applicable: list[tuple[str, list[str]]]
+    transductive: list[str]
     runs: int
     image_views: list[str]
     text_views: list[str]
@@ -114,7 +116,7 @@ def make_report(study: Study, gallery: Gallery | None, command: str) -> str:
     counts = [
         ("image-text pairs", sum(dataset["pairs"] for dataset in datasets)),
         ("classes", sum(len(dataset["classes"]) for dataset in datasets)),
-        ("methods", len({run["method"] for run in runs})),
+        ("methods", len({run["method"] for run in [*runs, *facts["not_applicable"]]})),
         ("splits", sum(len(dataset["splits"]) for dataset in datasets)),
         ("runs", len(runs)),
         ("candidates fitted", sum(run["candidates"] - run["infeasible"] for run in runs)),
@@ -138,6 +140,12 @@ def make_report(study: Study, gallery: Gallery | None, command: str) -> str:
         without_classes=[dataset["title"] for dataset in datasets if not dataset["classes"]],
         has_ready_views=any(dataset["ready_views"] for dataset in datasets),
         methods=[_method(study, method) for method in study.methods if method in {run["method"] for run in runs}],
+        not_applicable=[
+            (study.method_title(method), sorted({run["reason"] for run in left_out}))
+            for method in study.methods
+            if (left_out := [run for run in facts["not_applicable"] if run["method"] == method])
+        ],
+        transductive=[study.method_title(method) for method in study.methods if method in study.transductive],
         runs=len(runs),
         image_views=sorted({run["image_view"] for run in runs}),
         text_views=sorted({run["text_view"] for run in runs}),
@@ -177,11 +185,11 @@ def _in_words(names: Sequence[str]) -> str:
 
 
 def _not_told_apart(study: Study, table: Table, column: str, best: list[Row]) -> list[str]:
-    """Titles of methods that the best one leads by less than the interval of the paired difference."""
+    """Titles of comparable methods that the best one leads by less than the interval of the paired difference."""
     scores = study.values_of(study.item("tables", table.name))[column]
     rivals = []
     for row in table.rows:
-        if not row.is_floor and row not in best:
+        if not row.is_floor and row.comparable and row not in best:
             lead = (scores[best[0].method] - scores[row.method]).dropna()  # in splits, or seeds, that both have
             if len(lead) and mean_interval(lead)[1] <= 0:
                 rivals.append(row.title)
@@ -406,6 +414,8 @@ def _chosen(value: Any, grid: Sequence[Any], schema: Mapping[str, Any]) -> str:
     numeric = all(isinstance(one, int | float) and not isinstance(one, bool) for one in grid)
     at_edge = numeric and len(grid) >= 3 and value in (min(grid), max(grid))
     at_edge = at_edge and value not in (schema.get("minimum"), schema.get("maximum"))
+    # Zero components are as many as there can be: no number of them is the greatest.
+    at_edge = at_edge and not (0 in grid and schema["type"] == "integer" and value == max(grid))
     return f"{_value(value)} (edge of its grid)" if at_edge else _value(value)
 
 

@@ -12,6 +12,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import pandas as pd
 
 from cmr import files, store
@@ -107,33 +108,40 @@ class Study:
         As its config says; what that leaves open the study's `setting` says, or the study has only one.
         """
         spec = {**self.config.get("setting", {}), **spec}
-        rows = self.scores[SETTING].drop_duplicates()
-        for key in SETTING:
-            if key in spec:
-                rows = rows[rows[key] == spec[key]]
-        if len(rows) == 1:
-            return rows.iloc[0].to_dict()
-        present = "; ".join(" ".join(row) for row in self.scores[SETTING].drop_duplicates().itertuples(index=False))
+        fitting = [row for row in self.settings if all(row[key] == spec.get(key, row[key]) for key in SETTING)]
+        if len(fitting) == 1:
+            return fitting[0]
+        present = "; ".join(" ".join(row.values()) for row in self.settings)
         named = ", ".join(f"{key} {spec[key]}" for key in SETTING if key in spec) or "a table or figure that names none"
         raise UserError(
-            f"study {self.facts['study']}: {len(rows)} data sets with view pairs fit {named}, "
+            f"study {self.facts['study']}: {len(fitting)} data sets with view pairs fit {named}, "
             f"and exactly one must. Name it by {', '.join(SETTING)} in the study's config. There are: {present}"
         )
 
+    @property
+    def settings(self) -> list[dict[str, str]]:
+        """Every data set with a pair of views that the study has runs of."""
+        runs = {tuple(run[key] for key in SETTING) for run in [*self.facts["runs"], *self.facts["not_applicable"]]}
+        return [dict(zip(SETTING, setting, strict=True)) for setting in sorted(runs)]
+
     def not_applicable(self, spec: Mapping[str, Any]) -> dict[str, str]:
-        """Methods without scores for a table or figure since they are not defined for its data -> the reason."""
-        setting, scored = self.setting(spec), set(self.summary(spec)["method"])
-        return {
+        """Methods that are not applicable to the data of a table or figure, on all splits or on some -> the reason."""
+        setting = self.setting(spec)
+        found = {
             run["method"]: run["reason"]
             for run in self.facts["not_applicable"]
             if all(run[key] == setting[key] for key in SETTING)
-            and run["method"] in spec.get("methods", self.methods)
-            and run["method"] not in scored
         }
+        return {name: found[name] for name in self.methods if name in found and name in spec.get("methods", found)}
+
+    @property
+    def transductive(self) -> set[str]:
+        """Methods that look at the features of the test part while they learn."""
+        return {run["method"] for run in self.facts["runs"] if run["transductive"]}
 
     @property
     def has_several_settings(self) -> bool:
-        return len(self.scores[SETTING].drop_duplicates()) > 1
+        return len(self.settings) > 1
 
     @property
     def reported(self) -> Self:
@@ -182,6 +190,8 @@ class Study:
 
     def _by_task(self, spec: Mapping[str, Any], wanted: Mapping[str, str], index: list[str]) -> pd.DataFrame:
         rows = _matching(self.scores, {**wanted, "part": spec.get("part", "test")}, spec)
+        if rows.empty:  # no method is applicable
+            return pd.DataFrame(np.nan, pd.MultiIndex.from_arrays([[] for _ in index], names=index), spec["tasks"])
         if spec["metric"] not in set(rows["metric"]):
             known = ", ".join(sorted(rows["metric"].unique()))
             raise UserError(
@@ -221,10 +231,10 @@ class Study:
         return pd.DataFrame(rows, columns=["method", "task", "mean", "low", "high", "n"])
 
     def curves_of(self, spec: Mapping[str, Any]) -> pd.DataFrame:
-        """Precision-recall points of one task in one setting."""
+        """Precision-recall points of one task in one setting; none where no method is applicable."""
         wanted = self.setting(spec) | {"part": spec.get("part", "test"), "task": spec["task"]}
         rows = _matching(self.curves, wanted, spec)
-        if rows.empty:
+        if len(self.curves) and spec["task"] not in set(self.curves["task"]):
             raise UserError(
                 f"study {self.facts['study']}: no run has a precision-recall curve of the task {spec['task']}"
             )
@@ -273,6 +283,8 @@ def collect(
     images : `<dataset>/images.parquet` of the data sets whose pictures are looked at.
     """
     folders = {Run.of_folder(folder): folder for folder in runs}
+    if not folders:
+        raise UserError(f"study {name} has no run")
     selections = {run: files.read_json(folder / "selection.json") for run, folder in folders.items()}
     ordered = sorted((run, folder) for run, folder in folders.items() if "not_applicable" not in selections[run])
     seeds = {run: _seeds(config["study"], run) for run in folders}
@@ -340,9 +352,7 @@ def _gather(
             raise UserError(f"{folder / file} has no scores of seed {min(missing)}. Delete it and run again")
         parts.append(table.assign(study=study, **vars(run))[columns])
     # Empty tables (histories of closed forms) know no types, so they take no part where there is a full one.
-    full = [part for part in parts if len(part)] or parts[:1]
-    if not full:
-        raise UserError(f"study {study} has no run")
+    full = [part for part in parts if len(part)] or parts[:1] or [pd.DataFrame(columns=columns)]
     return pd.concat(full).sort_values(columns, kind="stable", ignore_index=True)
 
 
@@ -360,6 +370,7 @@ def _run_facts(selections: Mapping[Run, Mapping[str, Any]]) -> dict[str, Any]:
                 "sizes": selection["sizes"],
                 "left_out": selection["left_out"],
                 "featureless": selection["featureless"],
+                "transductive": selection["transductive"],
                 "seconds": selection["seconds"],
                 "device": selection["device"],
             }

@@ -18,6 +18,8 @@ from cmr.results import TASK_TITLES, Study, metric_name, metric_title, span
 
 DIGITS = 3
 NOT_APPLICABLE = "n/a"
+MARK = " †"
+SEES_TEST = f"{MARK.strip()} looks at the features of the test part while it learns: not comparable, and never best."
 NOTE = "Mean ± half of the 95 % interval; best in bold, the floor aside. The floor is what a random ranking scores."
 NEEDED_BY_LATEX = r"% needs \usepackage{booktabs}"
 _LATEX = {
@@ -33,6 +35,7 @@ _LATEX = {
     "^": r"\textasciicircum{}",
     "±": r"$\pm$",
     "→": r"$\to$",
+    "†": r"$\dagger$",
 }
 
 
@@ -65,10 +68,20 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
+    """A method's cells.
+
+    Attributes
+    ----------
+    comparable : may be best. A method is not that looks at the test part while it learns, or lacks some splits.
+    reason : why it is not applicable, to all splits or to some; empty where it is.
+    """
+
     method: str
     title: str
     is_floor: bool
     cells: tuple[Cell, ...]
+    comparable: bool = True
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,7 +95,7 @@ class Table:
     title : data set, views, metric with its normaliser, part, and what the intervals are taken over.
     caption : what the study's config says of it.
     columns : tasks.
-    reasons : why methods are not applicable, a sentence each.
+    remarks : sentences about rows: why they are not applicable, and what makes them not comparable.
     """
 
     name: str
@@ -91,26 +104,30 @@ class Table:
     caption: str
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
-    reasons: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def notes(self) -> str:
         """What is to be told under the table."""
-        return " ".join([self.caption, NOTE, *self.reasons])
+        return " ".join([self.caption, NOTE, *self.remarks])
 
     @property
     def headers(self) -> list[str]:
         return [TASK_TITLES[task] for task in self.columns]
 
     def to_csv(self) -> str:
-        """The numbers: for each task its mean, the interval's ends, and the number of values; a line a method."""
+        """The numbers: for each task its mean, the interval's ends, and the number of values; a line a method.
+
+        Numbers are empty where the method is not applicable, and the last column tells why.
+        """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         statistics = ("", "_low", "_high", "_n")
-        writer.writerow(["method", *(f"{task}{name}" for task in self.columns for name in statistics)])
+        numbers = (f"{task}{name}" for task in self.columns for name in statistics)
+        writer.writerow(["method", *numbers, "not_applicable"])
         for row in self.rows:
             numbers = [value for c in row.cells for value in (_number(c.mean), _number(c.low), _number(c.high), c.n)]
-            writer.writerow([row.method, *numbers])
+            writer.writerow([row.method, *numbers, row.reason])
         return text.getvalue()
 
     def to_markdown(self) -> str:
@@ -151,26 +168,28 @@ class Table:
         lines[body:body] = [rule] * bool(floors)
         title = textwrap.fill(self.title, max(len(rule), 80))
         note = "mean ± half of the 95 % interval; * best, the floor aside"
-        reasons = [textwrap.fill(reason, max(len(rule), 80)) for reason in self.reasons]
-        return "\n".join([title, "", lines[0], rule, *lines[1:], "", note, *reasons, ""])
+        remarks = [textwrap.fill(remark, max(len(rule), 80)) for remark in self.remarks]
+        return "\n".join([title, "", lines[0], rule, *lines[1:], "", note, *remarks, ""])
 
 
 def make_table(study: Study, name: str) -> Table:
     """The table `name` of the study's config."""
     spec = study.item("tables", name)
-    summary, inapplicable = study.summary(spec), study.not_applicable(spec)
+    summary, reasons, transductive = study.summary(spec), study.not_applicable(spec), study.transductive
     rows = []
     for method in study.methods:
         own = summary[summary["method"] == method]
-        if method in inapplicable:
-            cells = tuple(Cell(math.nan, math.nan, math.nan, 0) for _ in spec["tasks"])
-        elif len(own):
+        if len(own):
             numbers = own.set_index("task").loc[spec["tasks"]]
             cells = tuple(Cell(c.mean, c.low, c.high, c.n) for c in numbers.itertuples(index=False))
+        elif method in reasons:
+            cells = tuple(Cell(math.nan, math.nan, math.nan, 0) for _ in spec["tasks"])
         else:
             continue
-        title = study.method_title(method)
-        rows.append(Row(method, f"{title} (floor)" if method == FLOOR else title, method == FLOOR, cells))
+        is_floor = method == FLOOR
+        title = study.method_title(method) + (" (floor)" if is_floor else MARK if method in transductive else "")
+        comparable = method not in transductive and method not in reasons
+        rows.append(Row(method, title, is_floor, cells, comparable, reasons.get(method, "")))
     return Table(
         name=name,
         measure=metric_name(spec["metric"]),
@@ -178,8 +197,25 @@ def make_table(study: Study, name: str) -> Table:
         caption=spec["caption"],
         columns=tuple(spec["tasks"]),
         rows=_mark_best(rows),
-        reasons=tuple(f"Not applicable: {reason}." for reason in dict.fromkeys(inapplicable.values())),
+        remarks=_remarks(rows),
     )
+
+
+def _remarks(rows: Sequence[Row]) -> tuple[str, ...]:
+    """What is to be told about single rows; those that have the same reason share a sentence."""
+    titles: dict[tuple[bool, str], list[str]] = {}
+    for row in rows:
+        if row.reason:
+            partly = any(cell.n for cell in row.cells)
+            reason = row.reason.removeprefix(f"{row.method}: ").rstrip(".")
+            titles.setdefault((partly, reason), []).append(row.title)
+    remarks = [
+        f"{', '.join(names)}: {NOT_APPLICABLE}{' on splits that the numbers leave out' if partly else ''}: {reason}."
+        for (partly, reason), names in titles.items()
+    ]
+    if any(row.title.endswith(MARK) for row in rows):
+        remarks.append(SEES_TEST)
+    return tuple(remarks)
 
 
 def headline(study: Study) -> Table:
@@ -203,6 +239,8 @@ def setting_title(study: Study, spec: dict) -> str:
 def _repetitions(study: Study, spec: dict) -> str:
     """`5 splits`, `5 splits, mean of 3 seeds each`, `1 split, 5 seeds`; ranges where methods differ."""
     index = study.scores_of(spec).index.to_frame(index=False)
+    if index.empty:
+        return "no run"
     splits = index.groupby("method")["split"].nunique()
     seeds = index.groupby(["method", "split"])["seed"].nunique()
     if index["split"].nunique() == 1:
@@ -219,11 +257,12 @@ def mark_best(cells: Iterable[Cell]) -> tuple[Cell, ...]:
 
 
 def _mark_best(rows: list[Row]) -> tuple[Row, ...]:
-    """Mark the best of each column, the floor aside; that becomes the last row."""
-    rivals = [row for row in rows if not row.is_floor]
+    """Mark the best of each column among comparable methods; the floor is none, and becomes the last row."""
+    rivals = [row for row in rows if not row.is_floor and row.comparable]
     columns = [mark_best(column) for column in zip(*(row.cells for row in rivals), strict=True)]
-    marked = [replace(row, cells=cells) for row, cells in zip(rivals, zip(*columns, strict=True), strict=True)]
-    return (*marked, *(row for row in rows if row.is_floor))
+    marked = {row.method: cells for row, cells in zip(rivals, zip(*columns, strict=True), strict=True)}
+    others = [replace(row, cells=marked.get(row.method, row.cells)) for row in rows if not row.is_floor]
+    return (*others, *(row for row in rows if row.is_floor))
 
 
 def _count(numbers: pd.Series, noun: str) -> str:

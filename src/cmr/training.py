@@ -94,8 +94,8 @@ def train(
     grid : candidate values a hyper-parameter; the candidates are their Cartesian product. Empty: nothing to choose.
     parts : `train` and `valid`; of `test`, a transductive method is given the features, and no other looks at it.
 
-    Raises UserError where no candidate can be fitted. A method that is not defined for such data gives no model, and
-    its `selection` the reason as `not_applicable`.
+    A method of which no candidate can be fitted to these data gives no model, and its `selection` the reason as
+    `not_applicable`: one impossible cell must not cost a study all others.
     """
     started = time.monotonic()
     candidates = [dict(hyperparameters) | choice for choice in _choices(grid)]
@@ -110,6 +110,7 @@ def train(
 
     circumstances = {
         "device": device,
+        "transductive": any(getattr(build(implementation, one), "transductive", False) for one in candidates),
         "sizes": {name: len(part) for name, part in parts.items()},
         "featureless": {name: _featureless(part) for name, part in parts.items()},
         "versions": versions(),
@@ -120,10 +121,7 @@ def train(
         method = build(implementation, candidate)
         try:
             model = fit(method, first)
-        except NotApplicableError as error:
-            log.warning("not applicable: %s", error)
-            return Trained(method, {}, {"not_applicable": str(error), "candidates": [], **circumstances})
-        except InfeasibleError as error:
+        except (NotApplicableError, InfeasibleError) as error:
             records.append({"hyperparameters": candidate, "infeasible": str(error)})
             log.info("%s: infeasible: %s", candidate, error)
             continue
@@ -133,8 +131,9 @@ def train(
         if best is None or score > best[0]:  # the earlier of equals
             best = score, candidate, method, model
     if best is None:
-        reasons = dict.fromkeys(f"  {record['infeasible']}" for record in records)
-        raise UserError("\n".join(["no candidate can be fitted:", *reasons]))
+        reason = records[0]["infeasible"]
+        log.warning("not applicable, no candidate can be fitted: %s", reason)
+        return Trained(method, {}, {"not_applicable": reason, "candidates": records, **circumstances})
 
     _, chosen, method, model = best
     log.info("chosen: %s", chosen)
@@ -222,7 +221,7 @@ class _Vectors:
 
 
 def _unlabelled(test: Pairs) -> Unlabelled:
-    log.info("transductive: the features of the test part, without labels and pairing, take part in training")
+    log.info("transductive: the features of the test part, without its labels, take part in training")
     return Unlabelled(test.images, test.texts)
 
 

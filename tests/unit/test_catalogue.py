@@ -456,3 +456,48 @@ def test_a_figure_may_name_methods_of_its_study_only(root):
     edit(root / "config/studies/quickstart.yaml", lambda study: study["figures"].update(own=figure))
     with pytest.raises(UserError, match=r'figures: own: unknown method of the study "sn"; did you mean "sm"'):
         Catalogue.read(root)
+
+
+def test_what_makes_a_variant_cannot_be_overridden_and_candidates_neither(root):
+    for value in (64, [16, 64]):
+        with pytest.raises(
+            UserError, match="methods: seph_32: bits makes the variant what it is; set it of seph instead"
+        ):
+            Catalogue.read(root, config(methods={"seph_32": {"bits": value}}))
+    assert Catalogue.read(root, config(methods={"seph_32": {"ridge": 0.5}})).method("seph_32")["fixed"]["ridge"] == 0.5
+
+
+def test_a_title_names_the_values_that_are_in_force(root):
+    titles = [
+        Catalogue.read(root, config(methods=overrides)).method("seph")["title"]
+        for overrides in ({}, {"seph": {"bits": 24}}, {"seph": {"bits": [8, 24]}})
+    ]
+    assert titles == ["SePH, 16 bits", "SePH, 24 bits", "SePH, 8 or 24 bits"]
+    edit(root / "config/methods/seph.yaml", lambda settings: settings.update(title="SePH, {bit} bits"))
+    with pytest.raises(UserError, match=r"seph\.yaml: title: 'bit' is no hyper-parameter"):
+        Catalogue.read(root)
+
+
+@pytest.mark.parametrize(("key", "value"), [("n_components", 10.0), ("n_components", True), ("ridge", float("nan"))])
+def test_numbers_are_what_their_schema_says(root, key, value):
+    with pytest.raises(UserError, match=f"methods: cca: {key}: .* is not of type"):
+        Catalogue.read(root, config(methods={"cca": {key: value}}))
+
+
+def test_an_implementation_that_is_nowhere_is_named(root):
+    edit(
+        root / "config/methods/cca.yaml", lambda settings: settings.update(implementation="cmr.methods.linera.cca.CCA")
+    )
+    with pytest.raises(
+        UserError, match=r'cca\.yaml: implementation: there is no class "cmr\.methods\.linera\.cca\.CCA"'
+    ):
+        Catalogue.read(root)
+
+
+def test_two_variants_may_not_have_one_name(root):
+    variant = {"title": "X", "values": {"power": 1.0}}
+    shutil.copy(root / "config/methods/cca.yaml", root / "config/methods/cca_b.yaml")
+    edit(root / "config/methods/cca.yaml", lambda settings: settings.update(variants={"b_c": variant}))
+    edit(root / "config/methods/cca_b.yaml", lambda settings: settings.update(variants={"c": variant}))
+    with pytest.raises(UserError, match='"cca_b_c" is also the name of a method'):
+        Catalogue.read(root)

@@ -257,5 +257,5 @@ def test_convergence_shows_the_objective_as_a_share_of_its_first_value(study):
     for line in panel.lines:
         np.testing.assert_array_equal(line.get_xdata(), [0, 1, 2, 3])
         np.testing.assert_allclose(line.get_ydata(), [1, 1 / 2, 1 / 3, 1 / 4])
-    assert figures.describe(iterating, "convergence").endswith("Iterations: CCA 4.")
+    assert figures.describe(iterating, "convergence").endswith("Iterations: CCA 3.")
     assert "No method" in figures.describe(with_history(study, rows[8:]), "convergence")

@@ -362,3 +362,30 @@ def test_several_methods_without_a_lead_are_listed_in_words(tmp_path):
     values = {"random": (0.1, 0.1, 0.1), "cca": (0.5, 0.6, 0.7), "acmr": (0.6, 0.5, 0.7), "gmlda": (0.7, 0.5, 0.61)}
     html = make_report(made_study(tmp_path, values, config), None, "make")
     assert "Its lead over CCA and ACMR_$1 is smaller" in html
+
+
+def test_a_report_tells_why_methods_are_not_applicable_and_which_saw_the_test_part(tmp_path):
+    config = copy.deepcopy(CONFIG)
+    config["runs"][0]["methods"].append("gmlda")
+    study = made_study(tmp_path, config=config, not_applicable={"gmlda": range(3)})
+    runs = [run | {"transductive": run["method"] == "acmr"} for run in study.facts["runs"]]
+    text = " ".join(make_report(dataclasses.replace(study, facts=study.facts | {"runs": runs}), None, "make").split())
+    assert "<dt>GMLDA</dt><dd>gmlda: it is defined for one class a pair" in text
+    assert "CCA has the highest" in text and "Not so ACMR_$1, marked †" in text
+    assert "but for methods marked †" in text
+
+
+def test_a_report_of_methods_none_of_which_is_applicable_can_be_made(tmp_path):
+    methods = {name: range(3) for name in ("random", "cca", "acmr")}
+    html = make_report(made_study(tmp_path, {}, not_applicable=methods), None, "make")
+    assert html.count("No method is applicable to these data.") >= 2 and "n/a" in html
+
+
+def test_as_many_components_as_there_can_be_lie_beyond_every_number_of_them(tmp_path):
+    study = made_study(tmp_path)
+    facts = copy.deepcopy(study.facts)
+    facts["methods"]["cca"]["hyperparameters"]["n_components"]["minimum"] = 0
+    facts["methods"]["cca"]["grid"]["n_components"] = [2, 4, 0]
+    assert "(edge of its grid)" not in make_report(dataclasses.replace(study, facts=facts), None, "make")
+    facts["methods"]["cca"]["grid"]["n_components"] = [2, 3, 4]
+    assert "(edge of its grid)" in make_report(dataclasses.replace(study, facts=facts), None, "make")

@@ -243,7 +243,7 @@ def test_metric_titles_name_the_normaliser():
 def test_runs_of_a_method_that_is_not_applicable_give_a_reason_and_no_score(tmp_path):
     config = copy.deepcopy(CONFIG)
     config["runs"][0]["methods"].append("gmlda")
-    study = made_study(tmp_path, config=config, not_applicable="gmlda")
+    study = made_study(tmp_path, config=config, not_applicable={"gmlda": range(3)})
     assert "gmlda" not in set(study.scores["method"]) | {run["method"] for run in study.facts["runs"]}
     assert {run["split"] for run in study.facts["not_applicable"]} == {"random-0", "random-1", "random-2"}
     assert study.not_applicable(SPEC) == {"gmlda": REASON}

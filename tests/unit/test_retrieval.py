@@ -76,9 +76,7 @@ def test_equal_points_have_distance_zero(offset, rng):
 @pytest.mark.parametrize("similarity", SIMILARITIES)
 def test_similarity_is_symmetric_to_the_last_bit(similarity, rng):
     few, many = rng.normal(size=(40, 20)), rng.normal(size=(70, 20))
-    if (
-        similarity == "euclidean"
-    ):  # whose grid follows the furthest point: let both sides have it
+    if similarity == "euclidean":  # whose grid follows the furthest point: let both sides have it
         few[0] = many[0] = 100
     else:
         many *= 100

@@ -3,6 +3,7 @@ import csv
 import io
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 
@@ -124,20 +125,60 @@ def test_headline_is_the_first_table_of_the_config(tmp_path):
 def test_a_method_that_is_not_applicable_has_its_row_and_the_reason_under_the_table(tmp_path):
     config = copy.deepcopy(CONFIG)
     config["runs"][0]["methods"].append("gmlda")
-    table = make_table(made_study(tmp_path, config=config, not_applicable="gmlda"), "map_all")
-    assert [row.method for row in table.rows] == ["gmlda", "cca", "acmr", "random"]
-    row = table.rows[0]
+    table = make_table(made_study(tmp_path, config=config, not_applicable={"gmlda": range(3)}), "map_all")
+    assert [row.method for row in table.rows] == ["cca", "acmr", "gmlda", "random"]
+    row = table.rows[2]
     assert [str(cell) for cell in row.cells] == ["n/a"] * 3 and not any(cell.best for cell in row.cells)
-    assert table.reasons == (f"Not applicable: {REASON}.",)
-    assert "Not applicable: gmlda" in table.to_text()
+    reason = REASON.removeprefix("gmlda: ")
+    assert table.remarks == (f"GMLDA: n/a: {reason}.",)
+    assert "GMLDA: n/a: it is defined for one class a pair" in table.to_text()
     assert r"\$5\_\{x\}" in table.to_latex() and r"\<script\>" in table.to_markdown()
-    line = next(csv.DictReader(io.StringIO(table.to_csv())))
+    line = list(csv.DictReader(io.StringIO(table.to_csv())))[2]
     assert line["method"] == "gmlda" and line["img2txt"] == "" and line["img2txt_n"] == "0"
+    assert line["not_applicable"] == REASON
 
 
 def test_a_table_shows_the_methods_that_it_names(tmp_path):
     config = copy.deepcopy(CONFIG)
     config["runs"][0]["methods"].append("gmlda")
     config["tables"]["map_all"]["methods"] = ["random", "acmr"]
-    table = make_table(made_study(tmp_path, config=config, not_applicable="gmlda"), "map_all")
-    assert [row.method for row in table.rows] == ["acmr", "random"] and not table.reasons
+    table = make_table(made_study(tmp_path, config=config, not_applicable={"gmlda": range(3)}), "map_all")
+    assert [row.method for row in table.rows] == ["acmr", "random"] and not table.remarks
+
+
+def with_gmlda():
+    config = copy.deepcopy(CONFIG)
+    config["runs"][0]["methods"].append("gmlda")
+    return config
+
+
+def test_a_method_that_is_not_applicable_to_some_splits_is_never_best_and_says_so(tmp_path):
+    values = {"random": (0.1, 0.1, 0.1), "cca": (0.5, 0.6, 0.7), "gmlda": (0.9, 0.9, 0.9)}
+    study = made_study(tmp_path, values, with_gmlda(), not_applicable={"gmlda": [1]})
+    table = make_table(study, "map_all")
+    cca, gmlda, _ = table.rows
+    assert gmlda.cells[0].n == 2 and not gmlda.cells[0].best and cca.cells[0].best
+    (remark,) = table.remarks
+    assert remark.startswith("GMLDA: n/a on splits that the numbers leave out: it is defined for one class a pair")
+
+
+def test_methods_with_the_same_reason_share_a_sentence(tmp_path):
+    study = made_study(tmp_path, {"random": (0.1, 0.1, 0.1)}, not_applicable={"cca": range(3), "acmr": range(3)})
+    (remark,) = make_table(study, "map_all").remarks
+    assert remark.startswith("CCA, ACMR_$1: n/a: gmlda: it is defined")  # both were given that reason
+
+
+def test_a_transductive_method_is_marked_and_never_best(tmp_path):
+    study = made_study(tmp_path)
+    runs = [run | {"transductive": run["method"] == "acmr"} for run in study.facts["runs"]]
+    table = make_table(replace(study, facts=study.facts | {"runs": runs}), "map_all")
+    assert [row.title for row in table.rows if any(cell.best for cell in row.cells)] == ["CCA"]
+    assert table.rows[1].title == "ACMR_$1 †" and table.rows[1].cells[0].mean > table.rows[0].cells[0].mean
+    assert "looks at the features of the test part" in table.to_text() and r"$\dagger$" in table.to_latex()
+
+
+def test_a_table_of_methods_none_of_which_is_applicable_says_so(tmp_path):
+    methods = {name: range(3) for name in ("random", "cca", "acmr")}
+    table = make_table(made_study(tmp_path, {}, not_applicable=methods), "map_all")
+    assert [str(cell) for row in table.rows for cell in row.cells] == ["n/a"] * 9
+    assert "no run" in table.title and "n/a" in table.to_text()

@@ -76,9 +76,10 @@ def test_items_without_features_are_counted(parts):
     assert selection["sizes"] == {"train": 80, "valid": 30, "test": 40}
 
 
-def test_no_feasible_candidate_stops_with_the_reasons(parts):
-    with pytest.raises(UserError, match="no candidate can be fitted"):
-        training.train(CCA_NAME, {}, {"n_components": [50, 60]}, parts, [0])
+def test_without_a_feasible_candidate_a_method_is_not_applicable_for_the_first_reason(parts):
+    trained = training.train(CCA_NAME, {}, {"n_components": [50, 60]}, parts, [0])
+    assert trained.models == {} and trained.not_applicable.startswith("cca: n_components is 50")
+    assert len(trained.selection["candidates"]) == 2
 
 
 def test_grid_without_a_valid_part_is_refused(parts):
