@@ -29,7 +29,7 @@ class InfeasibleError(UserError):
 
 
 class NotApplicableError(UserError):
-    """The method is not defined for data of this kind; its run ends without scores, and tables show the reason."""
+    """The method is not defined for data of this kind, whatever its hyper-parameters; tables show the reason."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +168,10 @@ def spaces(model: Model | PerTask) -> dict[str, Model]:
 
 @dataclass(frozen=True, eq=False)
 class Unlabelled:
-    """The items that are to be retrieved, without labels and pairing: what a transductive method may look at."""
+    """The items that are to be retrieved, without labels: what a transductive method may look at.
+
+    Row i of both is a pair, which is not to be made use of.
+    """
 
     images: Rows  # (n, d_x)
     texts: Rows  # (n, d_y)
