@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from cmr.checkpoint import to_arrays, to_tensors
 from cmr.methods.base import Array, History, Pairs, State
+from cmr.methods.histories import history_of, with_history
 from cmr.store import group, under
 
 ROWS_AT_ONCE = 4096  # bounds the memory that embedding a large gallery takes
@@ -76,14 +77,13 @@ class DeepModel:
 
     def state(self) -> State:
         """Weights and buffers under `network/`, the history under `history/`."""
-        histories = {name: np.asarray(values) for name, values in self.history.items()}
-        return under("network", to_arrays(self.network.state_dict())) | under("history", histories)
+        return with_history(under("network", to_arrays(self.network.state_dict())), self.history)
 
     @classmethod
     def from_state(cls, network: CommonSpace, state: State) -> Self:
         """The model of `state`, whose weights go into `network`, built with the same sizes."""
         network.load_state_dict(to_tensors(group(state, "network")))
-        return cls(network, {name: values.tolist() for name, values in group(state, "history").items()})
+        return cls(network, history_of(state))
 
 
 def embed(network: nn.Module, side: Callable[[Tensor], Tensor], x: Array | Tensor) -> Array:
