@@ -95,7 +95,7 @@ class GMA(ABC):
     ) -> Projections:
         """Closed form by one symmetric eigenproblem; `valid`, `seed` and `device` play no part."""
         w_x, w_y, values = train.once(_directions, self)
-        warn_of_two_scores(train, len(values), self.method, MORE_COMPONENTS if self.n_components else ANOTHER_METHOD)
+        warn_of_two_scores(train, len(values), self.method, f"{MORE_COMPONENTS}, or, {ANOTHER_METHOD}")
         return train.once(moments).projections(w_x, w_y, eigenvalues=values)
 
     def restore(self, state: State) -> Projections:

@@ -7,7 +7,7 @@ from cmr.methods.base import Pairs
 log = logging.getLogger(__name__)
 
 MORE_COMPONENTS = "raise n_components"
-ANOTHER_METHOD = "as two classes allow no more, consider sm with similarity inner, or a method without classes"
+ANOTHER_METHOD = "for two classes, consider sm with similarity inner, or a method without classes"
 
 
 def warn_of_two_scores(train: Pairs, dimensions: int, method: str, remedy: str = MORE_COMPONENTS) -> None:
