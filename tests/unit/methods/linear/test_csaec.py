@@ -166,7 +166,7 @@ def test_components_beyond_the_classes_do_not_come_of_labels(pairs):
 
 @pytest.mark.parametrize(
     ("hyperparameters", "remedy"),
-    [({}, "as two classes allow no more"), ({"n_components": 1, "labels": False}, "raise n_components")],
+    [({}, "for two classes, consider sm"), ({"n_components": 1, "labels": False}, "raise n_components")],
 )
 def test_a_space_of_one_dimension_warns(pairs, caplog, hyperparameters, remedy):
     CSAEC().fit(pairs)

@@ -102,7 +102,7 @@ def test_labels_that_tell_nothing_apart_are_refused(pairs):
     with pytest.raises(NotApplicableError, match=r"^test: it learns from classes"):
         label_variation(Pairs(pairs.images, pairs.texts, pairs.labels[:, :0]), "test")
     same = np.tile([True, False, True], (200, 1))
-    with pytest.raises(UserError, match=r"^test: every pair .* the same classes"):
+    with pytest.raises(UserError, match=r"^test: all pairs .* the same classes"):
         label_variation(Pairs(pairs.images, pairs.texts, same), "test")
 
 
