@@ -68,19 +68,6 @@ class Polynomial:
 
 
 @dataclass(frozen=True)
-class Linear:
-    """x'z."""
-
-    def squared_unit(self, landmarks: Array) -> float:
-        """See Kernel."""
-        return 1.0
-
-    def __call__(self, x: Array, z: Array) -> Array:
-        """See Kernel."""
-        return x @ z.T
-
-
-@dataclass(frozen=True)
 class NystroemMap:
     """The features of one view's rows.
 

@@ -8,8 +8,9 @@ from sklearn.preprocessing import StandardScaler
 
 from cmr import rows
 from cmr.methods.base import InfeasibleError
-from cmr.methods.kernel.nystroem import Gaussian, Linear, NystroemMap, Polynomial
+from cmr.methods.kernel.nystroem import Gaussian, NystroemMap, Polynomial
 from cmr.rows import in_memory
+from tests.unit.methods.kernel.made import Linear
 
 
 @pytest.fixture
