@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.floating]
 
-BLOCK_BYTES = 32 << 20  # of float64, all sources of a block together
+BLOCK_BYTES = 16 << 20  # of float64, all sources of a block together
 
 
 class RowSource(Protocol):
@@ -60,7 +60,7 @@ class MappedRows:
 
 
 def row_blocks(*sources: Rows) -> Iterator[tuple[slice, *tuple[Array, ...]]]:
-    """Yield (rows, block, ...): the same rows of every source as float64, in order; blocks of some 32 MB together.
+    """Yield (rows, block, ...): the same rows of every source as float64, in order; blocks of some 16 MB together.
 
     The cut does not depend on where a source lies: sums over blocks come out the same from memory and from disk.
     """
