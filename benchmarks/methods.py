@@ -181,7 +181,7 @@ def main() -> None:
     for name, items in (("table", [2000, 20000, 100000]), ("growth", [20000, 40000])):
         own = what.add_parser(name)
         own.add_argument("--methods", nargs="+", default=closed_forms())
-        own.add_argument("--items", type=int, nargs="+", default=items)
+        own.add_argument("--items", type=int, nargs="+" if name == "table" else 2, default=items)
         own.add_argument("--dimensions", type=int, nargs=2, default=[500, 300])
         own.add_argument("--limit", type=float, default=900, help="seconds that a fit may take")
     what.add_parser("cca-zoo")

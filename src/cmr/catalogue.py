@@ -298,7 +298,7 @@ class Catalogue:
         shown = [run for run in runs if all(run[key] == item.get(key, run[key]) for key in keys)]
         for method in item.get("methods", []):
             _check_names({"method": method}, shown, where)
-        settings = {tuple(run[key] for key in keys) for run in runs if all(run[k] == item.get(k, run[k]) for k in keys)}
+        settings = {tuple(run[key] for key in keys) for run in shown}
         if len(settings) != 1 and item.get("kind") != "dataset_statistics":
             found = "; ".join(" ".join(setting) for setting in sorted(settings)) or "none"
             raise UserError(f"{where}: name {', '.join(keys)} so that exactly one setting fits; there are: {found}")

@@ -72,7 +72,7 @@ class Row:
 
     Attributes
     ----------
-    comparable : may be best. A method is not that looks at the test part while it learns, or lacks some splits.
+    transductive : the method looks at features of the test part while it learns.
     reason : why it is not applicable, to all splits or to some; empty where it is.
     """
 
@@ -80,8 +80,13 @@ class Row:
     title: str
     is_floor: bool
     cells: tuple[Cell, ...]
-    comparable: bool = True
+    transductive: bool = False
     reason: str = ""
+
+    @property
+    def comparable(self) -> bool:
+        """Whether it may be best: it has seen no test item, and has all splits."""
+        return not self.transductive and not self.reason
 
 
 @dataclass(frozen=True)
@@ -188,8 +193,7 @@ def make_table(study: Study, name: str) -> Table:
             continue
         is_floor = method == FLOOR
         title = study.method_title(method) + (" (floor)" if is_floor else MARK if method in transductive else "")
-        comparable = method not in transductive and method not in reasons
-        rows.append(Row(method, title, is_floor, cells, comparable, reasons.get(method, "")))
+        rows.append(Row(method, title, is_floor, cells, method in transductive, reasons.get(method, "")))
     return Table(
         name=name,
         measure=metric_name(spec["metric"]),
@@ -213,7 +217,7 @@ def _remarks(rows: Sequence[Row]) -> tuple[str, ...]:
         f"{', '.join(names)}: {NOT_APPLICABLE}{' on splits that the numbers leave out' if partly else ''}: {reason}."
         for (partly, reason), names in titles.items()
     ]
-    if any(row.title.endswith(MARK) for row in rows):
+    if any(row.transductive for row in rows):
         remarks.append(SEES_TEST)
     return tuple(remarks)
 

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from cmr.methods.base import History, State
 from cmr.methods.histories import history_of, with_history
+from cmr.methods.linear.algebra import Array
 from cmr.methods.linear.projections import Projection
 from cmr.rows import Rows, map_rows
 from cmr.store import group, under
 
-Array = NDArray[np.float64]
 Bits = NDArray[np.bool_]
 
 # Of |f||w|. The rounding of a product f'w lies below, so that a product which is zero has the same sign in any block.

@@ -20,11 +20,10 @@ from scipy.special import expit
 
 from cmr.errors import UserError
 from cmr.methods.hashing.codes import Bits, positive, signs
+from cmr.methods.linear.algebra import Array
 from cmr.rows import Rows, row_blocks
 
 log = logging.getLogger(__name__)
-
-Array = NDArray[np.float64]
 
 MAX_ITERATIONS = 1000
 GRADIENT_TOLERANCE = 1e-4  # of the greatest entry, in coordinates in which no second derivative exceeds one

@@ -21,11 +21,10 @@ from numpy.typing import NDArray
 
 from cmr.errors import UserError
 from cmr.methods.hashing.codes import Bits
+from cmr.methods.linear.algebra import Array
 from cmr.methods.linear.label_sets import unit_labels
 
 log = logging.getLogger(__name__)
-
-Array = NDArray[np.float64]
 
 MOST_SETS = 5000  # their codes are learnt, those of rarer sets follow from them
 START = 1e-4  # standard deviation of the first points, which the descent takes apart

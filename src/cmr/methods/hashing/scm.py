@@ -15,13 +15,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from cmr.errors import UserError
 from cmr.methods.base import NotApplicableError, Pairs, State
 from cmr.methods.hashing.codes import HashCodes, LinearEncoder, positive, signs
-from cmr.methods.linear.algebra import fix_signs
+from cmr.methods.linear.algebra import Array, fix_signs
 from cmr.methods.linear.cca import canonical_directions
 from cmr.methods.linear.label_sets import require_differences, unit_labels
 from cmr.methods.linear.leading import UNCORRELATED
@@ -31,8 +30,6 @@ from cmr.retrieval import Similarity
 from cmr.rows import Rows, in_memory, row_blocks
 
 log = logging.getLogger(__name__)
-
-Array = NDArray[np.float64]
 
 _ROUNDING = 1e-9  # by which a singular value must exceed another to be the greater
 
@@ -67,7 +64,7 @@ class SCMOrth:
         """Closed form; `valid`, `seed` and `device` play no part.
 
         Raises NotApplicableError where there are no classes, or where the views have too low a rank for so many
-        orthogonal directions, UserError where labels tell no pair from another or a view is uncorrelated with them.
+        orthogonal directions, or labels tell no pair from another; UserError where a view is uncorrelated with them.
         """
         train.require_classes("scm_orth")
         require_differences(train.labels, "scm_orth")
@@ -117,7 +114,7 @@ class SCMSeq:
 
         The history holds |q S - sum h_x h_y'|_F / |q S|_F before the first and after each bit.
 
-        Raises NotApplicableError where there are no classes, UserError where labels tell no pair from another or a view
+        Raises NotApplicableError where there are no classes or labels tell no pair from another, UserError where a view
         is uncorrelated with them.
         """
         train.require_classes("scm_seq")

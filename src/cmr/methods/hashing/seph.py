@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
@@ -19,12 +18,12 @@ from cmr.methods.hashing.codes import Bits, HashCodes, positive
 from cmr.methods.hashing.kernel_logistic import kernel_logistic
 from cmr.methods.hashing.label_codes import LabelCodes, label_codes
 from cmr.methods.kernel.nystroem import Gaussian, NystroemMap
+from cmr.methods.linear.algebra import Array
 from cmr.methods.linear.label_sets import require_differences
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity
 from cmr.rows import Rows, row_blocks, take_rows
 
-Array = NDArray[np.float64]
 Sampling = Literal["km", "random"]
 
 SIDES = ("images", "texts")
@@ -70,8 +69,8 @@ class SePH:
 
         The history holds the objective of the codes, at the start and after each iteration.
 
-        Raises NotApplicableError where there are no classes, UserError where labels tell no pair from another, or make
-        none alike, or where a view is constant or gives all train items the same code.
+        Raises NotApplicableError where there are no classes or labels tell no pair from another, UserError where labels
+        make none alike, or where a view is constant or gives all train items the same code.
         """
         train.require_classes("seph")
         require_differences(train.labels[train.labels.any(axis=1)], "seph")

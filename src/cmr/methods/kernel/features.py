@@ -8,12 +8,11 @@ from numpy.typing import NDArray
 
 from cmr.methods.base import History, Pairs, State
 from cmr.methods.kernel.nystroem import Kernel, NystroemMap
+from cmr.methods.linear.algebra import Array
 from cmr.methods.linear.moments import Moments, moments_of
 from cmr.methods.linear.projections import Projections
 from cmr.rows import Rows, in_memory
 from cmr.store import group, under
-
-Array = NDArray[np.float64]
 
 IN_MEMORY = 512 << 20  # bytes of features a view; more are made anew, block by block, in each of the three passes
 

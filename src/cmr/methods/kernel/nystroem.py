@@ -11,14 +11,11 @@ from dataclasses import dataclass
 from typing import Protocol, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cmr.errors import UserError
 from cmr.methods.base import InfeasibleError, Standardiser, State
-from cmr.methods.linear.algebra import Spectrum, fix_signs
+from cmr.methods.linear.algebra import Array, Spectrum, fix_signs
 from cmr.rows import MappedRows, Rows, take_rows
-
-Array = NDArray[np.float64]
 
 EIGENVALUE_TOLERANCE = 1e-8  # of the largest eigenvalue of K(Z, Z): features below hold rounding alone
 

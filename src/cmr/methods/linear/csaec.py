@@ -85,9 +85,9 @@ class CSAEC:
     ) -> Projections:
         """Alternating minimisation, each step exact or a descent; `valid`, `seed` and `device` play no part.
 
-        Raises NotApplicableError where classes are to be learnt from and there are none, UserError where all pairs have
-        the same or a view is uncorrelated with them, InfeasibleError where the views have too few directions or items,
-        or the code has shrunk to zero.
+        Raises NotApplicableError where classes are to be learnt from and there are none or all pairs have the same,
+        UserError where a view is uncorrelated with them, InfeasibleError where the views have too few directions or
+        items, or the code has shrunk to zero.
         """
         if self.labels:
             require_told_labels(train.once(moments), label_variation(train, "csaec"), "csaec")

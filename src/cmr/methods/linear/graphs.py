@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array, csgraph, csr_array
 
 from cmr.methods.base import InfeasibleError
+from cmr.methods.linear.algebra import Array
 from cmr.rows import BLOCK_BYTES, Rows, row_blocks
 
-Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
 DISTANCE_BYTES = 64 << 20  # of a block of distances; products of fewer rows are slow

@@ -71,7 +71,7 @@ class JFSSL:
     ) -> Projections:
         """Reweighted least squares from ridge regressions, a view at a time; `valid`, `seed`, `device` play no part.
 
-        Raises NotApplicableError where there are no classes, UserError where all pairs have the same or a view tells
+        Raises NotApplicableError where there are no classes or all pairs have the same, UserError where a view tells
         nothing of them, InfeasibleError where there are no more items than neighbours, or where the equations are
         singular, as they can be without sparsity.
         """

@@ -93,7 +93,7 @@ class JRL:
 
         `unlabelled` must be given where `transductive` is true, and is not looked at where it is false.
 
-        Raises NotApplicableError where there are no classes, UserError where all pairs have the same or a view tells
+        Raises NotApplicableError where there are no classes or all pairs have the same, UserError where a view tells
         nothing of them, InfeasibleError where there are too few items for the neighbours, or where the equations are
         singular, as they can be without sparsity.
         """

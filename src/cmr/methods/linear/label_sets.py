@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from cmr.errors import UserError
+from cmr.methods.base import NotApplicableError
 
 
 def unit_labels(labels: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -12,8 +12,8 @@ def unit_labels(labels: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 
 def require_differences(labels: NDArray[np.bool_], method: str) -> None:
-    """Refuse labels (n, c) of which all rows are the same, in the name of `method`, by a UserError."""
+    """Refuse labels (n, c) of which all rows are the same, in the name of `method`, by a NotApplicableError."""
     if (labels == labels[:1]).all():
-        raise UserError(
+        raise NotApplicableError(
             f"{method}: all pairs of the train part have the same classes, so there is nothing to tell apart"
         )

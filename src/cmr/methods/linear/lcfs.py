@@ -62,7 +62,7 @@ class LCFS:
     ) -> Projections:
         """Reweighted least squares from a ridge regression; `valid`, `seed` and `device` play no part.
 
-        Raises NotApplicableError where there are no classes, UserError where all pairs have the same or a view tells
+        Raises NotApplicableError where there are no classes or all pairs have the same, UserError where a view tells
         nothing of them, InfeasibleError where the equations are singular, as they can be without sparsity, or nothing
         smooths the trace norm.
         """

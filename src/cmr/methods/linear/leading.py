@@ -1,13 +1,10 @@
 """The first few singular or eigenvectors of a large matrix, without the others."""
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import eigh
 from scipy.sparse.linalg import eigsh, svds
 
-from cmr.methods.linear.algebra import RANK_TOLERANCE
-
-Array = NDArray[np.float64]
+from cmr.methods.linear.algebra import RANK_TOLERANCE, Array
 
 # Of the largest singular value of X'Y: what lies below belongs to directions whose variance is below RANK_TOLERANCE.
 CROSS_TOLERANCE = RANK_TOLERANCE**0.5

@@ -69,7 +69,7 @@ class LGCFL:
 
         `valid`, `seed` and `device` play no part.
 
-        Raises NotApplicableError where there are no classes, UserError where all pairs have the same or a view tells
+        Raises NotApplicableError where there are no classes or all pairs have the same, UserError where a view tells
         nothing of them, InfeasibleError where features are not a whole number of groups, or the equations are singular,
         as they can be without sparsity.
         """

@@ -50,7 +50,7 @@ class MDCR:
     ) -> PerTask:
         """Closed form by two Cholesky factors a direction; `valid`, `seed` and `device` play no part.
 
-        Raises NotApplicableError where there are no classes, UserError where all pairs have the same or a view tells
+        Raises NotApplicableError where there are no classes or all pairs have the same, UserError where a view tells
         nothing of them, InfeasibleError where a coupling leaves the labels or the other modality out, or the equations
         are singular.
         """

@@ -14,11 +14,9 @@ from numpy.typing import NDArray
 
 from cmr.errors import UserError
 from cmr.methods.base import History, Pairs, Standardiser
-from cmr.methods.linear.algebra import Spectrum
+from cmr.methods.linear.algebra import Array, Spectrum
 from cmr.methods.linear.projections import Projection, Projections
 from cmr.rows import MappedRows, Rows, map_rows, row_blocks
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

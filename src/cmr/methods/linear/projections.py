@@ -8,10 +8,9 @@ from numpy.typing import NDArray
 
 from cmr.methods.base import History, Standardiser, State
 from cmr.methods.histories import history_of, with_history
+from cmr.methods.linear.algebra import Array
 from cmr.rows import Rows, map_rows
 from cmr.store import group, under
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,7 @@ START_RIDGE = 0.01  # of the variance of a standardised feature
 def label_variation(train: Pairs, method: str) -> float:
     """|T - 1 mean(T)'|^2 of the labels.
 
-    Raises NotApplicableError in the name of `method` where the data set has no classes, UserError where all pairs have
-    the same.
+    Raises NotApplicableError in the name of `method` where the data set has no classes, or all pairs have the same.
     """
     train.require_classes(method)
     require_differences(train.labels, method)
