@@ -188,7 +188,7 @@ def _precision_recall(study: Study, spec: dict[str, Any]) -> Figure:
     for method in _methods_in(study, curves):
         at_recall = curves[curves["method"] == method].groupby("recall")["precision"].agg(["mean", "min", "max"])
         style = _style(study, spec, method)
-        axes.plot(at_recall.index, at_recall["mean"], label=_label(study, method), **style)
+        axes.plot(at_recall.index, at_recall["mean"], label=study.method_label(method), **style)
         axes.fill_between(
             at_recall.index, at_recall["min"], at_recall["max"], color=style["color"], alpha=0.18, linewidth=0
         )
@@ -228,7 +228,7 @@ def _map_bars(study: Study, spec: dict[str, Any]) -> Figure:
             dots = values.xs(method, level="method")[task]
             panel.scatter(dots, np.full(len(dots), place - 0.26), s=12, color=colour, linewidths=0)
         panel.set(title=TASK_TITLES[task], yticks=np.arange(len(methods)) + 0.12, xlim=(0, 1.3 * reach))
-        panel.set_yticklabels([_label(study, method) for method in methods])
+        panel.set_yticklabels([study.method_label(method) for method in methods])
         panel.set_ylim(-0.6, len(methods) - 0.4)
         panel.tick_params(axis="y", length=0)
         panel.grid(axis="y", visible=False)
@@ -295,7 +295,7 @@ def _training_history(study: Study, spec: dict[str, Any]) -> Figure:
                 # Runs stop at different epochs: the mean goes as far as all of them do.
                 mean = runs.dropna().mean(axis=1)
                 panel.plot(mean.index, mean.to_numpy(), color=colour, linewidth=2.2)
-            panel.set_title(f"{_label(study, method)}: {title}")
+            panel.set_title(f"{study.method_label(method)}: {title}")
             panel.margins(x=0.02)
         right.set_ylim(bottom=0)
     for panel in rows[-1]:
@@ -324,7 +324,7 @@ def _convergence(study: Study, spec: dict[str, Any]) -> Figure:
             dashes = DASHES[quantities.index(quantity) % len(DASHES)]
             shares = values / values[0] if values[0] else values
             panel.plot(np.arange(len(values)), shares, color=colour, linestyle=dashes, alpha=0.7, linewidth=1.1)
-        panel.set_title(_label(study, method))
+        panel.set_title(study.method_label(method))
         panel.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     for panel in panels[len(methods) :]:
         panel.set_visible(False)
@@ -468,11 +468,6 @@ def _style(study: Study, spec: Mapping[str, Any], method: str) -> dict[str, Any]
         return {"color": FLOOR_COLOUR, "linestyle": (0, (4, 3))}
     place = [other for other in spec.get("methods", study.methods) if other != FLOOR].index(method)
     return {"color": PALETTE[place % len(PALETTE)], "linestyle": DASHES[place // len(PALETTE) % len(DASHES)]}
-
-
-def _label(study: Study, method: str) -> str:
-    title = study.method_title(method)
-    return f"{title} (floor)" if method == FLOOR else title
 
 
 def _legend_below(figure: Figure, axes: Any) -> None:

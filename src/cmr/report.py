@@ -12,7 +12,6 @@ from cmr import figures, tables
 from cmr.datasets.pairs import PARTS
 from cmr.figures import Drawing
 from cmr.gallery import Gallery, templates
-from cmr.methods import FLOOR
 from cmr.results import Study, span
 from cmr.statistics import mean_interval
 from cmr.tables import Row, Table
@@ -382,7 +381,7 @@ def _method(study: Study, method: str) -> MethodFacts:
     config = study.facts["methods"][method]
     runs = [run for run in study.facts["runs"] if run["method"] == method]
     return MethodFacts(
-        title=f"{config['title']} (floor)" if method == FLOOR else config["title"],
+        title=study.method_label(method),
         description=config["description"],
         source="" if config["source"] == "none" else config["source"],
         candidates=_candidates(runs),

@@ -18,6 +18,7 @@ import pandas as pd
 from cmr import files, store
 from cmr.datasets.statistics import dataset_facts
 from cmr.errors import UserError
+from cmr.methods import FLOOR
 from cmr.statistics import mean_interval
 
 SETTING = ["dataset", "image_view", "text_view"]
@@ -26,6 +27,7 @@ SCORES = ["study", *RUN, "seed", "part", "task", "metric", "value"]
 CURVES = ["study", *RUN, "seed", "part", "task", "recall", "precision"]
 HISTORY = ["study", *RUN, "seed", "step", "quantity", "value"]
 
+MARK = " †"  # behind the titles of methods that look at features of the test part while they learn
 TASK_TITLES = {
     "img2txt": "Image → text",
     "txt2img": "Text → image",
@@ -93,6 +95,11 @@ class Study:
 
     def method_title(self, method: str) -> str:
         return self.facts["methods"][method]["title"]
+
+    def method_label(self, method: str) -> str:
+        """The title as tables and figures show it: the floor is named so, a method that saw the test part marked."""
+        mark = " (floor)" if method == FLOOR else MARK if method in self.transductive else ""
+        return self.method_title(method) + mark
 
     def item(self, kind: str, name: str) -> dict[str, Any]:
         """The config of the table or figure `name` (`kind`: "tables" or "figures")."""

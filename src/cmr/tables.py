@@ -14,11 +14,10 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from cmr.methods import FLOOR
-from cmr.results import TASK_TITLES, Study, metric_name, metric_title, span
+from cmr.results import MARK, TASK_TITLES, Study, metric_name, metric_title, span
 
 DIGITS = 3
 NOT_APPLICABLE = "n/a"
-MARK = " †"
 SEES_TEST = f"{MARK.strip()} looks at the features of the test part while it learns: not comparable, and never best."
 NOTE = "Mean ± half of the 95 % interval; best in bold, the floor aside. The floor is what a random ranking scores."
 NEEDED_BY_LATEX = r"% needs \usepackage{booktabs}"
@@ -191,9 +190,8 @@ def make_table(study: Study, name: str) -> Table:
             cells = tuple(Cell(math.nan, math.nan, math.nan, 0) for _ in spec["tasks"])
         else:
             continue
-        is_floor = method == FLOOR
-        title = study.method_title(method) + (" (floor)" if is_floor else MARK if method in transductive else "")
-        rows.append(Row(method, title, is_floor, cells, method in transductive, reasons.get(method, "")))
+        title, reason = study.method_label(method), reasons.get(method, "")
+        rows.append(Row(method, title, method == FLOOR, cells, method in transductive, reason))
     return Table(
         name=name,
         measure=metric_name(spec["metric"]),

@@ -259,3 +259,10 @@ def test_convergence_shows_the_objective_as_a_share_of_its_first_value(study):
         np.testing.assert_allclose(line.get_ydata(), [1, 1 / 2, 1 / 3, 1 / 4])
     assert figures.describe(iterating, "convergence").endswith("Iterations: CCA 3.")
     assert "No method" in figures.describe(with_history(study, rows[8:]), "convergence")
+
+
+def test_bars_mark_methods_that_look_at_the_test_part(study):
+    runs = [run | {"transductive": run["method"] == "acmr"} for run in study.facts["runs"]]
+    panel = figures.draw(replace(study, facts=study.facts | {"runs": runs}), "map_bars").axes[0]
+    labels = {label.get_text() for label in panel.get_yticklabels()}
+    assert labels == {"CCA", "ACMR_$1 †", "Random (floor)"}
