@@ -6,7 +6,7 @@ code is never continued.
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,8 +69,8 @@ class Checkpoint:
         return self.path is not None and time.monotonic() - self._written >= SECONDS_BETWEEN
 
 
-class TrainingState:
-    """How far the training of a network has come: all that must survive a kill.
+class BestEpoch:
+    """One network in training: its history, and its weights of the best epoch so far.
 
     Attributes
     ----------
@@ -79,10 +79,10 @@ class TrainingState:
     finished : the epochs are over, or no epoch has been better for too long.
     """
 
-    def __init__(self, network: nn.Module, optimiser: torch.optim.Optimizer, generator: torch.Generator) -> None:
-        self.network, self.optimiser, self.generator = network, optimiser, generator
+    def __init__(self, network: nn.Module, generator: torch.Generator) -> None:
+        self.network, self.generator = network, generator
         self.history: dict[str, list[float]] = {}
-        self.best: dict[str, Tensor] | None = None  # weights of the best epoch so far; None without a valid part
+        self.best: dict[str, Tensor] | None = None  # None without a valid part
         self.best_epoch = 0
         self.finished = False
 
@@ -109,15 +109,60 @@ class TrainingState:
 
     def to_arrays(self) -> tuple[Arrays, dict[str, Any]]:
         """Everything as named arrays and JSON values."""
-        moments = {
-            f"{index}/{name}": torch.as_tensor(value)
+        arrays = store.under("network", to_arrays(self.network.state_dict()))
+        arrays |= store.under("best", to_arrays(self.best or {}))
+        arrays |= {"generator": self.generator.get_state().numpy()}
+        return arrays, {"history": self.history, "best_epoch": self.best_epoch, "finished": self.finished}
+
+    def resume(self, arrays: Arrays, attributes: Mapping[str, Any]) -> None:
+        """Take up what `to_arrays` gave."""
+        self.history, self.best_epoch = attributes["history"], attributes["best_epoch"]
+        self.finished = attributes["finished"]
+        self.network.load_state_dict(to_tensors(store.group(arrays, "network")))
+        best = to_tensors(store.group(arrays, "best"))
+        self.best = {name: tensor.to(self.generator.device) for name, tensor in best.items()} or None
+        self.generator.set_state(torch.from_numpy(arrays["generator"]))
+
+
+class TrainingState:
+    """How far a training has come, of one network or of several that share an optimiser: all that must survive a kill.
+
+    Attributes
+    ----------
+    runs : one a network.
+    """
+
+    def __init__(
+        self,
+        networks: Sequence[nn.Module],
+        optimiser: torch.optim.Optimizer,
+        generators: Sequence[torch.Generator],
+    ) -> None:
+        self.runs = [BestEpoch(network, own) for network, own in zip(networks, generators, strict=True)]
+        self.optimiser = optimiser
+
+    @property
+    def epoch(self) -> int:
+        """Epochs that are over."""
+        return max(run.epoch for run in self.runs)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all networks are."""
+        return all(run.finished for run in self.runs)
+
+    def to_arrays(self) -> tuple[Arrays, dict[str, Any]]:
+        """Everything as named arrays and JSON values."""
+        arrays = {
+            f"optimiser/{index}/{name}": torch.as_tensor(value).detach().cpu().numpy()
             for index, entry in self.optimiser.state_dict()["state"].items()
             for name, value in entry.items()
         }
-        groups = {"network": self.network.state_dict(), "best": self.best or {}, "optimiser": moments}
-        tensors = {f"{prefix}/{name}": tensor for prefix, part in groups.items() for name, tensor in part.items()}
-        arrays = to_arrays(tensors | {"generator": self.generator.get_state()})
-        return arrays, {"history": self.history, "best_epoch": self.best_epoch, "finished": self.finished}
+        attributes = {}
+        for position, run in enumerate(self.runs):
+            own, attributes[str(position)] = run.to_arrays()
+            arrays |= store.under(str(position), own)
+        return arrays, attributes
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Go on from what the checkpoint holds, if it holds anything."""
@@ -125,17 +170,13 @@ class TrainingState:
         if kept is None:
             return
         arrays, attributes = kept
-        self.history, self.best_epoch = attributes["history"], attributes["best_epoch"]
-        self.finished = attributes["finished"]
-        self.network.load_state_dict(to_tensors(store.group(arrays, "network")))
-        best = to_tensors(store.group(arrays, "best"))
-        self.best = {name: tensor.to(self.generator.device) for name, tensor in best.items()} or None
+        for position, run in enumerate(self.runs):
+            run.resume(store.group(arrays, str(position)), attributes[str(position)])
         moments: dict[int, dict[str, Tensor]] = {}
         for path, tensor in to_tensors(store.group(arrays, "optimiser")).items():
             index, name = path.split("/")
             moments.setdefault(int(index), {})[name] = tensor
         self.optimiser.load_state_dict(self.optimiser.state_dict() | {"state": moments})
-        self.generator.set_state(torch.from_numpy(arrays["generator"]))
 
 
 def to_arrays(tensors: Mapping[str, Tensor]) -> Arrays:

@@ -18,10 +18,12 @@ class Progress:
     Parameters
     ----------
     checkpoints : folder for the state of unfinished work, so that a killed job goes on where it was; None keeps none.
+    stages : folder for what methods share, such as layers that several of them train alike; None shares nothing.
     quiet : show no bars (tests, notebooks that fit many small models).
     """
 
     checkpoints: Path | None = None
+    stages: Path | None = None
     quiet: bool = False
 
     def track(

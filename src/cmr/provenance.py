@@ -5,11 +5,16 @@ import json
 import platform
 import sys
 import sysconfig
+from functools import cache
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import grimp
 
 PACKAGES = (
     "numpy", "scipy", "scikit-learn", "h5py", "torch", "torchvision", "opencv-python-headless", "scikit-image",
@@ -39,6 +44,19 @@ def code() -> dict[str, str]:
 def code_digest() -> str:
     """One digest of the same: work begun by other code is not continued."""
     return fingerprint(**code())
+
+
+def code_reached_from(module: str) -> str:
+    """One digest of a module of this library and all of the library that it reaches by imports."""
+    reached = _import_graph().find_upstream_modules(module) | {module}
+    return fingerprint(**{name: file_sha256(Path(find_spec(name).origin)) for name in sorted(reached)})
+
+
+@cache
+def _import_graph() -> "grimp.ImportGraph":
+    import grimp  # only methods with shared stages need it
+
+    return grimp.build_graph("cmr", cache_dir=None)
 
 
 def fingerprint(**facts: Any) -> str:

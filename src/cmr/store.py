@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import h5py
 import hdf5plugin
@@ -22,6 +22,8 @@ import pandas as pd
 
 from cmr.errors import UserError
 from cmr.files import unreadable, whole_file
+
+Kind = Literal["vectors", "patches", "pixels", "tokens"]  # what the values of a view are
 
 CHUNK_BYTES = 1 << 20
 BLOCK_BYTES = 16 << 20

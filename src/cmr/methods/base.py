@@ -4,19 +4,20 @@ A method is a frozen dataclass of hyper-parameters with a `fit`; what `fit` retu
 at a time, so no query can carry its other side.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cmr.compute import CPU, Compute
 from cmr.errors import UserError
 from cmr.metrics import relevance_labels
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity
 from cmr.rows import Array, Rows, in_memory, row_blocks
-from cmr.store import under
+from cmr.store import Kind, under
 
 State = dict[str, np.ndarray]
 History = dict[str, list[float]]
@@ -38,12 +39,16 @@ class Pairs:
 
     Attributes
     ----------
-    images : (n, d_x) float32; an array, or rows that stay on disk, see `cmr.rows`.
+    images : (n, d_x) float32; an array, or rows that stay on disk, see `cmr.rows`. Methods that say so in the registry
+        take other kinds too.
     texts : (n, d_y) float32, likewise.
     labels : (n, c) bool, multi-hot; one True a row unless the data set is multi-label. No column (c = 0) where the data
         set has no classes.
     texts_are_counts : the text view holds word counts, for methods that model them as such.
     groups : (n,) int, equal for items that belong together, such as the captions of one image; by default none do.
+    image_kind, text_kind : `vectors` (n, d); `patches` (n, 1 + p, d), the whole item and then its parts, of which those
+        that are absent are zero; `pixels` (n, height, width, 3) uint8; `tokens` (n, l) int32, numbers of words.
+    image_arrays, text_arrays : what belongs to a view besides, by name, such as the vectors of the words.
     """
 
     images: Array
@@ -51,6 +56,10 @@ class Pairs:
     labels: NDArray[np.bool_]
     texts_are_counts: bool = False
     groups: NDArray[np.intp] | None = None
+    image_kind: Kind = "vectors"
+    text_kind: Kind = "vectors"
+    image_arrays: Mapping[str, NDArray] = field(default_factory=dict)
+    text_arrays: Mapping[str, NDArray] = field(default_factory=dict)
     _derived: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -63,7 +72,7 @@ class Pairs:
             rows = getattr(self, name)
             if not isinstance(rows, np.ndarray):
                 continue  # a view on disk holds none
-            bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+            bad = np.flatnonzero(~np.isfinite(rows).all(axis=tuple(range(1, rows.ndim))))
             if len(bad):
                 raise UserError(f"{name}: {len(bad)} rows hold NaN or infinite values, the first is row {bad[0]}")
 
@@ -192,7 +201,7 @@ class Method(Protocol):
         valid: Pairs | None = None,
         *,
         seed: int = 0,
-        device: str = "cpu",
+        compute: Compute = CPU,
         progress: Progress = SILENT,
     ) -> Model | PerTask:
         """Learn from `train`; `valid` serves early stopping only. The same arguments give the same model."""

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from cmr.compute import CPU, Compute
 from cmr.methods.base import Array, History, Pairs, State
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity
@@ -26,7 +27,7 @@ class RandomRanking:
         valid: Pairs | None = None,
         *,
         seed: int = 0,
-        device: str = "cpu",
+        compute: Compute = CPU,
         progress: Progress = SILENT,
     ) -> "Indifferent":
         """Nothing is learnt."""

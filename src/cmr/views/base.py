@@ -8,16 +8,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
 from cmr.progress import SILENT, Progress
+from cmr.store import Kind
 
 State = dict[str, np.ndarray]
-Kind = Literal["vectors", "patches", "tokens"]
 
 
 @dataclass(frozen=True)

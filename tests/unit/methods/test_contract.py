@@ -29,7 +29,8 @@ SMALL = {
     "posterior_neighbours": 5,
     "epochs": 2,
     "stack_epochs": 1,
-    "stack_widths": (8, 8),
+    "image_stack_widths": (8, 8),
+    "text_stack_widths": (8, 8),
     "image_widths": (8,),
     "text_widths": (8,),
 }
@@ -144,6 +145,19 @@ def test_another_seed_gives_another_model(name):
     one, other = (small(name).fit(TRAIN, VALID, seed=seed) for seed in (3, 4))
     assert not np.allclose(one.embed_images(TEST.images), other.embed_images(TEST.images), rtol=1e-2)
     assert not np.allclose(one.embed_texts(TEST.texts), other.embed_texts(TEST.texts), rtol=1e-2)
+
+
+@pytest.mark.parametrize("name", STOCHASTIC)
+def test_seeds_that_train_together_give_the_models_that_they_give_alone(name):
+    together = small(name).fit_seeds(TRAIN, VALID, seeds=[3, 4, 5])
+    assert list(together) == [3, 4, 5]
+    for seed, model in together.items():
+        alone = small(name).fit(TRAIN, VALID, seed=seed)
+        for one, other in zip(embedded(model), embedded(alone), strict=True):
+            # Products of batches and of matrices may round otherwise, and training carries that on.
+            np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3)
+        assert model.history.keys() == alone.history.keys()
+        np.testing.assert_allclose(model.history["loss"], alone.history["loss"], rtol=1e-3)
 
 
 @pytest.mark.parametrize("name", sorted(CATALOGUE.methods))

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from cmr.checkpoint import Checkpoint, to_arrays, to_tensors
 from cmr.methods.base import Array, History
 from cmr.methods.boltzmann.rbm import RBM, BernoulliRBM, ContrastiveDivergence, GaussianRBM, ReplicatedSoftmaxRBM
 from cmr.methods.deep.layers import Standardise
+from cmr.methods.deep.stages import shared_stage
 from cmr.methods.deep.trainer import seeded
 from cmr.progress import SILENT, Progress
 
@@ -64,7 +64,7 @@ class Stack(nn.Module):
 
 def fit_stack(
     x: Array,
-    widths: tuple[int, int],
+    widths: tuple[int, ...],
     *,
     counts: bool,
     epochs: int,
@@ -74,16 +74,19 @@ def fit_stack(
     device: torch.device,
     progress: Progress = SILENT,
 ) -> tuple[Stack, History]:
-    """A stack trained on x (n, d), and the history of `Stack.fit`.
-
-    With a checkpoint folder, methods and candidates that need the same stack train it once.
-    """
+    """A stack trained on x (n, d), and the history of `Stack.fit`; methods that need the same stack share it."""
     stack = Stack.of(x.shape[1], widths, counts, device)
-    settings = {"widths": widths, "counts": counts, "epochs": epochs, "batch_size": batch_size, "purpose": purpose}
-    checkpoint = Checkpoint.of(progress, "stack", device.type, x=x, seed=seed, **settings)
-    if (kept := checkpoint.read()) is not None:
-        stack.load_state_dict(to_tensors(kept[0]))
-        return stack, kept[1]["history"]
-    history = stack.fit(x, epochs, batch_size, seeded(seed, purpose, device), progress)
-    checkpoint.write(to_arrays(stack.state_dict()), {"history": history})
+    history = shared_stage(
+        stack,
+        lambda: stack.fit(x, epochs, batch_size, seeded(seed, purpose, device), progress),
+        stage=purpose,
+        device=device,
+        progress=progress,
+        x=x,
+        seed=seed,
+        widths=widths,
+        counts=counts,
+        epochs=epochs,
+        batch_size=batch_size,
+    )
     return stack, history

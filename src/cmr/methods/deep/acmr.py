@@ -10,25 +10,26 @@ z-scored inputs, input dropout, early stopping and the treatment of several labe
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, log_softmax, normalize, relu
+from torch.nn.functional import log_softmax, normalize, relu
 
-from cmr.device import resolve_device
-from cmr.methods.base import Array, Pairs, State
-from cmr.methods.deep.layers import Dropout, Standardise, linear, perceptron, reverse_gradient
-from cmr.methods.deep.network import Batch, DeepModel, TrainableSpace
-from cmr.methods.deep.trainer import Schedule, checkpoint_of, fit_network, seeded
-from cmr.progress import SILENT, Progress
+from cmr.methods.base import Pairs
+from cmr.methods.deep.inputs import Inputs
+from cmr.methods.deep.layers import Dropout, Linear, Standardise, perceptron, reverse_gradient
+from cmr.methods.deep.losses import label_cross_entropy, share_a_label
+from cmr.methods.deep.method import NetworkMethod
+from cmr.methods.deep.network import Batch, TrainableSpace
+from cmr.methods.deep.trainer import Schedule
 from cmr.retrieval import Similarity
-from cmr.store import group
 
 
 @dataclass(frozen=True)
-class ACMR:
+class ACMR(NetworkMethod):
     """A common space in which classes are told apart, pairs are near, and a classifier cannot tell image from text.
 
     Multi-label pairs: each label of a pair has an equal share in the cross-entropy; a negative shares no label.
@@ -57,68 +58,50 @@ class ACMR:
     batch_size: int = 64
     patience: int = 10
 
+    name: ClassVar[str] = "acmr"
     similarity: ClassVar[Similarity] = "euclidean"
 
-    def fit(
-        self,
-        train: Pairs,
-        valid: Pairs | None = None,
-        *,
-        seed: int = 0,
-        device: str = "cpu",
-        progress: Progress = SILENT,
-    ) -> DeepModel:
-        """Train projectors, label classifier and modality classifier in one descent, by gradient reversal.
+    def check(self, train: Pairs) -> None:
+        """It needs classes."""
+        train.require_classes(self.name)
 
-        Raises NotApplicableError where there are no classes.
-        """
-        train.require_classes("acmr")
-        train, valid = train.in_memory(), None if valid is None else valid.in_memory()
-        target = resolve_device(device)
-        generator = seeded(seed, "acmr", target)
-        network = ACMRNetwork(self, train.images.shape[1], train.texts.shape[1], train.labels.shape[1], generator)
-        network.standardise(train.images, train.texts)
-        history = fit_network(
-            network,
-            torch.optim.Adam(network.parameters(), lr=self.learning_rate, betas=(0.5, 0.999), fused=True),
-            {"label": self.label_weight, "triplet": 1.0, "modality": 1.0},
-            train,
-            valid,
-            similarity=self.similarity,
-            schedule=Schedule(self.epochs, self.batch_size, self.patience, drop_last=True),
-            generator=generator,
-            progress=progress,
-            checkpoint=checkpoint_of(self, train, valid, seed, target, progress),
-        )
-        return DeepModel(network, history)
+    def build(self, inputs: Inputs, generator: torch.Generator) -> "ACMRNetwork":
+        """See NetworkMethod."""
+        return ACMRNetwork(self, inputs, generator)
 
-    def restore(self, state: State) -> DeepModel:
-        """The model that `state` was taken from, on the CPU."""
-        arrays = group(state, "network")
-        sizes = [len(arrays[name]) for name in ("image_scale.mean", "text_scale.mean", "label_classifier.bias")]
-        return DeepModel.from_state(ACMRNetwork(self, *sizes, torch.Generator()), state)
+    def prepare(self, network: "ACMRNetwork", train: Pairs) -> None:
+        """See NetworkMethod."""
+        network.image_scale.fit(train.images)
+        network.text_scale.fit(train.texts)
+
+    def weights(self) -> Mapping[str, float]:
+        """See NetworkMethod."""
+        return {"label": self.label_weight, "triplet": 1.0, "modality": 1.0}
+
+    def schedule(self) -> Schedule:
+        """See NetworkMethod."""
+        return Schedule(self.epochs, self.batch_size, self.patience, drop_last=True)
+
+    def optimiser(self, parameters: Mapping[str, Tensor]) -> torch.optim.Optimizer:
+        """See NetworkMethod."""
+        return torch.optim.Adam(parameters.values(), lr=self.learning_rate, betas=(0.5, 0.999), fused=True)
 
 
 class ACMRNetwork(TrainableSpace):
     """Two projectors into the common space, and the classifiers of label and modality on it."""
 
-    def __init__(self, method: ACMR, d_images: int, d_texts: int, n_classes: int, generator: torch.Generator) -> None:
+    def __init__(self, method: ACMR, inputs: Inputs, generator: torch.Generator) -> None:
         super().__init__()
         k = method.n_components
         self.method = method
-        self.image_scale = Standardise(d_images).to(generator.device)
-        self.text_scale = Standardise(d_texts).to(generator.device)
+        self.image_scale = Standardise(inputs.images.dimension).to(generator.device)
+        self.text_scale = Standardise(inputs.texts.dimension).to(generator.device)
         self.dropout = Dropout(method.input_dropout, generator)
-        self.image_projector = perceptron((d_images, *method.image_widths, k), generator)
-        self.text_projector = perceptron((d_texts, *method.text_widths, k), generator)
-        self.label_classifier = linear(k, n_classes, generator)
+        self.image_projector = perceptron((inputs.images.dimension, *method.image_widths, k), generator)
+        self.text_projector = perceptron((inputs.texts.dimension, *method.text_widths, k), generator)
+        self.label_classifier = Linear(k, inputs.n_classes, generator)
         # Linear layers without activations, as in the authors' code.
         self.modality_classifier = perceptron((k, k // 2, k // 4, 2), generator, activation=None)
-
-    def standardise(self, images: Array, texts: Array) -> None:
-        """Take the statistics of the training features."""
-        self.image_scale.fit(images)
-        self.text_scale.fit(texts)
 
     def embed_images(self, images: Tensor) -> Tensor:
         return self.image_projector(self.dropout(self.image_scale(images)))
@@ -128,8 +111,8 @@ class ACMRNetwork(TrainableSpace):
 
     def losses(self, batch: Batch, progress: float) -> dict[str, Tensor]:
         v, w = self.embed_images(batch.images), self.embed_texts(batch.texts)
-        label = sum(label_loss(self.label_classifier(codes), batch.labels) for codes in (v, w))
-        different = batch.labels @ batch.labels.T == 0
+        label = sum(label_cross_entropy(self.label_classifier(codes), batch.labels) for codes in (v, w))
+        different = share_a_label(batch.labels) == 0
         m, a = self.method.margin, self.method.positive_weight
         triplet = triplet_loss(v, w, hardest_negatives(batch.images, different), m, a) + triplet_loss(
             w, v, hardest_negatives(batch.texts, different), m, a
@@ -139,9 +122,8 @@ class ACMRNetwork(TrainableSpace):
     def modality_loss(self, v: Tensor, w: Tensor, progress: float) -> Tensor:
         """Minimised by the classifier; through the reversed gradient the projectors maximise epsilon l(p) times it."""
         reversal = self.method.adversary_weight * reversal_strength(progress)
-        codes = reverse_gradient(torch.cat([v, w]), reversal)
-        modality = torch.arange(2, device=codes.device).repeat_interleave(len(v))
-        return cross_entropy(self.modality_classifier(codes), modality)
+        scores = (log_softmax(self.modality_classifier(reverse_gradient(codes, reversal)), dim=-1) for codes in (v, w))
+        return -sum(own[..., modality].mean(-1) for modality, own in enumerate(scores)) / 2
 
 
 def reversal_strength(progress: float) -> float:
@@ -149,32 +131,27 @@ def reversal_strength(progress: float) -> float:
     return math.tanh(5 * progress)
 
 
-def label_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy with a pair's labels (b, c) in equal shares; a pair without a label counts nothing."""
-    shares = labels / labels.sum(1, keepdim=True).clamp(min=1)
-    return -(shares * log_softmax(logits, dim=1)).sum(1).mean()
-
-
 def hardest_negatives(features: Tensor, different: Tensor) -> tuple[Tensor, Tensor]:
     """For each anchor, the item of another class whose features, of the anchor's own modality, are nearest by cosine.
 
-    `features` (b, d) raw; `different` (b, b) bool. Returns the anchors that have a negative in the batch, and for each
-    of them its negative, both (a,).
+    `features` (b, d) raw; `different` (b, b) bool. Returns which anchors have a negative in the batch, (b,) bool, and
+    for each of these its negative, (b,).
     """
-    different = different.clone().fill_diagonal_(False)  # a pair without labels shares none with itself
-    unit = normalize(features, dim=1)
-    similarities = (unit @ unit.T).masked_fill(~different, -torch.inf)
-    anchors = different.any(1).nonzero().squeeze(1)
-    return anchors, similarities.argmax(1)[anchors]
+    itself = torch.eye(different.shape[-1], dtype=torch.bool, device=different.device)
+    different = different & ~itself  # a pair without labels shares none with itself
+    unit = normalize(features, dim=-1)
+    similarities = (unit @ unit.mT).masked_fill(~different, -torch.inf)
+    return different.any(-1), similarities.argmax(-1)
 
 
 def triplet_loss(
     queries: Tensor, gallery: Tensor, triplets: tuple[Tensor, Tensor], margin: float, positive_weight: float
 ) -> Tensor:
-    """Mean over anchors of max(0, m + alpha_t d(v, w+) - d(v, w-)); w+ is the anchor's own pair, d = ||.||^2 / 2."""
+    """Mean over anchors of max(0, m + alpha_t d(v, w+) - d(v, w-)); w+ is the anchor's own pair, d = ||.||^2 / 2.
+
+    Zero where no anchor has a negative: the whole batch is of one class.
+    """
     anchors, negatives = triplets
-    if not len(anchors):  # the whole batch is of one class
-        return queries.new_zeros(())
-    positive = (queries[anchors] - gallery[anchors]).square().sum(1) / 2
-    negative = (queries[anchors] - gallery[negatives]).square().sum(1) / 2
-    return relu(margin + positive_weight * positive - negative).mean()
+    negative = torch.take_along_dim(gallery, negatives.unsqueeze(-1), dim=-2)
+    excess = margin + (positive_weight * (queries - gallery).square() - (queries - negative).square()).sum(-1) / 2
+    return (relu(excess) * anchors).sum(-1) / anchors.sum(-1).clamp(min=1)

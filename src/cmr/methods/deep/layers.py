@@ -1,5 +1,11 @@
-"""Building blocks of the networks. All that is random draws from a `torch.Generator` given to it, never from torch's
-global one, so that a training depends on its seed and on nothing that ran before it.
+"""Building blocks of the networks.
+
+All that is random draws from a `torch.Generator` given to it, never from torch's global one, so that a training depends
+on its seed and on nothing that ran before it.
+
+A layer takes (b, d), or (s, b, d) when s networks of one architecture train together, each on its own batch: its
+parameters then have a leading dimension too, vectors as (s, 1, d). So whatever computes with batches counts dimensions
+from the right, and one code serves both (`cmr.methods.deep.together`).
 """
 
 from collections.abc import Sequence
@@ -10,11 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cmr.methods.base import Array, Standardiser
+from cmr.methods.base import Standardiser
+from cmr.rows import Rows
 
 
 class Standardise(nn.Module):
-    """`methods.base.Standardiser` as a layer: (b, d) raw features -> (b, d) z-scores; its statistics are buffers."""
+    """`methods.base.Standardiser` as a layer: raw features -> z-scores; its statistics are buffers."""
 
     def __init__(self, dimension: int, clamp: float = 5.0) -> None:
         super().__init__()
@@ -22,7 +29,7 @@ class Standardise(nn.Module):
         self.register_buffer("mean", torch.zeros(dimension))
         self.register_buffer("scale", torch.ones(dimension))
 
-    def fit(self, x: Array) -> "Standardise":
+    def fit(self, x: Rows) -> "Standardise":
         """Take the statistics of the training features x (n, d); returns self."""
         statistics = Standardiser.fit(x)
         self.mean.copy_(torch.from_numpy(np.asarray(statistics.mean)))
@@ -39,32 +46,76 @@ class Dropout(nn.Module):
     def __init__(self, probability: float, generator: torch.Generator) -> None:
         super().__init__()
         self.keep = 1.0 - probability
-        self.generator = generator
+        self.generators = [generator]  # one a network that trains together with this one
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.keep == 1.0:
             return x
-        return x * torch.empty_like(x).bernoulli_(self.keep, generator=self.generator) / self.keep
+        return x * self.mask(x) / self.keep
+
+    def mask(self, x: Tensor) -> Tensor:
+        """1 where a unit stays; each network's draws are those that it would make alone."""
+        if len(self.generators) == 1:
+            return torch.empty_like(x).bernoulli_(self.keep, generator=self.generators[0])
+        masks = torch.empty_like(x)
+        for own, generator in zip(masks, self.generators, strict=True):
+            own.bernoulli_(self.keep, generator=generator)
+        return masks
 
 
-def linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
-    """A linear layer on the generator's device: Glorot-uniform weights, zero bias."""
-    layer = nn.utils.skip_init(nn.Linear, inputs, outputs, device=generator.device)
-    nn.init.xavier_uniform_(layer.weight, generator=generator)
-    nn.init.zeros_(layer.bias)
-    return layer
+class Linear(nn.Module):
+    """x W + b: Glorot-uniform weights (d, k), zero bias (k,), on the generator's device."""
+
+    def __init__(self, inputs: int, outputs: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(inputs, outputs, device=generator.device))
+        self.bias = nn.Parameter(torch.zeros(outputs, device=generator.device))
+        # As of torch's (out, in) matrices, whose fans are the same, the other way round.
+        nn.init.xavier_uniform_(self.weight, generator=generator)
+
+    def forward(self, x: Tensor) -> Tensor:
+        product = torch.addmm if self.weight.dim() == 2 else torch.baddbmm
+        return product(self.bias, x, self.weight)
 
 
 def perceptron(
-    widths: Sequence[int], generator: torch.Generator, activation: type[nn.Module] | None = nn.Tanh
+    widths: Sequence[int],
+    generator: torch.Generator,
+    activation: type[nn.Module] | None = nn.Tanh,
+    last: bool = True,
 ) -> nn.Sequential:
-    """Linear layers from widths[0] inputs to widths[-1] outputs, each followed by the activation, the last one too."""
+    """Linear layers from widths[0] inputs to widths[-1] outputs, each followed by the activation.
+
+    The last one too, unless `last` is false.
+    """
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(widths):
-        layers.append(linear(inputs, outputs, generator))
+        layers.append(Linear(inputs, outputs, generator))
         if activation is not None:
             layers.append(activation())
-    return nn.Sequential(*layers)
+    return nn.Sequential(*(layers if last or activation is None else layers[:-1]))
+
+
+class BatchNorm(nn.Module):
+    """Centre and scale each unit by its batch, without an affine map; running statistics take over in evaluation.
+
+    Source: Ioffe & Szegedy, ICML 2015.
+    """
+
+    def __init__(self, dimension: int, device: torch.device | str = "cpu", momentum: float = 0.1) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.register_buffer("mean", torch.zeros(dimension, device=device))
+        self.register_buffer("variance", torch.ones(dimension, device=device))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return (x - self.mean) / (self.variance + 1e-5).sqrt()
+        variance, mean = torch.var_mean(x, dim=-2, correction=0, keepdim=True)
+        with torch.no_grad():
+            for running, own in ((self.mean, mean), (self.variance, variance)):
+                running.lerp_(own.reshape(running.shape), self.momentum)
+        return (x - mean) / (variance + 1e-5).sqrt()
 
 
 def reverse_gradient(x: Tensor, factor: float) -> Tensor:

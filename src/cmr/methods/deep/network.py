@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -12,32 +12,37 @@ from torch import Tensor, nn
 
 from cmr.checkpoint import to_arrays, to_tensors
 from cmr.methods.base import Array, History, Pairs, State
+from cmr.methods.deep.inputs import Inputs
 from cmr.methods.histories import history_of, with_history
+from cmr.rows import in_memory
 from cmr.store import group, under
 
-ROWS_AT_ONCE = 4096  # bounds the memory that embedding a large gallery takes
+ROWS_AT_ONCE = 4096  # of vectors; bounds the memory that embedding a large gallery takes
+BYTES_AT_ONCE = 64 << 20  # of any other kind
 
 
 @dataclass(frozen=True)
 class Batch:
-    """b pairs on the training device."""
+    """b pairs on the training device; where s networks train together, s of each, (s, b, ...)."""
 
-    images: Tensor  # (b, d_x) float32
-    texts: Tensor  # (b, d_y) float32
+    images: Tensor  # (b, d_x) float32, or what an item of another kind is
+    texts: Tensor  # (b, d_y) float32, likewise
     labels: Tensor  # (b, c) float32, multi-hot
+    index: Tensor  # (b,) int64, the rows of the train part that these are
 
     @classmethod
     def of(cls, pairs: Pairs, device: torch.device) -> Self:
         """All of `pairs` as one batch on `device`."""
-        arrays = (pairs.images, pairs.texts, pairs.labels)
-        return cls(*(torch.as_tensor(array, dtype=torch.float32, device=device) for array in arrays))
+        images, texts = as_tensor(in_memory(pairs.images)), as_tensor(in_memory(pairs.texts))
+        labels = torch.as_tensor(pairs.labels, dtype=torch.float32)
+        return cls(images.to(device), texts.to(device), labels.to(device), torch.arange(len(pairs), device=device))
 
     def rows(self, index: Tensor) -> Self:
-        """The pairs at `index`."""
-        return type(self)(self.images[index], self.texts[index], self.labels[index])
+        """The pairs at `index`, (b,) or (s, b)."""
+        return type(self)(self.images[index], self.texts[index], self.labels[index], self.index[index])
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.index)
 
 
 class CommonSpace(nn.Module, ABC):
@@ -53,11 +58,35 @@ class CommonSpace(nn.Module, ABC):
 
 
 class TrainableSpace(CommonSpace):
-    """One that also knows what to minimise on a batch of pairs."""
+    """One that also knows what to minimise on a batch of pairs.
+
+    Attributes
+    ----------
+    together : several of them, of other seeds, may train in one go; their layers and losses then count dimensions from
+        the right, see `layers`, and draw random numbers by `layers.Dropout` alone.
+    """
+
+    together: ClassVar[bool] = True
 
     @abstractmethod
     def losses(self, batch: Batch, progress: float) -> dict[str, Tensor]:
-        """The named terms of the objective, scalars; `progress` is the share of the epochs that is over, in [0, 1)."""
+        """The named terms of the objective, a scalar each; `progress` is the share of epochs that is over, in [0, 1).
+
+        Of s networks that train together, (s,) each.
+        """
+
+    def forward(self, batch: Batch, progress: float) -> dict[str, Tensor]:
+        """`losses`; so that a module's wrappers, such as `torch.compile`, know what is computed."""
+        return self.losses(batch, progress)
+
+    def begin(self, train: Batch) -> None:
+        """Before the first epoch, without gradients, in evaluation mode; `train` is the whole train part."""
+
+    def end_epoch(self, train: Batch) -> None:
+        """After each epoch, before the valid part is scored; as `begin`.
+
+        What it changes must lie in buffers, so that a training that was killed can go on.
+        """
 
 
 @dataclass(frozen=True)
@@ -66,6 +95,7 @@ class DeepModel:
 
     network: CommonSpace
     history: History
+    inputs: Inputs
 
     def embed_images(self, images: Array) -> Array:
         """(n, d_x) -> (n, k) float32."""
@@ -76,23 +106,32 @@ class DeepModel:
         return embed(self.network, self.network.embed_texts, texts)
 
     def state(self) -> State:
-        """Weights and buffers under `network/`, the history under `history/`."""
-        return with_history(under("network", to_arrays(self.network.state_dict())), self.history)
+        """Weights and buffers under `network/`, what they take in under `inputs/`, the history under `history/`."""
+        arrays = under("network", to_arrays(self.network.state_dict())) | under("inputs", self.inputs.state())
+        return with_history(arrays, self.history)
 
     @classmethod
-    def from_state(cls, network: CommonSpace, state: State) -> Self:
-        """The model of `state`, whose weights go into `network`, built with the same sizes."""
+    def from_state(cls, build: Callable[[Inputs], CommonSpace], state: State) -> Self:
+        """The model of `state`, whose weights go into the network that `build` makes."""
+        inputs = Inputs.from_state(group(state, "inputs"))
+        network = build(inputs)
         network.load_state_dict(to_tensors(group(state, "network")))
-        return cls(network, history_of(state))
+        return cls(network, history_of(state), inputs)
 
 
 def embed(network: nn.Module, side: Callable[[Tensor], Tensor], x: Array | Tensor) -> Array:
-    """One side of a network in evaluation mode: (n, d) -> (n, k) float32 NumPy, in blocks of rows."""
+    """One side of a network in evaluation mode: n items -> (n, k) float32 NumPy, in blocks of rows."""
     device = next(chain(network.parameters(), network.buffers())).device
-    x = torch.as_tensor(np.ascontiguousarray(x), dtype=torch.float32) if isinstance(x, np.ndarray) else x.float()
+    x = as_tensor(x) if isinstance(x, np.ndarray) else x
+    rows = ROWS_AT_ONCE if x.dim() == 2 else max(1, BYTES_AT_ONCE // max(1, x[:1].nbytes))
     training = network.training
     network.eval()
     with torch.inference_mode():
-        blocks = [side(block.to(device)).cpu() for block in x.split(ROWS_AT_ONCE)]
+        blocks = [side(block.to(device)).float().cpu() for block in x.split(rows)]
     network.train(training)
     return torch.cat(blocks).numpy()
+
+
+def as_tensor(x: np.ndarray) -> Tensor:
+    """Features as float32; pixels (uint8) and numbers of words (int32) as they are."""
+    return torch.from_numpy(np.ascontiguousarray(x if x.dtype in (np.uint8, np.int32) else x.astype(np.float32)))

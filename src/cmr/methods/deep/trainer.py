@@ -1,26 +1,33 @@
 """The training loop of every deep method.
 
 Mini-batches in an order drawn from the seed; after each epoch the mean of both directions' mAP on the valid part, whose
-best epoch's weights are the result; early stopping, checkpoints, and a history of every loss term.
+best epoch's weights are the result; early stopping, checkpoints, and a history of every loss term. Networks of several
+seeds may train in one go, each with the result that it would have alone.
 """
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from cmr.checkpoint import Checkpoint, TrainingState
+from cmr.checkpoint import BestEpoch, Checkpoint, TrainingState
+from cmr.compute import CPU, Compute
 from cmr.errors import UserError
-from cmr.methods.base import History, InfeasibleError, Method, Pairs
+from cmr.methods.base import History, InfeasibleError, Pairs
 from cmr.methods.deep.network import Batch, TrainableSpace, embed
+from cmr.methods.deep.together import Together
 from cmr.metrics import bimodal_map
-from cmr.progress import Progress
+from cmr.progress import SILENT, Progress
 from cmr.provenance import fingerprint
+from cmr.rows import in_memory
+
+MakeOptimiser = Callable[[Mapping[str, Tensor]], torch.optim.Optimizer]
 
 
 @dataclass(frozen=True)
@@ -33,12 +40,16 @@ class Schedule:
     batch_size : pairs a step; the last, smaller batch of an epoch is used unless `drop_last`.
     patience : epochs without a better valid mAP after which training stops.
     drop_last : leave out the smaller batch, for losses over a whole batch (each epoch leaves out other pairs).
+    clip : the largest norm that a step's gradient may have; None lets it be.
+    rate : factor of the optimiser's learning rates, of the share of epochs that is over, in [0, 1).
     """
 
     epochs: int
     batch_size: int
     patience: int
     drop_last: bool = False
+    clip: float | None = None
+    rate: Callable[[float], float] | None = None
 
     def batches(self, n: int, generator: torch.Generator) -> list[Tensor]:
         """The index tensors of one epoch over n pairs, on the generator's device."""
@@ -52,117 +63,229 @@ def seeded(seed: int, purpose: str, device: torch.device) -> torch.Generator:
     return torch.Generator(device).manual_seed(int(fingerprint(seed=seed, purpose=purpose)[:15], 16))
 
 
-def checkpoint_of(
-    method: Method, train: Pairs, valid: Pairs | None, seed: int, target: torch.device, progress: Progress
-) -> Checkpoint:
-    """Where the training of `method` on these pairs keeps its state."""
-    return Checkpoint.of(
-        progress,
-        "training",
-        target.type,
-        method=f"{type(method).__module__}.{type(method).__qualname__}",
-        hyperparameters=vars(method),
-        seed=seed,
-        train=train.given,
-        valid=None if valid is None else valid.given,
-    )
+@dataclass(frozen=True)
+class Training:
+    """What one network learns from: pairs, the random source of order and dropout, and the network itself."""
+
+    network: TrainableSpace
+    train: Pairs
+    valid: Pairs | None
+    generator: torch.Generator
 
 
-def fit_network(
-    network: TrainableSpace,
-    optimiser: torch.optim.Optimizer,
+def fit_networks(
+    trainings: Sequence[Training],
+    optimiser: MakeOptimiser,
     weights: Mapping[str, float],
-    train: Pairs,
-    valid: Pairs | None = None,
     *,
     similarity: str,
     schedule: Schedule,
-    generator: torch.Generator,
-    progress: Progress,
-    checkpoint: Checkpoint | None = None,
-) -> History:
-    """Minimise the weighted sum of the network's loss terms, in place; the network ends with its best epoch's weights.
+    compute: Compute = CPU,
+    progress: Progress = SILENT,
+    facts: Mapping[str, Any] | None = None,
+) -> list[History]:
+    """Train networks in place, on the device where their weights are; each ends with its best valid epoch's weights.
 
     Parameters
     ----------
-    network, optimiser : on the device of `generator`; the network must draw its randomness from the same generator.
-    weights : factor of each term that `network.losses` returns; the names must agree.
-    valid : scored after each epoch by `metrics.bimodal_map` under `similarity`. Without it there is no early stopping
-        and the last epoch's weights are kept.
-    checkpoint : where the state is kept about every ten seconds and at the end; the next call with the same arguments
-        goes on from there, on a CPU bit by bit.
+    trainings : one a seed, of one architecture and one size of train part. They train in one go, unless the networks
+        cannot; each has the result that it would have alone.
+    optimiser : makes the optimiser of the parameters, which come by name.
+    weights : of each term of `TrainableSpace.losses` in the sum that is minimised.
+    facts : what, besides data, code and weights at the start, decides the result: a killed training goes on where no
+        fact has changed.
 
     Returns
     -------
-    One value an epoch of each loss term (mean over the pairs), of `loss` (the weighted sum) and, with `valid`, of
-    `valid_map`.
+    Of each network `loss`, its mean terms by name, and `valid_map` where there is a valid part: one value an epoch.
 
     Raises
     ------
-    UserError : a part is empty.
-    InfeasibleError : a loss term or an embedding of the valid part is no longer finite; the message names the epoch.
+    UserError : the train or the valid part is empty.
+    InfeasibleError : a loss is not finite, or valid embeddings are not; names the epoch and all terms.
     """
-    for name, part in {"train": train, "valid": valid}.items():
-        if part is not None and len(part) == 0:
-            raise UserError(f"the {name} part holds no pairs; training needs at least one")
-    checkpoint = checkpoint or Checkpoint()
-    run = TrainingState(network, optimiser, generator)
-    run.resume(checkpoint)
-    pairs = Batch.of(train, generator.device)
+    for training in trainings:
+        for name, part in {"train": training.train, "valid": training.valid}.items():
+            if part is not None and not len(part):
+                raise UserError(f"the {name} part holds no pairs, so there is nothing to train with; change the split")
+    groups = [trainings] if trainings[0].network.together else [[training] for training in trainings]
+    histories = []
+    for group in groups:
+        checkpoint = _checkpoint(group, weights, schedule, compute, progress, facts or {})
+        histories += _fit(group, optimiser, weights, similarity, schedule, compute, progress, checkpoint)
+    return histories
+
+
+def _fit(
+    trainings: Sequence[Training],
+    optimiser: MakeOptimiser,
+    weights: Mapping[str, float],
+    similarity: str,
+    schedule: Schedule,
+    compute: Compute,
+    progress: Progress,
+    checkpoint: Checkpoint,
+) -> list[History]:
+    generators = [training.generator for training in trainings]
+    pairs = _Batches([training.train for training in trainings], generators[0].device)
+    for position, training in enumerate(trainings):
+        _hook(training.network, training.network.begin, pairs.whole(position))
+    together = Together([training.network for training in trainings])
+    descent = _Descent(together, optimiser(together.parameters), weights, schedule, compute)
+    state = TrainingState(together.networks, descent.optimiser, generators)
+    state.resume(checkpoint)
     with tqdm(
-        desc=type(network).__name__, total=schedule.epochs, initial=run.epoch, unit="epoch",
-        file=sys.stderr, mininterval=2.0, disable=progress.quiet or run.finished,
+        desc=type(trainings[0].network).__name__, total=schedule.epochs, initial=state.epoch, unit="epoch",
+        file=sys.stderr, mininterval=2.0, disable=progress.quiet or state.finished,
     ) as bar:  # fmt: skip
-        while not run.finished:
-            means = _epoch(network, optimiser, weights, pairs, schedule, generator, run.epoch)
-            if valid is not None:
-                means["valid_map"] = _score(network, valid, similarity, schedule, run.epoch)
-            run.record(means, schedule.epochs, schedule.patience)
-            if run.finished or checkpoint.due:
-                checkpoint.write(*run.to_arrays())
-            shown = {name: f"{means[name]:.4g}" for name in ("loss", "valid_map") if name in means}
+        while not state.finished:
+            means = descent.epoch(pairs, generators, state.epoch)
+            for position, (run, training, own) in enumerate(zip(state.runs, trainings, means, strict=True)):
+                if run.finished:
+                    continue
+                _hook(training.network, training.network.end_epoch, pairs.whole(position))
+                if training.valid is not None:
+                    own["valid_map"] = _score(training, similarity, schedule, run)
+                run.record(own, schedule.epochs, schedule.patience)
+            if state.finished or checkpoint.due:
+                checkpoint.write(*state.to_arrays())
+            shown = {name: f"{means[0][name]:.4g}" for name in ("loss", "valid_map") if name in means[0]}
             bar.set_postfix(shown, refresh=False)
             bar.update()
-    run.restore_best()
-    return run.history
+    for run in state.runs:
+        run.restore_best()
+    return [run.history for run in state.runs]
 
 
-def _epoch(
-    network: TrainableSpace,
-    optimiser: torch.optim.Optimizer,
-    weights: Mapping[str, float],
-    pairs: Batch,
-    schedule: Schedule,
-    generator: torch.Generator,
-    epoch: int,
-) -> dict[str, float]:
-    """One pass over the pairs; the mean of each loss term and of their weighted sum, `loss`."""
-    network.train()
-    batches = schedule.batches(len(pairs), generator)
-    totals: Tensor | float = 0.0
-    for index in batches:
-        terms = network.losses(pairs.rows(index), epoch / schedule.epochs)
-        loss = sum(weights[name] * term for name, term in terms.items())
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        # Kept on the device: reading a value at every step would make a GPU wait for it.
-        totals = totals + torch.stack([loss, *terms.values()]).detach() * len(index)
-    means = dict(zip(["loss", *terms], (totals / sum(map(len, batches))).tolist(), strict=True))
-    if not all(map(math.isfinite, means.values())):
-        values = ", ".join(f"{name} {value:.4g}" for name, value in means.items())
-        raise InfeasibleError(
-            f"training diverged in epoch {epoch + 1} of {schedule.epochs} ({values}). "
-            "Lower learning_rate, or look for features of extreme scale"
-        )
-    return means
+class _Batches:
+    """The train parts on the device: one for all networks where they share it, else one each."""
+
+    def __init__(self, parts: Sequence[Pairs], device: torch.device) -> None:
+        shared = all(part is parts[0] for part in parts)
+        self.sizes = [len(part) for part in parts]
+        if len(set(self.sizes)) > 1:
+            raise ValueError("networks that train together need train parts of one size")
+        self._wholes = [Batch.of(part, device) for part in (parts[:1] if shared else parts)]
+
+    def whole(self, position: int) -> Batch:
+        """All pairs of the network at `position`."""
+        return self._wholes[position if len(self._wholes) > 1 else 0]
+
+    def rows(self, indices: Sequence[Tensor]) -> Batch:
+        """The pairs at each network's indices."""
+        if len(indices) == 1:
+            return self._wholes[0].rows(indices[0])
+        if len(self._wholes) == 1:
+            return self._wholes[0].rows(torch.stack(list(indices)))
+        own = [whole.rows(index) for whole, index in zip(self._wholes, indices, strict=True)]
+        return Batch(*(torch.stack(list(side)) for side in zip(*(vars(batch).values() for batch in own), strict=True)))
 
 
-def _score(network: TrainableSpace, valid: Pairs, similarity: str, schedule: Schedule, epoch: int) -> float:
-    images, texts = embed(network, network.embed_images, valid.images), embed(network, network.embed_texts, valid.texts)
+class _Descent:
+    """The steps of an epoch."""
+
+    def __init__(
+        self,
+        together: Together,
+        optimiser: torch.optim.Optimizer,
+        weights: Mapping[str, float],
+        schedule: Schedule,
+        compute: Compute,
+    ) -> None:
+        self.together, self.optimiser, self.weights, self.schedule = together, optimiser, weights, schedule
+        self.mixed_precision = compute.mixed_precision
+        self.losses = torch.compile(together.losses) if compute.compile else together.losses
+        self.rates = [group["lr"] for group in optimiser.param_groups]
+
+    def epoch(self, pairs: _Batches, generators: Sequence[torch.Generator], epoch: int) -> list[dict[str, float]]:
+        """One pass over the pairs; of each network the mean of each loss term and of their weighted sum, `loss`."""
+        progress = epoch / self.schedule.epochs
+        if self.schedule.rate is not None:
+            for group, rate in zip(self.optimiser.param_groups, self.rates, strict=True):
+                group["lr"] = rate * self.schedule.rate(progress)
+        for network in self.together.networks:
+            network.train()
+        batches = [
+            self.schedule.batches(size, generator) for size, generator in zip(pairs.sizes, generators, strict=True)
+        ]
+        totals: Tensor | float = 0.0
+        for indices in zip(*batches, strict=True):
+            batch = pairs.rows(indices)
+            # Kept on the device: reading a value at every step would make a GPU wait for it.
+            totals = totals + self.step(batch, progress) * len(indices[0])
+        totals = totals / sum(map(len, batches[0]))
+        columns = totals.reshape(len(totals), -1).T.tolist()
+        means = [dict(zip(["loss", *self.names], column, strict=True)) for column in columns]
+        for own in means:
+            self._check(own, epoch)
+        return means
+
+    def step(self, batch: Batch, progress: float) -> Tensor:
+        """One step of the optimiser; loss and terms, (1 + t,) of one network or (1 + t, s) of several."""
+        with torch.autocast(batch.labels.device.type, torch.bfloat16, enabled=self.mixed_precision):
+            terms = self.losses(batch, progress)
+        loss = sum(self.weights[name] * term for name, term in terms.items())
+        self.optimiser.zero_grad()
+        loss.sum().backward()
+        if self.schedule.clip is not None:
+            self.together.clip_gradients(self.schedule.clip)
+        self.optimiser.step()
+        self.names = list(terms)
+        return torch.stack([loss, *terms.values()]).detach()
+
+    def _check(self, means: Mapping[str, float], epoch: int) -> None:
+        if not all(map(math.isfinite, means.values())):
+            values = ", ".join(f"{name} {value:.4g}" for name, value in means.items())
+            raise InfeasibleError(
+                f"training diverged in epoch {epoch + 1} of {self.schedule.epochs} ({values}). "
+                "Lower learning_rate, or look for features of extreme scale"
+            )
+
+
+def _hook(network: TrainableSpace, hook: Callable[[Batch], None], train: Batch) -> None:
+    network.eval()
+    with torch.no_grad():
+        hook(train)
+
+
+def _score(training: Training, similarity: str, schedule: Schedule, run: BestEpoch) -> float:
+    network, valid = training.network, training.valid
+    images, texts = (
+        embed(network, side, in_memory(rows))
+        for side, rows in ((network.embed_images, valid.images), (network.embed_texts, valid.texts))
+    )
     if not (np.isfinite(images).all() and np.isfinite(texts).all()):
         raise InfeasibleError(
-            f"training diverged in epoch {epoch + 1} of {schedule.epochs}: valid embeddings are not finite. "
+            f"training diverged in epoch {run.epoch + 1} of {schedule.epochs}: valid embeddings are not finite. "
             "Lower learning_rate, or look for features of extreme scale"
         )
     return bimodal_map(images, texts, valid.relevance, similarity)
+
+
+def _checkpoint(
+    trainings: Sequence[Training],
+    weights: Mapping[str, float],
+    schedule: Schedule,
+    compute: Compute,
+    progress: Progress,
+    facts: Mapping[str, Any],
+) -> Checkpoint:
+    """Where the training keeps its state."""
+    if progress.checkpoints is None:
+        return Checkpoint()
+    return Checkpoint.of(
+        progress,
+        "training",
+        trainings[0].generator.device.type,
+        network=type(trainings[0].network).__name__,
+        weights=weights,
+        schedule={name: value for name, value in vars(schedule).items() if name != "rate"},
+        mixed_precision=compute.mixed_precision,
+        # What decides the seeds: the sources as they stand after the networks were made of them.
+        seeds=[training.generator.get_state().numpy() for training in trainings],
+        parts=[
+            [None if part is None else part.given for part in (training.train, training.valid)]
+            for training in trainings
+        ],
+        facts=facts,
+    )

@@ -17,6 +17,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.sparse import csr_array
 
+from cmr.compute import CPU, Compute
 from cmr.errors import UserError
 from cmr.methods.base import NotApplicableError, Pairs, State
 from cmr.methods.hashing.codes import HashCodes, LinearEncoder, positive, signs
@@ -58,10 +59,10 @@ class SCMOrth:
         valid: Pairs | None = None,
         *,
         seed: int = 0,
-        device: str = "cpu",
+        compute: Compute = CPU,
         progress: Progress = SILENT,
     ) -> HashCodes:
-        """Closed form; `valid`, `seed` and `device` play no part.
+        """Closed form; `valid`, `seed` and `compute` play no part.
 
         Raises NotApplicableError where there are no classes, or where the views have too low a rank for so many
         orthogonal directions, or labels tell no pair from another; UserError where a view is uncorrelated with them.
@@ -107,10 +108,10 @@ class SCMSeq:
         valid: Pairs | None = None,
         *,
         seed: int = 0,
-        device: str = "cpu",
+        compute: Compute = CPU,
         progress: Progress = SILENT,
     ) -> HashCodes:
-        """One pass over the train part a bit; `valid`, `seed` and `device` play no part.
+        """One pass over the train part a bit; `valid`, `seed` and `compute` play no part.
 
         The history holds |q S - sum h_x h_y'|_F / |q S|_F before the first and after each bit.
 

@@ -12,6 +12,7 @@ from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
+from cmr.compute import CPU, Compute
 from cmr.errors import UserError
 from cmr.methods.base import Pairs, Standardiser, State
 from cmr.methods.hashing.codes import Bits, HashCodes, positive
@@ -62,10 +63,10 @@ class SePH:
         valid: Pairs | None = None,
         *,
         seed: int = 0,
-        device: str = "cpu",
+        compute: Compute = CPU,
         progress: Progress = SILENT,
     ) -> HashCodes:
-        """Starts of the codes and centres come from `seed`; `valid` and `device` play no part.
+        """Starts of the codes and centres come from `seed`; `valid` and `compute` play no part.
 
         The history holds the objective of the codes, at the start and after each iteration.
 

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from cmr.compute import CPU, Compute
 from cmr.methods.base import Pairs, State
 from cmr.methods.kernel.features import KernelProjections, kernel_features
 from cmr.methods.kernel.nystroem import Gaussian, Kernel, Polynomial
@@ -48,10 +49,10 @@ class KernelCCA(ABC):
         valid: Pairs | None = None,
         *,
         seed: int = 0,
-        device: str = "cpu",
+        compute: Compute = CPU,
         progress: Progress = SILENT,
     ) -> KernelProjections:
-        """Closed form; `seed` draws the landmarks, `valid` and `device` play no part.
+        """Closed form; `seed` draws the landmarks, `valid` and `compute` play no part.
 
         Raises InfeasibleError where the features correlate along fewer than `n_components` directions.
         """

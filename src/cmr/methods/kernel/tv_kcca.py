@@ -6,6 +6,7 @@ Source: Gong, Ke, Isard and Lazebnik, IJCV 106(2), 2014. Card: linear/20, `tv_kc
 from dataclasses import dataclass
 from typing import ClassVar
 
+from cmr.compute import CPU, Compute
 from cmr.methods.base import Pairs, State
 from cmr.methods.kernel.features import KernelProjections, kernel_features
 from cmr.methods.kernel.nystroem import Gaussian, Kernel
@@ -45,10 +46,10 @@ class ThreeViewKCCA:
         valid: Pairs | None = None,
         *,
         seed: int = 0,
-        device: str = "cpu",
+        compute: Compute = CPU,
         progress: Progress = SILENT,
     ) -> KernelProjections:
-        """Closed form; `seed` draws the landmarks, `valid` and `device` play no part.
+        """Closed form; `seed` draws the landmarks, `valid` and `compute` play no part.
 
         Raises NotApplicableError where there are no classes, InfeasibleError where the views agree along fewer than
         `n_components` directions.

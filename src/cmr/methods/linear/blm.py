@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from cmr.compute import CPU, Compute
 from cmr.methods.base import InfeasibleError, Pairs, State
 from cmr.methods.linear.algebra import RANK_TOLERANCE, Array, fix_signs
 from cmr.methods.linear.leading import CROSS_TOLERANCE, leading_eigen
@@ -41,10 +42,10 @@ class BLM:
         valid: Pairs | None = None,
         *,
         seed: int = 0,
-        device: str = "cpu",
+        compute: Compute = CPU,
         progress: Progress = SILENT,
     ) -> Projections:
-        """Closed form by one eigenproblem; `valid`, `seed` and `device` play no part."""
+        """Closed form by one eigenproblem; `valid`, `seed` and `compute` play no part."""
         m = train.once(moments)
         k, size = self.n_components, sum(m.cross.shape)
         w_x, w_y, values = train.once(_directions, min(k, size), self.cross_weight)

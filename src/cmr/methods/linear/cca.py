@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from cmr.compute import CPU, Compute
 from cmr.methods.base import InfeasibleError, Pairs, State
 from cmr.methods.linear.algebra import Array, fix_signs
 from cmr.methods.linear.leading import UNCORRELATED
@@ -43,10 +44,10 @@ class CCA:
         valid: Pairs | None = None,
         *,
         seed: int = 0,
-        device: str = "cpu",
+        compute: Compute = CPU,
         progress: Progress = SILENT,
     ) -> Projections:
-        """Closed form by whitening and one SVD; `valid`, `seed` and `device` play no part.
+        """Closed form by whitening and one SVD; `valid`, `seed` and `compute` play no part.
 
         Raises InfeasibleError where the views correlate along fewer than `n_components` directions.
         """

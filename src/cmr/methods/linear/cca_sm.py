@@ -11,6 +11,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from cmr.compute import CPU, Compute
 from cmr.methods.base import History, Pairs, State
 from cmr.methods.linear.cca import canonical_projections
 from cmr.methods.linear.moments import moments
@@ -49,10 +50,10 @@ class SemanticCorrelationMatching:
         valid: Pairs | None = None,
         *,
         seed: int = 0,
-        device: str = "cpu",
+        compute: Compute = CPU,
         progress: Progress = SILENT,
     ) -> "ProjectedPosteriors":
-        """One after the other; `valid`, `seed` and `device` play no part. Raises what `CCA.fit` and `SM.fit` raise."""
+        """One after the other; `valid`, `seed` and `compute` play no part. Raises what `CCA.fit` and `SM.fit` raise."""
         require_classes_to_tell_apart(train, "cca_sm")
         projections, projected = train.once(_projected, self.n_components, self.ridge)
         matching = SM(self.c, self.tolerance, self.max_iterations, self.similarity)

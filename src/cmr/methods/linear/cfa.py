@@ -6,6 +6,7 @@ Source: Li, Dimitrova, Li and Sethi, ACM MM 2003. Card: linear/10, `cfa`.
 from dataclasses import dataclass
 from typing import ClassVar
 
+from cmr.compute import CPU, Compute
 from cmr.methods.base import InfeasibleError, Pairs, State
 from cmr.methods.linear.algebra import Array, fix_signs
 from cmr.methods.linear.leading import CROSS_TOLERANCE, UNCORRELATED, leading_singular
@@ -34,10 +35,10 @@ class CFA:
         valid: Pairs | None = None,
         *,
         seed: int = 0,
-        device: str = "cpu",
+        compute: Compute = CPU,
         progress: Progress = SILENT,
     ) -> Projections:
-        """Closed form by one SVD of X'Y; `valid`, `seed` and `device` play no part."""
+        """Closed form by one SVD of X'Y; `valid`, `seed` and `compute` play no part."""
         m = train.once(moments)
         k = self.n_components or min(m.cross.shape)
         a, b, covariances = train.once(_directions, min(k, *m.cross.shape))

@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from cmr.compute import CPU, Compute
 from cmr.errors import UserError
 from cmr.methods.base import InfeasibleError, Pairs, State
 from cmr.methods.linear.algebra import Array, Spectrum
@@ -80,10 +81,10 @@ class CSAEC:
         valid: Pairs | None = None,
         *,
         seed: int = 0,
-        device: str = "cpu",
+        compute: Compute = CPU,
         progress: Progress = SILENT,
     ) -> Projections:
-        """Alternating minimisation, each step exact or a descent; `valid`, `seed` and `device` play no part.
+        """Alternating minimisation, each step exact or a descent; `valid`, `seed` and `compute` play no part.
 
         Raises NotApplicableError where classes are to be learnt from and there are none or all pairs have the same,
         UserError where a view is uncorrelated with them, InfeasibleError where the views have too few directions or

@@ -13,6 +13,7 @@ import scipy.linalg
 from numpy.typing import NDArray
 from scipy.sparse import block_diag, csr_array
 
+from cmr.compute import CPU, Compute
 from cmr.errors import UserError
 from cmr.methods.base import InfeasibleError, Pairs, State
 from cmr.methods.linear.algebra import RANK_TOLERANCE, Array, fix_signs
@@ -90,10 +91,10 @@ class GMA(ABC):
         valid: Pairs | None = None,
         *,
         seed: int = 0,
-        device: str = "cpu",
+        compute: Compute = CPU,
         progress: Progress = SILENT,
     ) -> Projections:
-        """Closed form by one symmetric eigenproblem; `valid`, `seed` and `device` play no part."""
+        """Closed form by one symmetric eigenproblem; `valid`, `seed` and `compute` play no part."""
         w_x, w_y, values = train.once(_directions, self)
         warn_of_two_scores(train, len(values), self.method, f"{MORE_COMPONENTS}, or, {ANOTHER_METHOD}")
         return train.once(moments).projections(w_x, w_y, eigenvalues=values)

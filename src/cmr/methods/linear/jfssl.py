@@ -9,6 +9,7 @@ from typing import ClassVar, Self
 import numpy as np
 from scipy.sparse import csr_array, diags_array
 
+from cmr.compute import CPU, Compute
 from cmr.methods.base import InfeasibleError, Pairs, State
 from cmr.methods.linear.algebra import Array
 from cmr.methods.linear.descent import repeat, settle
@@ -66,10 +67,10 @@ class JFSSL:
         valid: Pairs | None = None,
         *,
         seed: int = 0,
-        device: str = "cpu",
+        compute: Compute = CPU,
         progress: Progress = SILENT,
     ) -> Projections:
-        """Reweighted least squares from ridge regressions, a view at a time; `valid`, `seed`, `device` play no part.
+        """Reweighted least squares from ridge regressions, a view at a time; `valid`, `seed`, `compute` play no part.
 
         Raises NotApplicableError where there are no classes or all pairs have the same, UserError where a view tells
         nothing of them, InfeasibleError where there are no more items than neighbours, or where the equations are

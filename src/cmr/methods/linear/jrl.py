@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.special import log_expit
 
+from cmr.compute import CPU, Compute
 from cmr.errors import UserError
 from cmr.methods.base import History, InfeasibleError, Pairs, State, Unlabelled
 from cmr.methods.linear.algebra import Array
@@ -85,11 +86,11 @@ class JRL:
         valid: Pairs | None = None,
         *,
         seed: int = 0,
-        device: str = "cpu",
+        compute: Compute = CPU,
         progress: Progress = SILENT,
         unlabelled: Unlabelled | None = None,
     ) -> "Projections | NeighbourPosteriors":
-        """Reweighted least squares from ridge regressions, a view at a time; `valid`, `seed`, `device` play no part.
+        """Reweighted least squares from ridge regressions, a view at a time; `valid`, `seed`, `compute` play no part.
 
         `unlabelled` must be given where `transductive` is true, and is not looked at where it is false.
 

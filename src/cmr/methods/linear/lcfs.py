@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from cmr.compute import CPU, Compute
 from cmr.methods.base import InfeasibleError, Pairs, State
 from cmr.methods.linear.algebra import Array
 from cmr.methods.linear.descent import repeat, settle
@@ -57,10 +58,10 @@ class LCFS:
         valid: Pairs | None = None,
         *,
         seed: int = 0,
-        device: str = "cpu",
+        compute: Compute = CPU,
         progress: Progress = SILENT,
     ) -> Projections:
-        """Reweighted least squares from a ridge regression; `valid`, `seed` and `device` play no part.
+        """Reweighted least squares from a ridge regression; `valid`, `seed` and `compute` play no part.
 
         Raises NotApplicableError where there are no classes or all pairs have the same, UserError where a view tells
         nothing of them, InfeasibleError where the equations are singular, as they can be without sparsity, or nothing

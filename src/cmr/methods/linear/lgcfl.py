@@ -10,6 +10,7 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from cmr.compute import CPU, Compute
 from cmr.methods.base import InfeasibleError, Pairs, State
 from cmr.methods.linear.algebra import Array
 from cmr.methods.linear.descent import repeat, settle
@@ -62,12 +63,12 @@ class LGCFL:
         valid: Pairs | None = None,
         *,
         seed: int = 0,
-        device: str = "cpu",
+        compute: Compute = CPU,
         progress: Progress = SILENT,
     ) -> Projections:
         """Reweighted least squares from a ridge regression, the data being read once an iteration.
 
-        `valid`, `seed` and `device` play no part.
+        `valid`, `seed` and `compute` play no part.
 
         Raises NotApplicableError where there are no classes or all pairs have the same, UserError where a view tells
         nothing of them, InfeasibleError where features are not a whole number of groups, or the equations are singular,

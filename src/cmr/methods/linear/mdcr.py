@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from cmr.compute import CPU, Compute
 from cmr.methods.base import InfeasibleError, Pairs, PerTask, State
 from cmr.methods.linear.algebra import Array, solve_positive
 from cmr.methods.linear.moments import moments
@@ -45,10 +46,10 @@ class MDCR:
         valid: Pairs | None = None,
         *,
         seed: int = 0,
-        device: str = "cpu",
+        compute: Compute = CPU,
         progress: Progress = SILENT,
     ) -> PerTask:
-        """Closed form by two Cholesky factors a direction; `valid`, `seed` and `device` play no part.
+        """Closed form by two Cholesky factors a direction; `valid`, `seed` and `compute` play no part.
 
         Raises NotApplicableError where there are no classes or all pairs have the same, UserError where a view tells
         nothing of them, InfeasibleError where a coupling leaves the labels or the other modality out, or the equations

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.linalg import solve_triangular
 
+from cmr.compute import CPU, Compute
 from cmr.methods.base import InfeasibleError, Pairs, State
 from cmr.methods.linear.algebra import Array, fix_signs
 from cmr.methods.linear.leading import CROSS_TOLERANCE, UNCORRELATED, leading_singular
@@ -37,10 +38,10 @@ class PLS:
         valid: Pairs | None = None,
         *,
         seed: int = 0,
-        device: str = "cpu",
+        compute: Compute = CPU,
         progress: Progress = SILENT,
     ) -> Projections:
-        """One leading singular pair a component; `valid`, `seed` and `device` play no part."""
+        """One leading singular pair a component; `valid`, `seed` and `compute` play no part."""
         r_x, r_y, covariances = train.once(_Components.of).first(self.n_components)
         warn_of_two_scores(train, self.n_components, "pls")
         return train.once(moments).projections(r_x, r_y, covariances=covariances)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit, log_expit, log_softmax, softmax
 
+from cmr.compute import CPU, Compute
 from cmr.errors import UserError
 from cmr.methods.base import History, Pairs, State
 from cmr.methods.linear.algebra import Array
@@ -59,10 +60,10 @@ class SM:
         valid: Pairs | None = None,
         *,
         seed: int = 0,
-        device: str = "cpu",
+        compute: Compute = CPU,
         progress: Progress = SILENT,
     ) -> "Posteriors":
-        """Convex; `valid`, `seed` and `device` play no part. The two views are fitted each alone.
+        """Convex; `valid`, `seed` and `compute` play no part. The two views are fitted each alone.
 
         Raises NotApplicableError where there are no classes, UserError where those of the train part leave nothing to
         tell apart or a view tells nothing of them.

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from cmr.compute import CPU, Compute
 from cmr.methods.base import InfeasibleError, Pairs, State
 from cmr.methods.linear.algebra import Array, Spectrum, fix_signs
 from cmr.methods.linear.cca import warn_of_perfect_correlations
@@ -44,10 +45,10 @@ class ThreeViewCCA:
         valid: Pairs | None = None,
         *,
         seed: int = 0,
-        device: str = "cpu",
+        compute: Compute = CPU,
         progress: Progress = SILENT,
     ) -> Projections:
-        """Closed form; `valid`, `seed` and `device` play no part.
+        """Closed form; `valid`, `seed` and `compute` play no part.
 
         Raises NotApplicableError where there are no classes, InfeasibleError where the views agree along fewer than
         `n_components` directions.

@@ -13,7 +13,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import Compose, PILToTensor, RandomCrop, RandomHorizontalFlip, Resize
 
-from cmr.checkpoint import Checkpoint, TrainingState, to_arrays, to_tensors
+from cmr.checkpoint import BestEpoch, Checkpoint, TrainingState, to_arrays, to_tensors
 from cmr.datasets.images import load_rgb
 from cmr.device import torch_threads
 from cmr.errors import UserError
@@ -84,7 +84,8 @@ class FineTunedLayer(NetworkLayer, LearntImageView):
         with torch.random.fork_rng():  # new layers draw weights that others replace
             self.place(device)
             classifier = _Classifier(self._network, self._width(), train.labels.shape[1], generator).to(self._device)
-        training = TrainingState(classifier, self._optimiser(classifier), generator)
+        training = TrainingState([classifier], self._optimiser(classifier), [generator])
+        (run,) = training.runs
         checkpoint = self._checkpoint(train, valid, progress)
         training.resume(checkpoint)
         parts = [part for part in (train, valid) if part is not None]
@@ -95,15 +96,15 @@ class FineTunedLayer(NetworkLayer, LearntImageView):
             name = f"epoch {training.epoch + 1} of {self.epochs}"
             with torch.random.fork_rng():
                 torch.manual_seed(_number(f"{self.seed} {training.epoch}"))  # dropout knows no other source
-                means = {"loss": self._learn(training, train, loss, workers, progress, name)}
+                means = {"loss": self._learn(run, training.optimiser, train, loss, workers, progress, name)}
             if valid is not None:
                 means["valid_log_likelihood"] = -self._score(classifier, valid, loss, workers)
             if not all(map(math.isfinite, means.values())):
                 raise UserError(f"fine-tuning diverged in {name}: lower learning_rate and new_layer_learning_rate")
             log.info("%s: %s", name, ", ".join(f"{quantity} {value:.4f}" for quantity, value in means.items()))
-            training.record(means, self.epochs, self.patience, score="valid_log_likelihood")
+            run.record(means, self.epochs, self.patience, score="valid_log_likelihood")
             checkpoint.write(*training.to_arrays())
-        training.restore_best()
+        run.restore_best()
         self._network.eval()
         return self
 
@@ -142,28 +143,35 @@ class FineTunedLayer(NetworkLayer, LearntImageView):
         return Checkpoint.of(progress, "fine-tuning", self._device.type, options=options, **facts)
 
     def _learn(
-        self, training: TrainingState, train: LabelledImages, loss: "_Loss", workers: int, progress: Progress, name: str
+        self,
+        run: BestEpoch,
+        optimiser: torch.optim.Optimizer,
+        train: LabelledImages,
+        loss: "_Loss",
+        workers: int,
+        progress: Progress,
+        name: str,
     ) -> float:
         """One pass over the train part; the mean loss."""
         crop = Compose([Resize(self.resize), RandomCrop(self.crop), RandomHorizontalFlip(), PILToTensor()])
         # An image's crop is drawn from a seed of its own, and so does not depend on who decodes it.
-        images = _Images(train, crop, seed=f"{self.seed} {training.epoch}")
+        images = _Images(train, crop, seed=f"{self.seed} {run.epoch}")
         loader = DataLoader(
             images,
             self.images_a_step,
             shuffle=True,
-            generator=training.generator,
+            generator=run.generator,
             **_decoders(workers),
             # A step of one image has no variance for batch normalisation.
             drop_last=len(train) > self.images_a_step and len(train) % self.images_a_step == 1,
         )
-        training.network.train()
+        run.network.train()
         total, count = 0.0, 0
         for pixels, labels in progress.track(loader, name, len(loader), " batches"):
-            value = loss(training.network(pixels.to(self._device)), labels.to(self._device))
-            training.optimiser.zero_grad()
+            value = loss(run.network(pixels.to(self._device)), labels.to(self._device))
+            optimiser.zero_grad()
             value.backward()
-            training.optimiser.step()
+            optimiser.step()
             total, count = total + value.item() * len(labels), count + len(labels)
         return total / count
 

@@ -25,7 +25,8 @@ from torchvision.transforms.functional import pil_to_tensor
 from cmr.assets import single_file
 from cmr.construct import load
 from cmr.errors import UserError
-from cmr.views.base import ImageView, Kind
+from cmr.store import Kind
+from cmr.views.base import ImageView
 
 # What torch.load raises for files that are damaged or none of its own.
 DAMAGED = (
