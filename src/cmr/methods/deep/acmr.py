@@ -19,8 +19,9 @@ from torch import Tensor
 from torch.nn.functional import log_softmax, normalize, relu
 
 from cmr.methods.base import Pairs
+from cmr.methods.deep.encoders import encoder
 from cmr.methods.deep.inputs import Inputs
-from cmr.methods.deep.layers import Dropout, Linear, Standardise, perceptron, reverse_gradient
+from cmr.methods.deep.layers import Dropout, Linear, perceptron, reverse_gradient
 from cmr.methods.deep.losses import label_cross_entropy, share_a_label
 from cmr.methods.deep.method import NetworkMethod
 from cmr.methods.deep.network import Batch, TrainableSpace
@@ -71,8 +72,8 @@ class ACMR(NetworkMethod):
 
     def prepare(self, network: "ACMRNetwork", train: Pairs) -> None:
         """See NetworkMethod."""
-        network.image_scale.fit(train.images)
-        network.text_scale.fit(train.texts)
+        network.image_encoder.prepare(train.images)
+        network.text_encoder.prepare(train.texts)
 
     def weights(self) -> Mapping[str, float]:
         """See NetworkMethod."""
@@ -94,20 +95,19 @@ class ACMRNetwork(TrainableSpace):
         super().__init__()
         k = method.n_components
         self.method = method
-        self.image_scale = Standardise(inputs.images.dimension).to(generator.device)
-        self.text_scale = Standardise(inputs.texts.dimension).to(generator.device)
+        self.image_encoder, self.text_encoder = (encoder(side, generator) for side in (inputs.images, inputs.texts))
         self.dropout = Dropout(method.input_dropout, generator)
-        self.image_projector = perceptron((inputs.images.dimension, *method.image_widths, k), generator)
-        self.text_projector = perceptron((inputs.texts.dimension, *method.text_widths, k), generator)
+        self.image_projector = perceptron((self.image_encoder.width, *method.image_widths, k), generator)
+        self.text_projector = perceptron((self.text_encoder.width, *method.text_widths, k), generator)
         self.label_classifier = Linear(k, inputs.n_classes, generator)
         # Linear layers without activations, as in the authors' code.
         self.modality_classifier = perceptron((k, k // 2, k // 4, 2), generator, activation=None)
 
     def embed_images(self, images: Tensor) -> Tensor:
-        return self.image_projector(self.dropout(self.image_scale(images)))
+        return self.image_projector(self.dropout(self.image_encoder(images)))
 
     def embed_texts(self, texts: Tensor) -> Tensor:
-        return self.text_projector(self.dropout(self.text_scale(texts)))
+        return self.text_projector(self.dropout(self.text_encoder(texts)))
 
     def losses(self, batch: Batch, progress: float) -> dict[str, Tensor]:
         v, w = self.embed_images(batch.images), self.embed_texts(batch.texts)
