@@ -1,7 +1,7 @@
 """Losses that several methods share. Dimensions count from the right: one value a network, see `layers`."""
 
 from torch import Tensor
-from torch.nn.functional import log_softmax
+from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax
 
 
 def squared_distance(x: Tensor, y: Tensor) -> Tensor:
@@ -21,3 +21,16 @@ def label_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 def share_a_label(labels: Tensor) -> Tensor:
     """S, (b, b) float32: 1 where two rows of labels (b, c) share one."""
     return (labels @ labels.mT).clamp(max=1.0)
+
+
+def pairwise_likelihood(theta: Tensor, similar: Tensor) -> Tensor:
+    """Mean over all i and j of softplus(theta_ij) - S_ij theta_ij; `theta` and `similar` S are (b, m).
+
+    That is -log P(S_ij) where P(S_ij = 1) is the logistic function of theta_ij.
+    """
+    return binary_cross_entropy_with_logits(theta, similar, reduction="none").mean((-2, -1))
+
+
+def mean_row_norm(x: Tensor) -> Tensor:
+    """Mean over the rows of |x|, not squared; its gradient at a row of zeros is zero, not undefined."""
+    return (x.square().sum(-1) + 1e-12).sqrt().mean(-1)
