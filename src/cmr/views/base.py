@@ -85,7 +85,7 @@ class TextView(ABC):
     ----------
     counts : the features are word counts, for methods that model them as such.
     learnt : `fit` learns from the train texts; else it does nothing.
-    kind : `vectors` (n, d), or `tokens` (n, l), numbers of words.
+    kind : `vectors` (n, d), `patches` (n, q, d), or `tokens` (n, l), numbers of words.
     """
 
     counts: ClassVar[bool] = False
@@ -98,7 +98,7 @@ class TextView(ABC):
 
     @abstractmethod
     def transform(self, texts: Sequence[str]) -> NDArray[np.float32] | NDArray[np.int32]:
-        """(n, d) float32, or (n, l) int32 for tokens; each row depends on its own text alone."""
+        """(n, d) or (n, q, d) float32, or (n, l) int32 for tokens; each row depends on its own text alone."""
 
     @abstractmethod
     def tokens(self, text: str) -> list[str]:
