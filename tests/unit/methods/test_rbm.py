@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from cmr.errors import UserError
-from cmr.methods.boltzmann.rbm import BernoulliRBM, ContrastiveDivergence, GaussianRBM, ReplicatedSoftmaxRBM
+from cmr.methods.boltzmann.contrastive_divergence import ContrastiveDivergence
+from cmr.methods.boltzmann.rbm import BernoulliRBM, GaussianRBM, ReplicatedSoftmaxRBM
 from cmr.methods.boltzmann.stack import Stack, fit_stack
 from cmr.progress import Progress
 
@@ -227,12 +228,12 @@ def test_the_second_layer_is_trained_on_the_probabilities_of_the_first(monkeypat
     stack = Stack.of(20, (8, 4), counts=False)
     history = stack.fit(x, epochs=3, batch_size=50, generator=seeded())
     torch.testing.assert_close(seen[0], torch.from_numpy((x - x.mean(0)) / x.std(0)).clamp(-5, 5), rtol=1e-3, atol=1e-3)
-    torch.testing.assert_close(seen[1], stack.first(seen[0]))
+    torch.testing.assert_close(seen[1], stack.rbms[0](seen[0]))
     assert {name: len(errors) for name, errors in history.items()} == {"rbm_1": 3, "rbm_2": 3}
 
 
 def test_a_stack_of_the_same_data_and_settings_is_trained_once(tmp_path, monkeypatch):
-    progress, x = Progress(tmp_path, quiet=True), clustered(GaussianRBM).numpy()
+    progress, x = Progress(stages=tmp_path, quiet=True), clustered(GaussianRBM).numpy()
     trained = []
     original = Stack.fit
     monkeypatch.setattr(Stack, "fit", lambda *arguments: (trained.append(1), original(*arguments))[1])
@@ -259,7 +260,7 @@ def test_another_seed_or_purpose_gives_another_stack():
     def weights(seed, purpose):
         settings = {"counts": False, "epochs": 1, "batch_size": 50, "device": CPU}
         stack, _ = fit_stack(x, (8, 4), seed=seed, purpose=purpose, **settings)
-        return torch.cat([stack.first.weights.flatten(), stack.second.weights.flatten()])
+        return torch.cat([stack.rbms[0].weights.flatten(), stack.rbms[1].weights.flatten()])
 
     first = weights(0, "images")
     assert torch.equal(first, weights(0, "images"))

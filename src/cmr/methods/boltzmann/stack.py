@@ -1,10 +1,14 @@
-"""Two RBMs on top of each other: features of one modality become probabilities of binary units (card deep/01)."""
+"""RBMs on top of each other: features of one modality become probabilities of binary units (card deep/01)."""
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 from cmr.methods.base import Array, History
-from cmr.methods.boltzmann.rbm import RBM, BernoulliRBM, ContrastiveDivergence, GaussianRBM, ReplicatedSoftmaxRBM
+from cmr.methods.boltzmann.contrastive_divergence import ContrastiveDivergence
+from cmr.methods.boltzmann.rbm import RBM, BernoulliRBM, GaussianRBM, ReplicatedSoftmaxRBM
 from cmr.methods.deep.layers import Standardise
 from cmr.methods.deep.stages import shared_stage
 from cmr.methods.deep.trainer import seeded
@@ -13,7 +17,7 @@ from cmr.progress import SILENT, Progress
 WORDS_A_DOCUMENT = 100.0
 
 FIRST_LEARNING_RATE = 0.002  # Gaussian and replicated softmax units
-SECOND_LEARNING_RATE = 0.05  # Bernoulli units
+NEXT_LEARNING_RATE = 0.05  # Bernoulli units
 
 
 class CommonLength(nn.Module):
@@ -23,43 +27,62 @@ class CommonLength(nn.Module):
     """
 
     def forward(self, counts: Tensor) -> Tensor:
-        return WORDS_A_DOCUMENT * counts / counts.sum(1, keepdim=True).clamp(min=1e-6)
+        return WORDS_A_DOCUMENT * counts / counts.sum(-1, keepdim=True).clamp(min=1e-6)
 
 
 class Stack(nn.Module):
-    """(b, d) raw features or counts -> (b, n) probabilities of the second layer's hidden units."""
+    """(b, d) raw features or counts -> (b, n) probabilities of the last layer's hidden units."""
 
-    def __init__(self, scale: nn.Module, first: RBM, second: BernoulliRBM) -> None:
+    def __init__(self, scale: nn.Module, rbms: Iterable[RBM]) -> None:
         super().__init__()
-        self.scale, self.first, self.second = scale, first, second
+        self.scale, self.rbms = scale, nn.ModuleList(rbms)
 
     @classmethod
-    def of(cls, dimension: int, widths: tuple[int, int], counts: bool, device: torch.device | str = "cpu") -> "Stack":
-        """Untrained: Gaussian units on z-scored features or replicated softmax units on `counts`, Bernoulli above."""
-        first, second = widths
+    def of(cls, dimension: int, widths: Sequence[int], counts: bool, device: torch.device | str = "cpu") -> "Stack":
+        """Untrained: Gaussian units on z-scored features or replicated softmax units on `counts`, Bernoulli above.
+
+        `widths` are the hidden units of each layer, from below, one layer at least.
+        """
         bottom = ReplicatedSoftmaxRBM if counts else GaussianRBM
         scale = CommonLength() if counts else Standardise(dimension)
-        return cls(scale, bottom(dimension, first, device), BernoulliRBM(first, second, device)).to(device)
+        above = [BernoulliRBM(below, width, device) for below, width in pairwise(widths)]
+        return cls(scale, [bottom(dimension, widths[0], device), *above]).to(device)
+
+    @property
+    def width(self) -> int:
+        """n."""
+        return self.rbms[-1].weights.shape[-1]
 
     @torch.no_grad()
     def fit(
         self, x: Array, epochs: int, batch_size: int, generator: torch.Generator, progress: Progress = SILENT
     ) -> History:
-        """Train both layers in place on x (n, d), the second on the first's probabilities.
+        """Train the layers in place on x (n, d), each on the probabilities of the one below.
 
-        Returns the reconstruction error of each epoch, `rbm_1` and `rbm_2`.
+        Returns the reconstruction error of each epoch, `rbm_1`, `rbm_2` and so on.
         """
         if isinstance(self.scale, Standardise):
             self.scale.fit(x)
         inputs = self.scale(torch.as_tensor(x, dtype=torch.float32, device=generator.device))
-        first = ContrastiveDivergence(FIRST_LEARNING_RATE, epochs, batch_size)
-        second = ContrastiveDivergence(SECOND_LEARNING_RATE, epochs, batch_size)
-        errors = {"rbm_1": first.fit(self.first, inputs, generator, progress)}
-        errors["rbm_2"] = second.fit(self.second, self.first(inputs), generator, progress)
-        return {name: history["reconstruction_error"] for name, history in errors.items()}
+        errors: History = {}
+        for number, rbm in enumerate(self.rbms, start=1):
+            rate = FIRST_LEARNING_RATE if number == 1 else NEXT_LEARNING_RATE
+            history = ContrastiveDivergence(rate, epochs, batch_size).fit(rbm, inputs, generator, progress)
+            errors[f"rbm_{number}"] = history["reconstruction_error"]
+            inputs = rbm(inputs)
+        return errors
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.second(self.first(self.scale(x)))
+        h = self.scale(x)
+        for rbm in self.rbms:
+            h = rbm(h)
+        return h
+
+    def generate(self, h: Tensor) -> Tensor:
+        """(b, n) states of the last layer -> (b, d) means downwards: z-scores, or counts of 100 words."""
+        for rbm in reversed(self.rbms):
+            h = rbm.visible_mean(h, torch.full_like(h[..., :1], WORDS_A_DOCUMENT))
+        return h
 
 
 def fit_stack(
