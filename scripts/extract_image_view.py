@@ -46,12 +46,14 @@ def main() -> None:
             raise UserError(f"{arguments.fitted} was learnt by {made['implementation']} with {made['options']}")
         arrays["train_ids"] = learnt.pop("train_ids")
         view.restore(learnt)
+    number, count = arguments.shard
+    if number == 1:
+        arrays |= view.arrays()  # of several shards, a gathered view takes the first one's
     about = {"precision": "mixed" if arguments.mixed_precision and view.uses_torch else "float32"}
     if device := resolved_device(view, arguments.device):
         about["device"] = device.partition(":")[0]
         view.place(device, arguments.mixed_precision)
     usable, left_out = usable_images(arguments.pairs, arguments.images)
-    number, count = arguments.shard
     if count > len(usable):
         raise UserError(f"{count} shards for {len(usable)} images: lower the number in the configuration key shards")
     usable = usable.iloc[np.array_split(np.arange(len(usable)), count)[number - 1]]

@@ -15,7 +15,7 @@ from cmr.catalogue import Catalogue, Settings
 from cmr.errors import UserError
 from cmr.files import read_json
 from cmr.provenance import file_sha256, versions
-from cmr.store import ViewFile, read_arrays
+from cmr.store import ViewFile, group, read_arrays
 
 LONGEST = 100  # characters of an option's value
 
@@ -204,8 +204,11 @@ def _provenance(about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> I
         shares = ", ".join(f"{100 * rates[what]:.1f} % of {name}" for what, name in OUT_OF_VOCABULARY.items())
         yield f"out of vocabulary, {part}: {shares}"
     for name, array in arrays.items():
-        if name != "train_ids":
+        if name != "train_ids" and "/" not in name:
             yield f"beside it: {name} {' x '.join(map(str, array.shape))}"
+    for name in dict.fromkeys(name.partition("/")[0] for name in arrays if "/" in name):
+        own = group(arrays, name)
+        yield f"beside it: {name}, {len(own)} arrays of {sum(array.size for array in own.values())} numbers"
 
 
 OUT_OF_VOCABULARY = {"words": "all words", "types": "different words", "texts": "texts have no known word"}

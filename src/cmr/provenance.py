@@ -60,7 +60,10 @@ def _import_graph() -> "grimp.ImportGraph":
 
 
 def fingerprint(**facts: Any) -> str:
-    """SHA-256 of named facts: anything that JSON can hold, and NumPy arrays by dtype, shape and bytes."""
+    """SHA-256 of named facts: anything that JSON can hold, and NumPy arrays by dtype, shape and bytes.
+
+    An object that has `facts` of its own, such as rows of a view on disk, is these.
+    """
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=_describe).encode()).hexdigest()
 
 
@@ -82,4 +85,6 @@ def _describe(value: Any) -> Any:
         return [str(array.dtype), array.shape, hashlib.sha256(array.tobytes()).hexdigest()]
     if isinstance(value, Path):
         return str(value)
+    if hasattr(value, "facts"):
+        return value.facts
     raise TypeError(f"cannot fingerprint a {type(value).__name__}")

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import chain
+from functools import cached_property
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -19,6 +20,7 @@ import h5py
 import hdf5plugin
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from cmr.errors import UserError
 from cmr.files import unreadable, whole_file
@@ -26,6 +28,7 @@ from cmr.files import unreadable, whole_file
 Kind = Literal["vectors", "patches", "pixels", "tokens"]  # what the values of a view are
 
 CHUNK_BYTES = 1 << 20
+CHUNK_BYTES_OF_PIXELS = 1 << 17  # less than an image: in training images are read one by one, in an order drawn anew
 BLOCK_BYTES = 16 << 20
 SPARSE = 2 / 3  # share of zeros
 
@@ -85,7 +88,7 @@ class View:
     """One modality's representation of a data set: `values` (n, d), and the id of each row."""
 
     ids: np.ndarray  # (n,) of str
-    values: np.ndarray  # (n, d) float32
+    values: np.ndarray  # (n, ...) float32, uint8 of pixels, int32 of tokens
     attributes: dict[str, Any]
 
     @property
@@ -110,7 +113,9 @@ def write_view(
     left_out: Iterable[str] = (),
     arrays: Mapping[str, np.ndarray] | None = None,
 ) -> None:
-    """Cache a view: float32 rows (or int32, of token sequences) beside their ids, `attributes` saying what made it.
+    """Cache a view: float32 rows beside their ids, `attributes` saying what made it.
+
+    Bytes stay bytes, as of pixels, and other integers become int32, as of token sequences.
 
     Parameters
     ----------
@@ -188,14 +193,12 @@ class ViewFile:
     Attributes
     ----------
     path : of the file.
-    ids : (n,) of str.
     values : the HDF5 data set (n, ...).
     attributes : what made the view.
     """
 
     def __init__(self, path: Path, file: h5py.File) -> None:
         self.path = path
-        self.ids: np.ndarray = _read_array(file["ids"])
         self.values: h5py.Dataset = file["values"]
         self.attributes: dict[str, Any] = _read_description(file)
         for shard in self.shards:
@@ -210,6 +213,12 @@ class ViewFile:
             with _reading(path):
                 view = cls(path, stack.enter_context(h5py.File(path, "r")))
             yield view
+
+    @cached_property
+    def ids(self) -> np.ndarray:
+        """Raises UserError when they are damaged."""
+        with _reading(self.path):
+            return _read_array(self.values.file["ids"])
 
     @property
     def shards(self) -> list[Path]:
@@ -265,14 +274,27 @@ class ViewFile:
         if waiting is not None:
             yield waiting[1]
 
+    def take(self, rows: NDArray[np.integer]) -> np.ndarray:
+        """The rows of these numbers, in their order; raises UserError at a damaged chunk."""
+        wanted, places = np.unique(rows, return_inverse=True)
+        taken = np.empty((len(wanted), *self.values.shape[1:]), self.values.dtype)
+        # Runs of neighbours, in the order of the file: HDF5 then decompresses each chunk once, and it is slow at lists.
+        starts = np.flatnonzero(np.diff(wanted, prepend=-2) > 1)
+        with self._reading():
+            for start, stop in pairwise([*starts, len(wanted)]):
+                first = wanted[start]
+                self.values.read_direct(taken, np.s_[first : first + stop - start], np.s_[start:stop])
+        return taken[places]
+
 
 class ViewRows:
     """Some rows of a view on disk, read anew in every pass: a `cmr.rows.RowSource`.
 
     Attributes
     ----------
-    shape : (n, d).
+    shape : (n, ...).
     dtype : of the values.
+    facts : what determines the rows, for `provenance.fingerprint`.
     """
 
     def __init__(self, path: Path, positions: np.ndarray) -> None:
@@ -281,14 +303,15 @@ class ViewRows:
             raise ValueError("rows of a view are read in the order of the file")
         self._path, self._positions = path, positions
         with ViewFile.open(path) as view:
-            self.shape: tuple[int, int] = (len(positions), *view.values.shape[1:])
+            self.shape: tuple[int, ...] = (len(positions), *view.values.shape[1:])
             self.dtype: np.dtype = view.values.dtype
+            self.facts: dict[str, Any] = {"sha256": view.values.attrs["sha256"], "positions": positions}
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def pieces(self) -> Iterator[np.ndarray]:
-        """All rows in order, float32, some at a time; raises UserError when the file is damaged."""
+        """All rows in order, some at a time; raises UserError when the file is damaged."""
         row, start = 0, 0
         with ViewFile.open(self._path) as view:
             for block in view.blocks():
@@ -296,6 +319,11 @@ class ViewRows:
                 if stop > start:
                     yield block[self._positions[start:stop] - row]
                 row, start = row + len(block), stop
+
+    def take(self, indices: NDArray[np.integer]) -> np.ndarray:
+        """The rows at `indices`, in their order; raises UserError at a damaged chunk, by its own checksum."""
+        with ViewFile.open(self._path) as view:
+            return view.take(self._positions[indices])
 
 
 class _Disk(io.FileIO):
@@ -356,12 +384,13 @@ def _create_dataset(file: h5py.File, name: str, shape: tuple[int, ...], sample: 
     # Runs of zeros, as after a rectifier, are found by LZ4 too, which is read twice as fast as Zstandard. What has few
     # is compressed better by Zstandard, after grouping bytes by their place in a number.
     sparse = sample.dtype.kind in "fi" and np.count_nonzero(sample) <= (1 - SPARSE) * sample.size
+    chunk = CHUNK_BYTES_OF_PIXELS if sample.dtype == np.uint8 else CHUNK_BYTES
     # By Fletcher-32 other readers of HDF5 notice damage too.
     return file.create_dataset(
         name,
         shape=shape,
         dtype=sample.dtype,
-        chunks=(min(_rows_of(CHUNK_BYTES, sample), shape[0]), *shape[1:]),
+        chunks=(min(_rows_of(chunk, sample), shape[0]), *shape[1:]),
         shuffle=not sparse,
         fletcher32=True,
         **(hdf5plugin.LZ4() if sparse else hdf5plugin.Zstd(clevel=3)),
@@ -374,6 +403,8 @@ def _rows_of(size: int, array: np.ndarray | h5py.Dataset) -> int:
 
 
 def _compact(block: np.ndarray) -> np.ndarray:
+    if block.dtype == np.uint8:
+        return np.ascontiguousarray(block)
     return np.ascontiguousarray(block, dtype=np.int32 if np.issubdtype(block.dtype, np.integer) else np.float32)
 
 

@@ -39,7 +39,7 @@ class ImageView(ABC):
     batch_size : images a call of `features`; the features may depend on it within rounding.
     uses_torch : workers are threads that share one network, and one GPU; else they are processes.
     learnt : has `fit`, `state` and `restore`.
-    kind : `vectors` (n, d), or `patches` (n, p, d).
+    kind : `vectors` (n, d), `patches` (n, p, d), or `pixels` (n, height, width, 3).
     """
 
     batch_size: int = 16
@@ -48,8 +48,12 @@ class ImageView(ABC):
     kind: Kind = "vectors"
 
     @abstractmethod
-    def features(self, images: Sequence[Image]) -> NDArray[np.float32]:
-        """(b, d) or (b, p, d) of b images in RGB, of any sizes."""
+    def features(self, images: Sequence[Image]) -> NDArray[np.float32] | NDArray[np.uint8]:
+        """(b, d) or (b, p, d) float32, or (b, height, width, 3) uint8, of b images in RGB, of any sizes."""
+
+    def arrays(self) -> State:
+        """What is stored beside the features, such as the network that is trained on pixels."""
+        return {}
 
 
 class LearntImageView(ImageView):

@@ -20,8 +20,8 @@ class Side:
     kind : `vectors` (d,), `patches` (p, d), `pixels` (height, width, 3) uint8 or `tokens` (l,) int32.
     shape : of one item.
     counts : the vectors are word counts.
-    arrays : what belongs to the view besides, such as word vectors. Of a restored network they are zeros, whose place
-        its weights take.
+    arrays : what belongs to the view besides, such as word vectors. Of a restored network those of numbers are zeros,
+        whose place its weights take.
     """
 
     kind: Kind
@@ -36,16 +36,18 @@ class Side:
 
     def state(self) -> State:
         """As named arrays."""
-        shapes = {name: np.array(array.shape) for name, array in self.arrays.items()}
+        words = {name: array for name, array in self.arrays.items() if array.dtype.kind in "OU"}
+        shapes = {name: np.array(array.shape) for name, array in self.arrays.items() if name not in words}
         own = {"kind": np.array([self.kind]), "shape": np.array(self.shape), "counts": np.array(self.counts)}
-        return own | under("arrays", shapes)
+        return own | under("arrays", shapes) | under("words", words)
 
     @classmethod
     def from_state(cls, state: State) -> Self:
         """The inverse of `state`."""
         arrays = {name: np.broadcast_to(np.float32(0), tuple(shape)) for name, shape in group(state, "arrays").items()}
         (kind,) = state["kind"]
-        return cls(str(kind), tuple(map(int, state["shape"])), bool(state["counts"]), arrays)
+        shape, counts = tuple(map(int, state["shape"])), bool(state["counts"])
+        return cls(str(kind), shape, counts, arrays | group(state, "words"))
 
 
 @dataclass(frozen=True, eq=False)

@@ -103,7 +103,7 @@ class NetworkLayer(ImageView):
 
     def build(self) -> "LayerOutput":
         """The network with its weights, in evaluation mode on the CPU; raises UserError where they do not fit."""
-        network = _architecture(self.architecture)
+        network = architecture(self.architecture)
         load_weights(network, self.weights_file)
         return LayerOutput(network, self.layer, self.mean, self.std).eval()
 
@@ -171,7 +171,8 @@ def _stop(module: nn.Module, arguments: tuple, output: Tensor) -> None:
     raise _Reached(output)
 
 
-def _architecture(name: str) -> nn.Module:
+def architecture(name: str) -> nn.Module:
+    """A network by its name of torchvision's, or the dotted name of a function; its weights are random."""
     if "." in name:
         builder: Callable[[], nn.Module] = load(name)
         return builder()
