@@ -21,12 +21,15 @@ class Together:
     Attributes
     ----------
     networks : the single ones.
-    parameters : what the optimiser is to change: a network's own, or the common tensors, by name.
+    parameters : what the optimiser is to change: a network's own, or the common tensors, by name; not those that
+        require no gradient.
     """
 
     def __init__(self, networks: Sequence[TrainableSpace]) -> None:
         self.networks = list(networks)
-        self.parameters: dict[str, Tensor] = dict(networks[0].named_parameters())
+        self.parameters: dict[str, Tensor] = {
+            name: parameter for name, parameter in networks[0].named_parameters() if parameter.requires_grad
+        }
         self._common: dict[str, Tensor] = {}
         if len(networks) > 1:
             self._share()
@@ -54,8 +57,7 @@ class Together:
     def _share(self) -> None:
         """Move the parameters and buffers of all networks into common tensors."""
         first = self.networks[0]
-        trainable = list(self.parameters)
-        for name in [*trainable, *dict(first.named_buffers())]:
+        for name in [*dict(first.named_parameters()), *dict(first.named_buffers())]:
             owners = [_owner(network, name) for network in self.networks]
             own = [getattr(module, attribute).detach() for module, attribute in owners]
             common = torch.stack(own)
@@ -63,7 +65,7 @@ class Together:
                 getattr(module, attribute).data = slice_
             if common.dim() < 3:  # vectors and numbers stand beside batches (s, b, d)
                 common = common.view(len(common), 1, -1)
-            self._common[name] = common.requires_grad_(name in trainable)
+            self._common[name] = common.requires_grad_(name in self.parameters)
         self.parameters = {name: self._common[name] for name in self.parameters}
         peers = [[layer for layer in network.modules() if isinstance(layer, Dropout)] for network in self.networks]
         for layers in zip(*peers, strict=True):
