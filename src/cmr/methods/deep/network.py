@@ -1,7 +1,8 @@
 """What a deep method hands to the trainer, and the fitted model that comes of it."""
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import ClassVar, Self
@@ -14,16 +15,49 @@ from cmr.checkpoint import to_arrays, to_tensors
 from cmr.methods.base import Array, History, Pairs, State
 from cmr.methods.deep.inputs import Inputs
 from cmr.methods.histories import history_of, with_history
-from cmr.rows import in_memory
+from cmr.rows import WHOLE, Rows, cut_rows, in_memory
 from cmr.store import group, under
 
-ROWS_AT_ONCE = 4096  # of vectors; bounds the memory that embedding a large gallery takes
-BYTES_AT_ONCE = 64 << 20  # of any other kind
+ROWS_AT_ONCE = 4096  # of vectors or tokens; bounds the memory that embedding a large gallery takes
+BYTES_AT_ONCE = 8 << 20  # of any other kind: what a convolutional network computes of pixels is many times as large
+
+
+@dataclass(frozen=True, eq=False)
+class HostRows:
+    """Items that stay in memory or on disk, and come to the training device in blocks: in `outputs` as a tensor.
+
+    Attributes
+    ----------
+    source : (n, ...).
+    device : where the blocks are wanted.
+    """
+
+    source: Rows
+    device: torch.device
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.source.shape)
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of a number on the device."""
+        return self.source.dtype.itemsize if self.source.dtype in WHOLE else 4
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def split(self, rows: int) -> Iterator[Tensor]:
+        """All items in order, so many at a time, on the device."""
+        return (as_tensor(block).to(self.device) for block in cut_rows(self.source, rows))
 
 
 @dataclass(frozen=True)
 class Batch:
-    """b pairs on the training device; where s networks train together, s of each, (s, b, ...)."""
+    """b pairs on the training device; where s networks train together, s of each, (s, b, ...).
+
+    Of a whole train part that is too large for the device, images and texts are `HostRows`.
+    """
 
     images: Tensor  # (b, d_x) float32, or what an item of another kind is
     texts: Tensor  # (b, d_y) float32, likewise
@@ -63,10 +97,16 @@ class TrainableSpace(CommonSpace):
     Attributes
     ----------
     together : several of them, of other seeds, may train in one go; their layers and losses then count dimensions from
-        the right, see `layers`, and draw random numbers by `layers.Dropout` alone.
+        the right, see `layers`, and draw random numbers by `layers.Dropout` alone. A layer that cannot says so by an
+        attribute of the same name.
     """
 
     together: ClassVar[bool] = True
+
+    @property
+    def trains_together(self) -> bool:
+        """Whether it and all its layers may."""
+        return all(getattr(module, "together", True) for module in self.modules())
 
     @abstractmethod
     def losses(self, batch: Batch, progress: float) -> dict[str, Tensor]:
@@ -80,7 +120,10 @@ class TrainableSpace(CommonSpace):
         return self.losses(batch, progress)
 
     def begin(self, train: Batch) -> None:
-        """Before the first epoch, without gradients, in evaluation mode; `train` is the whole train part."""
+        """Before the first epoch, without gradients, in evaluation mode; `train` is the whole train part.
+
+        Its images and texts may be too many for one pass, or for the device: see `outputs`.
+        """
 
     def end_epoch(self, train: Batch) -> None:
         """After each epoch, before the valid part is scored; as `begin`.
@@ -119,19 +162,29 @@ class DeepModel:
         return cls(network, history_of(state), inputs)
 
 
-def embed(network: nn.Module, side: Callable[[Tensor], Tensor], x: Array | Tensor) -> Array:
+def embed(network: nn.Module, side: Callable[[Tensor], Tensor], x: Rows | Tensor) -> Array:
     """One side of a network in evaluation mode: n items -> (n, k) float32 NumPy, in blocks of rows."""
     device = next(chain(network.parameters(), network.buffers())).device
-    x = as_tensor(x) if isinstance(x, np.ndarray) else x
-    rows = ROWS_AT_ONCE if x.dim() == 2 else max(1, BYTES_AT_ONCE // max(1, x[:1].nbytes))
+    if isinstance(x, np.ndarray):
+        x = as_tensor(x)
+    elif not isinstance(x, Tensor):
+        x = HostRows(x, device)
     training = network.training
     network.eval()
     with torch.inference_mode():
-        blocks = [side(block.to(device)).float().cpu() for block in x.split(rows)]
+        codes = outputs(lambda block: side(block.to(device)).float().cpu(), x)
     network.train(training)
-    return torch.cat(blocks).numpy()
+    return codes.numpy()
+
+
+def outputs(function: Callable[[Tensor], Tensor], x: Tensor | HostRows) -> Tensor:
+    """`function` of n items, (b, ...) -> (b, ...), in blocks of rows: the cut depends on their shape and type alone."""
+    size = math.prod(x.shape[1:]) * x.itemsize
+    rows = ROWS_AT_ONCE if len(x.shape) == 2 else max(1, BYTES_AT_ONCE // max(1, size))
+    return torch.cat([function(block) for block in x.split(rows)])
 
 
 def as_tensor(x: np.ndarray) -> Tensor:
     """Features as float32; pixels (uint8) and numbers of words (int32) as they are."""
-    return torch.from_numpy(np.ascontiguousarray(x if x.dtype in (np.uint8, np.int32) else x.astype(np.float32)))
+    # torch shares an array's memory, and wants to be allowed to write there.
+    return torch.from_numpy(np.require(x, x.dtype if x.dtype in WHOLE else np.float32, ("C", "W")))

@@ -20,12 +20,12 @@ from cmr.checkpoint import BestEpoch, Checkpoint, TrainingState
 from cmr.compute import CPU, Compute
 from cmr.errors import UserError
 from cmr.methods.base import History, InfeasibleError, Pairs
+from cmr.methods.deep.loading import Batches
 from cmr.methods.deep.network import Batch, TrainableSpace, embed
 from cmr.methods.deep.together import Together
 from cmr.metrics import bimodal_map
 from cmr.progress import SILENT, Progress
 from cmr.provenance import fingerprint
-from cmr.rows import in_memory
 
 MakeOptimiser = Callable[[Mapping[str, Tensor]], torch.optim.Optimizer]
 
@@ -108,7 +108,7 @@ def fit_networks(
         for name, part in {"train": training.train, "valid": training.valid}.items():
             if part is not None and not len(part):
                 raise UserError(f"the {name} part holds no pairs, so there is nothing to train with; change the split")
-    groups = [trainings] if trainings[0].network.together else [[training] for training in trainings]
+    groups = [trainings] if trainings[0].network.trains_together else [[training] for training in trainings]
     histories = []
     for group in groups:
         checkpoint = _checkpoint(group, weights, schedule, compute, progress, facts or {})
@@ -127,7 +127,7 @@ def _fit(
     checkpoint: Checkpoint,
 ) -> list[History]:
     generators = [training.generator for training in trainings]
-    pairs = _Batches([training.train for training in trainings], generators[0].device)
+    pairs = Batches([training.train for training in trainings], generators[0].device)
     for position, training in enumerate(trainings):
         _hook(training.network, training.network.begin, pairs.whole(position))
     together = Together([training.network for training in trainings])
@@ -157,30 +157,6 @@ def _fit(
     return [run.history for run in state.runs]
 
 
-class _Batches:
-    """The train parts on the device: one for all networks where they share it, else one each."""
-
-    def __init__(self, parts: Sequence[Pairs], device: torch.device) -> None:
-        shared = all(part is parts[0] for part in parts)
-        self.sizes = [len(part) for part in parts]
-        if len(set(self.sizes)) > 1:
-            raise ValueError("networks that train together need train parts of one size")
-        self._wholes = [Batch.of(part, device) for part in (parts[:1] if shared else parts)]
-
-    def whole(self, position: int) -> Batch:
-        """All pairs of the network at `position`."""
-        return self._wholes[position if len(self._wholes) > 1 else 0]
-
-    def rows(self, indices: Sequence[Tensor]) -> Batch:
-        """The pairs at each network's indices."""
-        if len(indices) == 1:
-            return self._wholes[0].rows(indices[0])
-        if len(self._wholes) == 1:
-            return self._wholes[0].rows(torch.stack(list(indices)))
-        own = [whole.rows(index) for whole, index in zip(self._wholes, indices, strict=True)]
-        return Batch(*(torch.stack(list(side)) for side in zip(*(vars(batch).values() for batch in own), strict=True)))
-
-
 class _Descent:
     """The steps of an epoch."""
 
@@ -197,7 +173,7 @@ class _Descent:
         self.losses = torch.compile(together.losses) if compute.compile else together.losses
         self.rates = [group["lr"] for group in optimiser.param_groups]
 
-    def epoch(self, pairs: _Batches, generators: Sequence[torch.Generator], epoch: int) -> list[dict[str, float]]:
+    def epoch(self, pairs: Batches, generators: Sequence[torch.Generator], epoch: int) -> list[dict[str, float]]:
         """One pass over the pairs; of each network the mean of each loss term and of their weighted sum, `loss`."""
         progress = epoch / self.schedule.epochs
         if self.schedule.rate is not None:
@@ -209,10 +185,9 @@ class _Descent:
             self.schedule.batches(size, generator) for size, generator in zip(pairs.sizes, generators, strict=True)
         ]
         totals: Tensor | float = 0.0
-        for indices in zip(*batches, strict=True):
-            batch = pairs.rows(indices)
+        for batch in pairs.of_epoch(batches):
             # Kept on the device: reading a value at every step would make a GPU wait for it.
-            totals = totals + self.step(batch, progress) * len(indices[0])
+            totals = totals + self.step(batch, progress) * batch.index.shape[-1]
         totals = totals / sum(map(len, batches[0]))
         columns = totals.reshape(len(totals), -1).T.tolist()
         means = [dict(zip(["loss", *self.names], column, strict=True)) for column in columns]
@@ -251,7 +226,7 @@ def _hook(network: TrainableSpace, hook: Callable[[Batch], None], train: Batch) 
 def _score(training: Training, similarity: str, schedule: Schedule, run: BestEpoch) -> float:
     network, valid = training.network, training.valid
     images, texts = (
-        embed(network, side, in_memory(rows))
+        embed(network, side, rows)
         for side, rows in ((network.embed_images, valid.images), (network.embed_texts, valid.texts))
     )
     if not (np.isfinite(images).all() and np.isfinite(texts).all()):
