@@ -1,6 +1,8 @@
 """The first layer of a network on each modality: whatever kind of data comes in, vectors come out."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +10,7 @@ from torch import Tensor, nn
 from cmr.methods.base import NotApplicableError
 from cmr.methods.deep.inputs import Side
 from cmr.methods.deep.layers import Standardise
-from cmr.rows import Rows
+from cmr.rows import MappedRows, Rows
 
 
 class Encoder(nn.Module, ABC):
@@ -17,13 +19,27 @@ class Encoder(nn.Module, ABC):
     Attributes
     ----------
     width : of the vectors.
+    together : see `TrainableSpace`.
+
+    What others have trained lies in a submodule or parameter named `pretrained`, see `parameter_groups`.
     """
 
     width: int
+    together: ClassVar[bool] = True
 
-    @abstractmethod
     def prepare(self, x: Rows) -> None:
         """Take what it needs of the training items, such as their statistics."""
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+
+    def compared(self, x: Tensor, encoded: Tensor) -> Tensor:
+        """(b, d) by which items are near or far before anything is learnt: raw vectors, else a constant of `encoded`.
+
+        `encoded` is what `forward` made of x.
+        """
+        return encoded.detach()
 
 
 class Vectors(Encoder):
@@ -40,8 +56,111 @@ class Vectors(Encoder):
     def forward(self, x: Tensor) -> Tensor:
         return self.scale(x)
 
+    def compared(self, x: Tensor, encoded: Tensor) -> Tensor:
+        return x
 
-ENCODERS: dict[str, type[Encoder]] = {"vectors": Vectors}
+
+class Pixels(Encoder):
+    """A pretrained network up to one of its layers, see `cmr.views.image.pixels`.
+
+    It sees a square of each image: in training a random one, half of the time mirrored, else the centre. What the
+    network itself does at random, such as dropout, is seeded from the same source.
+
+    Several seeds are not trained in one go: convolutions have no common form for them, and one fills a machine.
+    """
+
+    together = False
+
+    def __init__(self, side: Side, generator: torch.Generator) -> None:
+        super().__init__()
+        from cmr.views.image.pixels import pretrained_network  # torchvision, which other data do without
+
+        self.generator = generator
+        self.pretrained, self.crop = pretrained_network(side.arrays)
+        self.pretrained.to(generator.device)
+        self.width = self._width()
+
+    # Generators are nothing that torch.compile could follow; the layers after this one are compiled.
+    @torch.compiler.disable
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            height, width = x.shape[1:3]
+            y, z = (height - self.crop) // 2, (width - self.crop) // 2
+            return self._network(x[:, y : y + self.crop, z : z + self.crop])
+        squares = random_squares(x, self.crop, self.generator)
+        seed = torch.randint(2**62, (), generator=self.generator, device=self.generator.device).item()
+        with torch.random.fork_rng([x.device] if x.device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            return self._network(squares)
+
+    def _network(self, squares: Tensor) -> Tensor:
+        # Under autocast a network gives half precision; what follows is to decide for itself.
+        return self.pretrained(squares.permute(0, 3, 1, 2)).float()
+
+    def _width(self) -> int:
+        parameter = next(self.pretrained.parameters())
+        blank = torch.zeros(1, self.crop, self.crop, 3, dtype=torch.uint8, device=parameter.device)
+        self.pretrained.eval()
+        with torch.no_grad():
+            width = self._network(blank).shape[1]
+        self.pretrained.train()
+        return width
+
+
+class Tokens(Encoder):
+    """The mean of the vectors of a text's words, z-scored; zeros for a text without words.
+
+    The vectors begin as the view's, and are trained. The z-scores' statistics are those of the vectors at the start.
+    """
+
+    def __init__(self, side: Side, generator: torch.Generator) -> None:
+        super().__init__()
+        if "word_vectors" not in side.arrays:
+            raise NotApplicableError(
+                "networks take token sequences with a matrix of word vectors, but this view has none"
+            )
+        vectors = torch.tensor(side.arrays["word_vectors"], dtype=torch.float32, device=generator.device)
+        self.width = vectors.shape[1]
+        self.pretrained = nn.Parameter(vectors)
+        self.scale = Standardise(self.width).to(generator.device)
+
+    def prepare(self, x: Rows) -> None:
+        vectors = self.pretrained.detach().double().cpu()
+        self.scale.fit(MappedRows(x, lambda numbers: mean_vector(vectors, torch.from_numpy(numbers)), self.width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        present = (x > 0).any(-1, keepdim=True)
+        return self.scale(mean_vector(self.pretrained, x)) * present
+
+
+def random_squares(images: Tensor, size: int, generator: torch.Generator) -> Tensor:
+    """(b, height, width, 3) -> (b, size, size, 3): one of each image, where chance will, and by chance mirrored."""
+    b, height, width = images.shape[:3]
+
+    def drawn(below: int) -> Tensor:
+        return torch.randint(below, (b, 1), generator=generator, device=images.device)
+
+    steps = torch.arange(size, device=images.device)
+    rows = drawn(height - size + 1) + steps
+    columns = drawn(width - size + 1) + torch.where(drawn(2) == 1, size - 1 - steps, steps)
+    return images[torch.arange(b, device=images.device)[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
+def mean_vector(vectors: Tensor, numbers: Tensor) -> Tensor:
+    """(V, d) and (b, l) -> (b, d): the mean over the words of a text; its other numbers are 0 or below.
+
+    With matrices of s networks, (s, V, d) and (s, b, l) -> (s, b, d).
+    """
+    present, numbers = numbers > 0, numbers.clamp(min=0).long()
+    if vectors.dim() == 3:
+        first = torch.arange(len(vectors), device=vectors.device) * vectors.shape[1]
+        numbers = numbers + first[:, None, None]
+    words = nn.functional.embedding(numbers, vectors.flatten(end_dim=-2))
+    counts = present.sum(-1, keepdim=True).clamp(min=1)
+    return (words * present.unsqueeze(-1)).sum(-2) / counts
+
+
+ENCODERS: dict[str, type[Encoder]] = {"vectors": Vectors, "pixels": Pixels, "tokens": Tokens}
 
 
 def encoder(side: Side, generator: torch.Generator) -> Encoder:
@@ -49,3 +168,17 @@ def encoder(side: Side, generator: torch.Generator) -> Encoder:
     if side.kind not in ENCODERS:
         raise NotApplicableError(f"networks take {', '.join(ENCODERS)}, but this view holds {side.kind}")
     return ENCODERS[side.kind](side, generator)
+
+
+def parameter_groups(
+    parameters: Mapping[str, Tensor], learning_rate: float, pretrained: float = 0.1
+) -> list[dict[str, Any]]:
+    """Groups for an optimiser of torch's: what others have trained learns at `pretrained` times the learning rate.
+
+    `parameters` by name; pretrained is what lies in a module, or is a parameter, of the name `pretrained`.
+    """
+    groups: dict[float, list[Tensor]] = {}
+    for name, parameter in parameters.items():
+        factor = pretrained if "pretrained" in name.split(".") else 1.0
+        groups.setdefault(learning_rate * factor, []).append(parameter)
+    return [{"params": own, "lr": rate} for rate, own in groups.items()]

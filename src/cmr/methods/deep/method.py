@@ -10,6 +10,7 @@ from torch import Tensor
 from cmr.compute import CPU, Compute
 from cmr.device import resolve_device
 from cmr.methods.base import Pairs, State
+from cmr.methods.deep.encoders import parameter_groups
 from cmr.methods.deep.inputs import Inputs
 from cmr.methods.deep.network import DeepModel, TrainableSpace
 from cmr.methods.deep.trainer import Schedule, Training, fit_networks, seeded
@@ -85,8 +86,8 @@ class NetworkMethod(DeepMethod):
         return Schedule(self.epochs, self.batch_size, self.patience)
 
     def optimiser(self, parameters: Mapping[str, Tensor]) -> torch.optim.Optimizer:
-        """Of the parameters, which come by name."""
-        return torch.optim.Adam(parameters.values(), lr=self.learning_rate, fused=True)
+        """Of the parameters, which come by name; pretrained ones learn at a tenth of the rate."""
+        return torch.optim.Adam(parameter_groups(parameters, self.learning_rate), fused=True)
 
     def fit_seeds(
         self,
