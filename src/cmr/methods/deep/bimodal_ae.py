@@ -22,6 +22,8 @@ from cmr.methods.deep.layers import Linear
 from cmr.methods.deep.losses import label_cross_entropy, squared_distance
 from cmr.methods.deep.network import Batch, TrainableSpace
 
+COPIES = 3  # of each pair in the training set: with both modalities, and with either
+
 
 @dataclass(frozen=True)
 class BimodalAE(NetworkOnStacks):
@@ -60,10 +62,10 @@ class JointLayer(nn.Module):
         )
         self.bias = nn.Parameter(torch.zeros(n_components, device=generator.device))
 
-    def copies(self, images: Tensor, texts: Tensor) -> list[Tensor]:
-        """The codes of the tripled training set, (b, k) each: of (u, 0), of (0, v) and of (u, v)."""
+    def copies(self, images: Tensor, texts: Tensor) -> Tensor:
+        """The codes of the tripled training set, (3 b, k): of all (u, 0), then of all (0, v), then of all (u, v)."""
         from_images, from_texts = images @ self.image_weight, texts @ self.text_weight
-        return [torch.sigmoid(x + self.bias) for x in (from_images, from_texts, from_images + from_texts)]
+        return torch.sigmoid(torch.cat([from_images, from_texts, from_images + from_texts], dim=-2) + self.bias)
 
     def of_images(self, images: Tensor) -> Tensor:
         """The code of images without texts."""
@@ -98,16 +100,21 @@ class BimodalAutoencoder(TrainableSpace):
 
     def losses(self, batch: Batch, progress: float) -> dict[str, Tensor]:
         codes = self.joint.copies(batch.images, batch.texts)
-        terms = {"reconstruction": sum(self.reconstruction(code, batch) for code in codes)}
+        terms = {"reconstruction": COPIES * self.reconstruction(codes, tripled(batch.images), tripled(batch.texts))}
         if self.classifier is not None:
-            terms["label"] = sum(label_cross_entropy(self.classifier(code), batch.labels) for code in codes)
+            terms["label"] = COPIES * label_cross_entropy(self.classifier(codes), tripled(batch.labels))
         return terms
 
-    def reconstruction(self, code: Tensor, batch: Batch) -> Tensor:
-        """Of both modalities from one code."""
-        return squared_distance(torch.sigmoid(self.image_decoder(code)), batch.images) + squared_distance(
-            torch.sigmoid(self.text_decoder(code)), batch.texts
+    def reconstruction(self, codes: Tensor, images: Tensor, texts: Tensor) -> Tensor:
+        """Mean over the rows of the squared distances of what the codes (b, k) give back."""
+        return squared_distance(torch.sigmoid(self.image_decoder(codes)), images) + squared_distance(
+            torch.sigmoid(self.text_decoder(codes)), texts
         )
+
+
+def tripled(x: Tensor) -> Tensor:
+    """(b, d) -> (3 b, d): what the codes of `JointLayer.copies` are compared with."""
+    return torch.cat([x] * COPIES, dim=-2)
 
 
 def normal_weight(inputs: int, outputs: int, generator: torch.Generator) -> Tensor:
