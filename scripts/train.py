@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from cmr import files, store, training
+from cmr.compute import Compute
 from cmr.errors import run_main
 from cmr.progress import Progress
 
@@ -25,10 +26,15 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:N (methods that use torch)")
+    parser.add_argument("--mixed-precision", action="store_true", help="bfloat16 where safe (methods that use torch)")
+    parser.add_argument("--compile", action="store_true", help="let torch compile losses (methods that use torch)")
     parser.add_argument("--pairs", type=Path, required=True, help="pairs.parquet of the data set")
     parser.add_argument("--split", type=Path, required=True)
     parser.add_argument("--image-view", type=Path, required=True)
     parser.add_argument("--text-view", type=Path, required=True)
+    parser.add_argument("--image-patches", type=Path, help="view of the parts of images, for methods that look at them")
+    parser.add_argument("--text-patches", type=Path, help="view of the parts of texts")
+    parser.add_argument("--stages", type=Path, help="folder of what methods share, such as layers that several train")
     parser.add_argument("--checkpoints", type=Path, help="folder for the state of an unfinished training")
     parser.add_argument("--model", type=Path, required=True, help="output, HDF5")
     parser.add_argument("--embeddings", type=Path, required=True, help="output, HDF5")
@@ -42,15 +48,22 @@ def main() -> None:
         from cmr.device import resolve_device  # imports torch, which closed-form methods do without
 
         device = str(resolve_device(device))
-    run = training.read_run(arguments.pairs, arguments.split, arguments.image_view, arguments.text_view)
+    run = training.read_run(
+        arguments.pairs,
+        arguments.split,
+        arguments.image_view,
+        arguments.text_view,
+        arguments.image_patches,
+        arguments.text_patches,
+    )
     trained = training.train(
         arguments.implementation,
         arguments.hyperparameters,
         arguments.grid,
         run.parts,
         arguments.seeds,
-        device,
-        Progress(checkpoints=arguments.checkpoints),
+        Compute(device, arguments.mixed_precision, arguments.compile),
+        Progress(checkpoints=arguments.checkpoints, stages=arguments.stages),
     )
     description = {
         "implementation": arguments.implementation,

@@ -157,7 +157,7 @@ class Catalogue:
 
         A view that is others side by side is learnt if one of them is.
         """
-        defaults = {"options": {}, "assets": {}, "learnt": False, "uses_torch": False}
+        defaults = {"options": {}, "assets": {}, "learnt": False, "uses_torch": False, "kind": "vectors"}
         settings = {**defaults, **self.views_of(modality)[name]}
         learnt = [self.view(modality, part)["learnt"] for part in settings.get("concatenate", [])]
         return {**settings, "learnt": settings["learnt"] or any(learnt)}
@@ -171,6 +171,28 @@ class Catalogue:
         """Where a computed view lies below the data folder: what learns, in its split's folder."""
         basis = f"{split}/" if self.view(modality, name)["learnt"] else ""
         return f"views/{dataset}/{basis}{modality}/{name}.h5"
+
+    def kind_of_view(self, dataset: str, modality: str, name: str) -> str:
+        """What the values of a view are; those that a data set comes with are vectors."""
+        return "vectors" if self.is_ready(dataset, modality, name) else self.view(modality, name)["kind"]
+
+    def patches_of(self, run: Mapping[str, str], modality: str) -> str | None:
+        """The view of the parts of images or texts that a run learns from too; None where its method has no use for it.
+
+        Raises UserError where the run's view has none.
+        """
+        if not self.methods[run["method"]].get("patches", False):
+            return None
+        name = run[f"{modality}_view"]
+        ready = self.is_ready(run["dataset"], modality, name)
+        patches = None if ready else self.view(modality, name).get("patches")
+        if patches is None:
+            having = [view for view, settings in self.views_of(modality).items() if "patches" in settings]
+            raise UserError(
+                f'{run["method"]} learns from the parts of items too, but the {modality} view "{name}" names no '
+                f"`patches`: take the method out of the run, or choose another view ({', '.join(having) or 'none has'})"
+            )
+        return patches
 
     def assets_of_view(self, modality: str, name: str) -> set[str]:
         """Assets that a computed view needs, its parts' included."""
@@ -279,6 +301,10 @@ class Catalogue:
         where = f"config/views/{modality}.yaml: {name}"
         for asset in settings.get("assets", {}).values():
             _known(asset, self.assets, f"{where}: assets", "asset")
+        if patches := settings.get("patches"):
+            _known(patches, self.views_of(modality), f"{where}: patches", f"{modality} view")
+            if (kind := self.view(modality, patches)["kind"]) != "patches":
+                raise UserError(f'{where}: patches: "{patches}" holds {kind}, but patches are needed')
         for part in settings.get("concatenate", []):
             _known(part, self.views_of(modality), f"{where}: concatenate", f"{modality} view")
             if "concatenate" in self.views_of(modality)[part]:
@@ -286,6 +312,21 @@ class Catalogue:
         implementation = settings.get("implementation")
         if implementation and not _module_exists(implementation.rpartition(".")[0]):
             raise UserError(f'{where}: there is no class "{implementation}"; give its dotted name')
+
+    def _check_kinds(self, where: str, run: Mapping[str, str]) -> None:
+        """A run's method takes what its views hold."""
+        for modality in ("image", "text"):
+            takes = self.methods[run["method"]].get(f"{modality}_kinds", ["vectors"])
+            kind = self.kind_of_view(run["dataset"], modality, run[f"{modality}_view"])
+            if kind not in takes:
+                raise UserError(
+                    f'{where}: the {modality} view "{run[f"{modality}_view"]}" holds {kind}, but {run["method"]} takes '
+                    f"{' or '.join(takes)}: choose another view"
+                )
+            try:
+                self.patches_of(run, modality)
+            except UserError as error:
+                raise UserError(f"{where}: {error}") from error
 
     def _check_item(self, study: str, where: str, item: Settings) -> None:
         """A table or figure names what the study has, and one data set with one pair of views, if there are several.
@@ -387,6 +428,8 @@ class Catalogue:
                         ready = self.dataset(dataset)["views"][modality]
                         for view in block[f"{modality}_views"]:
                             _known(view, [*known, *ready], where, f"{modality} view of {dataset}")
+            for run in self.runs(name):
+                self._check_kinds(f"{where}: {run_name(run)}", run)
             _check_names(study.get("setting", {}), self.runs(name), f"config/studies/{name}.yaml: setting")
             for kind in ("tables", "figures"):
                 for item, spec in study[kind].items():
@@ -431,7 +474,8 @@ def _with_variants(methods: Named) -> Named:
                 _check(value, StrictValidator(schemas[key]), f"{where}: {key}")
                 ungridded = {part: rest for part, rest in schemas[key].items() if part != "grid"}
                 schemas[key] = ungridded | {"default": value}
-            described = {key: variant[key] for key in ("title", "description", "learns_from") if key in variant}
+            own_keys = ("title", "description", "learns_from", "patches", "budget")
+            described = {key: variant[key] for key in own_keys if key in variant}
             own_values = {"variant_of": name, "variant_values": variant["values"]}
             entries[own] = {**entries[name], **described, "hyperparameters": schemas, **own_values}
     return Named("method", entries)

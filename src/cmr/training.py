@@ -6,20 +6,31 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 
 from cmr import store
+from cmr.compute import CPU, Compute
 from cmr.construct import build
 from cmr.datasets.pairs import group_numbers, label_matrix
 from cmr.errors import UserError
-from cmr.methods.base import InfeasibleError, Method, Model, NotApplicableError, Pairs, PerTask, Unlabelled, spaces
+from cmr.methods.base import (
+    FitsSeeds,
+    InfeasibleError,
+    Method,
+    Model,
+    NotApplicableError,
+    Pairs,
+    PerTask,
+    Unlabelled,
+    spaces,
+)
 from cmr.metrics import mean_average_precision
 from cmr.progress import SILENT, Progress
 from cmr.provenance import file_sha256, versions
-from cmr.rows import Rows, map_rows, row_blocks
+from cmr.rows import Rows, in_memory, map_rows, row_blocks
 
 log = logging.getLogger(__name__)
 
@@ -50,11 +61,25 @@ class Trained:
         return self.selection.get("not_applicable")
 
 
-def read_run(pairs: Path, split: Path, image_view: Path, text_view: Path) -> Run:
-    """Join labels, split and two views by item id, without the items that a view leaves out."""
-    files = {"pairs": pairs, "split": split, "image_view": image_view, "text_view": text_view}
+def read_run(
+    pairs: Path,
+    split: Path,
+    image_view: Path,
+    text_view: Path,
+    image_patches: Path | None = None,
+    text_patches: Path | None = None,
+) -> Run:
+    """Join labels, split and two views by item id, without the items that a view leaves out.
+
+    `image_patches` and `text_patches` hold the parts of the items of the views beside them.
+    """
+    given = {
+        "pairs": pairs, "split": split, "image_view": image_view, "text_view": text_view,
+        "image_patches": image_patches, "text_patches": text_patches,
+    }  # fmt: skip
+    files = {name: path for name, path in given.items() if path is not None}
     table, parts = store.read_table(pairs), store.read_table(split)
-    images, texts = _Vectors.read(image_view), _Vectors.read(text_view)
+    images, texts = _Features.read(image_view, image_patches), _Features.read(text_view, text_patches)
     unusable = parts["id"].isin(images.left_out | texts.left_out)
     ids = {part: images.in_order(rows["id"].to_numpy()) for part, rows in parts[~unusable].groupby("part")}
     if gone := set(parts["part"]) - set(ids):
@@ -65,8 +90,12 @@ def read_run(pairs: Path, split: Path, image_view: Path, text_view: Path) -> Run
                 images=images.rows(items),
                 texts=texts.rows(items),
                 labels=label_matrix(table, items),
-                texts_are_counts=texts.attributes["counts"],
+                texts_are_counts=texts.whole.attributes["counts"],
                 groups=group_numbers(table, items),
+                image_kind=images.kind,
+                text_kind=texts.kind,
+                image_arrays=images.whole.arrays,
+                text_arrays=texts.whole.arrays,
             )
             for part, items in ids.items()
         },
@@ -82,7 +111,7 @@ def train(
     grid: Mapping[str, Sequence[Any]],
     parts: Mapping[str, Pairs],
     seeds: Sequence[int],
-    device: str = "cpu",
+    compute: Compute = CPU,
     progress: Progress = SILENT,
 ) -> Trained:
     """Choose among the grid's candidates by mAP on the valid part with the first seed, then fit every seed.
@@ -102,42 +131,51 @@ def train(
     if len(candidates) > 1 and "valid" not in parts:
         raise UserError(f"{len(candidates)} candidates need a valid part to choose among them, but the split has none")
     train_part, valid_part = parts["train"], parts.get("valid")
-    first, *others = seeds
 
-    def fit(method: Method, seed: int) -> Model | PerTask:
+    def fit(method: Method, seeds: Sequence[int]) -> dict[int, Model | PerTask]:
         more = {"unlabelled": parts["test"].once(_unlabelled)} if getattr(method, "transductive", False) else {}
-        return method.fit(train_part, valid_part, seed=seed, device=device, progress=progress, **more)
+        common = {"compute": compute, "progress": progress, **more}
+        if isinstance(method, FitsSeeds):
+            return method.fit_seeds(train_part, valid_part, seeds=seeds, **common)
+        return {
+            seed: method.fit(train_part, valid_part, seed=seed, **common)
+            for seed in progress.track(seeds, "seeds", len(seeds), "seed")
+        }
 
     circumstances = {
-        "device": device,
+        "device": compute.device,
+        "mixed_precision": compute.mixed_precision,
         "transductive": any(getattr(build(implementation, one), "transductive", False) for one in candidates),
         "sizes": {name: len(part) for name, part in parts.items()},
         "featureless": {name: _featureless(part) for name, part in parts.items()},
         "versions": versions(),
     }
     records: list[dict[str, Any]] = []
-    best: tuple[float, dict[str, Any], Method, Model | PerTask] | None = None
+    best: tuple[float, dict[str, Any], Method, dict[int, Model | PerTask]] | None = None
+    # Only the first seed takes part in the choice; where there is none to make, all train in one go.
+    deciding = seeds[:1] if len(candidates) > 1 else seeds
     for candidate in progress.track(candidates, "candidates", len(candidates), "candidate"):
         method = build(implementation, candidate)
         try:
-            model = fit(method, first)
+            models = fit(method, deciding)
         except (NotApplicableError, InfeasibleError) as error:
             records.append({"hyperparameters": candidate, "infeasible": str(error)})
             log.info("%s: infeasible: %s", candidate, error)
             continue
-        score = _valid_map(method, model, valid_part)
+        score = _valid_map(method, models[seeds[0]], valid_part)
         records.append({"hyperparameters": candidate, "valid_map": score})
         log.info("%s: valid mAP %.4f", candidate, score)
         if best is None or score > best[0]:  # the earlier of equals
-            best = score, candidate, method, model
+            best = score, candidate, method, models
     if best is None:
         reason = records[0]["infeasible"]
         log.warning("not applicable, no candidate can be fitted: %s", reason)
         return Trained(method, {}, {"not_applicable": reason, "candidates": records, **circumstances})
 
-    _, chosen, method, model = best
+    _, chosen, method, models = best
     log.info("chosen: %s", chosen)
-    models = {first: model} | {seed: fit(method, seed) for seed in progress.track(others, "seeds", len(others), "seed")}
+    if others := [seed for seed in seeds if seed not in models]:
+        models |= fit(method, others)
     selection = {
         "candidates": records,
         "chosen": chosen,
@@ -177,32 +215,27 @@ def histories(trained: Trained) -> pd.DataFrame:
 
 
 @dataclass(frozen=True)
-class _Vectors:
-    """A view of one vector an item: which rows there are, and where they lie."""
+class _Values:
+    """A view: which rows there are, and where they lie."""
 
     path: Path
     ids: np.ndarray
     attributes: dict[str, Any]
+    arrays: dict[str, np.ndarray]  # what belongs to it besides, such as the vectors of its words
     values: np.ndarray | None  # None: larger than IN_MEMORY, and read block by block
 
     @classmethod
-    def read(cls, path: Path) -> "_Vectors":
+    def read(cls, path: Path) -> Self:
         with store.ViewFile.open(path) as view:
-            if (kind := view.attributes["kind"]) != "vectors":
-                raise UserError(f"{path} holds {kind}, but methods learn from one vector an item: choose another view")
-            ids, attributes, size = view.ids, view.attributes, view.values.nbytes
-        return cls(path, ids, attributes, store.read_view(path).values if size <= IN_MEMORY else None)
+            ids, attributes, arrays, size = view.ids, view.attributes, view.arrays(), view.values.nbytes
+        return cls(path, ids, attributes, arrays, store.read_view(path).values if size <= IN_MEMORY else None)
 
     @property
     def left_out(self) -> frozenset[str]:
         return frozenset(self.attributes["left_out"])
 
-    def in_order(self, ids: np.ndarray) -> np.ndarray:
-        """Items in the order of the file."""
-        return ids[np.argsort(self._positions(ids), kind="stable")]
-
     def rows(self, ids: np.ndarray) -> Rows:
-        positions = self._positions(ids)
+        positions = self.positions(ids)
         if self.values is not None:
             return self.values[positions]
         if (np.diff(positions) < 0).any():
@@ -210,7 +243,7 @@ class _Vectors:
         log.info("%s stays on disk and is read block by block", self.path)
         return store.ViewRows(self.path, positions)
 
-    def _positions(self, ids: np.ndarray) -> np.ndarray:
+    def positions(self, ids: np.ndarray) -> np.ndarray:
         positions = pd.Index(self.ids).get_indexer(ids)
         if (absent := positions < 0).any():
             raise UserError(
@@ -218,6 +251,43 @@ class _Vectors:
                 "Delete it and run again"
             )
         return positions
+
+
+@dataclass(frozen=True)
+class _Features:
+    """What a method is given of a modality: a view, and where it looks at parts of items, the view of these."""
+
+    whole: _Values
+    parts: _Values | None
+
+    @classmethod
+    def read(cls, view: Path, patches: Path | None) -> Self:
+        return cls(_Values.read(view), None if patches is None else _Values.read(patches))
+
+    @property
+    def kind(self) -> store.Kind:
+        return self.whole.attributes["kind"] if self.parts is None else "patches"
+
+    @property
+    def left_out(self) -> frozenset[str]:
+        return self.whole.left_out | (self.parts.left_out if self.parts else frozenset())
+
+    def in_order(self, ids: np.ndarray) -> np.ndarray:
+        """Items in the order of the file."""
+        return ids[np.argsort(self.whole.positions(ids), kind="stable")]
+
+    def rows(self, ids: np.ndarray) -> Rows:
+        """One row an item; with parts (n, 1 + p, d), the whole item first."""
+        whole = self.whole.rows(ids)
+        if self.parts is None:
+            return whole
+        parts = in_memory(self.parts.rows(ids))
+        if parts.ndim != 3 or parts.shape[-1] != whole.shape[-1]:
+            raise UserError(
+                f"{self.parts.path} has rows of shape {parts.shape[1:]}; parts of {self.whole.path} are needed, "
+                f"{whole.shape[-1]} numbers each"
+            )
+        return np.concatenate([in_memory(whole)[:, None], parts], axis=1)
 
 
 def _unlabelled(test: Pairs) -> Unlabelled:
@@ -228,7 +298,9 @@ def _unlabelled(test: Pairs) -> Unlabelled:
 def _featureless(part: Pairs) -> dict[str, int]:
     """How many images and texts have no feature at all, such as captions without a word of the train part."""
     return {
-        side: sum(int((~block.any(axis=1)).sum()) for _, block in row_blocks(getattr(part, side)))
+        side: sum(
+            int((~block.reshape(len(block), -1).any(axis=1)).sum()) for _, block in row_blocks(getattr(part, side))
+        )
         for side in ("images", "texts")
     }
 

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from cmr.catalogue import Catalogue
+from cmr.construct import load
 from cmr.errors import UserError
 from cmr.evaluation import evaluate
 
@@ -81,6 +82,26 @@ def config(**changes):
         ),
         (
             "studies/quickstart.yaml",
+            lambda s: s["runs"][0].update(image_views=["efficientnet_lite0_patches"]),
+            r'runs: .*"efficientnet_lite0_patches" holds patches, but random takes vectors: choose another view',
+        ),
+        (
+            "studies/quickstart.yaml",
+            lambda s: s["runs"][0].update(text_views=["tokens"]),
+            r'runs: .*the text view "tokens" holds tokens, but random takes vectors: choose another view',
+        ),
+        (
+            "views/image.yaml",
+            lambda s: s["efficientnet_lite0"].update(patches="efficientnet_lite0_patch"),
+            r'image\.yaml: efficientnet_lite0: patches: unknown .*; did you mean "efficientnet_lite0_patches"',
+        ),
+        (
+            "views/image.yaml",
+            lambda s: s["efficientnet_lite0"].update(patches="gist"),
+            r'image\.yaml: efficientnet_lite0: patches: "gist" holds vectors, but patches are needed',
+        ),
+        (
+            "studies/quickstart.yaml",
             lambda s: s["runs"][0].update(datasets=["wiki"]),
             r'unknown dataset "wiki"; did you mean "wikipedia"',
         ),
@@ -108,6 +129,35 @@ def test_typo_names_file_key_and_remedy(root, file, change, message):
 def test_wrong_override_is_refused(changes, message):
     with pytest.raises(UserError, match=message):
         Catalogue.read(ROOT, config(**changes))
+
+
+def test_a_method_that_looks_at_parts_needs_views_that_have_them(root):
+    views = {"image_view": "efficientnet_lite0", "text_view": "tfidf"}
+    edit(root / "config/methods/cca.yaml", lambda s: s.update(patches=True))
+    with pytest.raises(
+        UserError, match=r'runs: .*cca learns from the parts of items too, but the image view "\w+" names'
+    ):
+        Catalogue.read(root)
+    edit(
+        root / "config/studies/quickstart.yaml",
+        lambda s: s.update(runs=s["runs"][:1], figures={}, view_comparison=None) or s.pop("view_comparison"),
+    )
+    (root / "config/studies/wikipedia.yaml").unlink()
+    catalogue = Catalogue.read(root)
+    run = {"dataset": "tuxpaint_stamps", "method": "cca", **views}
+    assert catalogue.patches_of(run, "image") == "efficientnet_lite0_patches"
+    assert catalogue.patches_of(run, "text") == "tfidf_sentences"
+    assert catalogue.patches_of(run | {"method": "sm"}, "text") is None
+
+
+def test_the_configuration_says_what_kind_of_values_each_view_has():
+    catalogue = Catalogue.read(ROOT)
+    for modality in ("image", "text"):
+        for name in catalogue.views_of(modality):
+            settings = catalogue.view(modality, name)
+            if "implementation" in settings:
+                options = settings["options"] | dict.fromkeys(settings["assets"], Path("asset"))
+                assert load(settings["implementation"])(**options).kind == settings["kind"], name
 
 
 def test_broken_yaml_names_the_file(root):

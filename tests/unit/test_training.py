@@ -103,7 +103,7 @@ class SeedEcho(RandomRanking):
 
     fitted = []  # noqa: RUF012 - shared on purpose
 
-    def fit(self, train, valid=None, *, seed=0, device="cpu", progress=None):
+    def fit(self, train, valid=None, *, seed=0, compute=None, progress=None):
         self.fitted.append(seed)
         if seed == 99:
             raise InfeasibleError("never")
@@ -115,6 +115,27 @@ def test_every_seed_is_fitted_once(parts):
     trained = training.train(f"{__name__}.SeedEcho", {}, {}, parts, [3, 1, 2])
     assert SeedEcho.fitted == [3, 1, 2]
     assert list(trained.models) == [3, 1, 2]
+
+
+@dataclass(frozen=True)
+class SeedsAtOnce(SeedEcho):
+    """Records which seeds it is fitted with in one go."""
+
+    n_components: int = 1
+
+    def fit_seeds(self, train, valid=None, *, seeds, compute=None, progress=None):
+        self.fitted.append((self.n_components, list(seeds)))
+        return {seed: RandomRanking.fit(self, train) for seed in seeds}
+
+
+def test_seeds_are_fitted_in_one_go_where_the_method_can_and_the_choice_is_the_first_seeds_alone(parts):
+    name = f"{__name__}.SeedsAtOnce"
+    SeedEcho.fitted.clear()
+    assert list(training.train(name, {}, {}, parts, [3, 1, 2]).models) == [3, 1, 2]
+    assert SeedEcho.fitted == [(1, [3, 1, 2])]
+    SeedEcho.fitted.clear()
+    assert list(training.train(name, {}, {"n_components": [1, 2]}, parts, [3, 1, 2]).models) == [3, 1, 2]
+    assert SeedEcho.fitted == [(1, [3]), (2, [3]), (1, [1, 2])]
 
 
 @pytest.mark.parametrize("method", [CCA(2), SM(), RandomRanking()])
@@ -142,12 +163,42 @@ def write_run(folder, ids, left_out=(), texts_left_out=()):
     store.write_view(folder / "t.h5", ids[rows], 10.0 * np.array(rows)[:, None], about, texts_left_out)
 
 
-@pytest.mark.parametrize("kind", ["patches", "tokens"])
-def test_view_that_is_no_vector_an_item_is_refused(tmp_path, kind):
+def test_parts_follow_the_whole_item_and_those_without_parts_are_left_out(tmp_path):
     write_run(tmp_path, np.array(["a", "b", "c", "d"]))
-    store.write_view(tmp_path / "t.h5", list("abcd"), np.ones((4, 2)), {"kind": kind, "counts": False})
-    with pytest.raises(UserError, match=rf"t\.h5 holds {kind}, but methods learn from one vector an item"):
-        training.read_run(*(tmp_path / name for name in RUN_FILES))
+    about = {"kind": "patches", "counts": True}
+    parts = np.arange(3 * 2, dtype=float).reshape(3, 2, 1)
+    store.write_view(tmp_path / "ip.h5", ["d", "a", "b"], parts, about, left_out=["c"])
+    store.write_view(tmp_path / "tp.h5", ["a", "b", "d"], parts[:, :1], about)
+    run = training.read_run(*(tmp_path / name for name in (*RUN_FILES, "ip.h5", "tp.h5")))
+    assert run.left_out == {"train": 1} and set(run.provenance) == {
+        "pairs", "split", "image_view", "text_view", "image_patches", "text_patches",
+    }  # fmt: skip
+    (train,), test = run.ids["train"], run.parts["test"]
+    assert train == "d" and run.parts["train"].image_kind == test.text_kind == "patches"
+    np.testing.assert_array_equal(run.parts["train"].images, [[[3.0], [0.0], [1.0]]])  # d is 3, its parts 0 and 1
+    np.testing.assert_array_equal(run.parts["train"].texts, [[[30.0], [4.0]]])
+    np.testing.assert_array_equal(test.images, [[[0.0], [2.0], [3.0]]])
+
+
+def test_parts_of_another_width_are_refused_by_file(tmp_path):
+    write_run(tmp_path, np.array(["a", "b", "c", "d"]))
+    store.write_view(tmp_path / "p.h5", list("abcd"), np.ones((4, 2, 5)), {"kind": "patches", "counts": False})
+    with pytest.raises(UserError, match=r"p\.h5 has rows of shape \(2, 5\); parts of .*i\.h5 are needed, 1 number"):
+        training.read_run(*(tmp_path / name for name in (*RUN_FILES, "p.h5", "p.h5")))
+
+
+def test_token_numbers_stay_whole_and_bring_the_vectors_of_their_words(tmp_path):
+    write_run(tmp_path, np.array(["a", "b", "c", "d"]))
+    tokens = np.array([[1, 2], [2, 0], [3, 0], [1, 1]], dtype=np.int32)
+    vectors = np.ones((4, 5), dtype=np.float32)
+    about = {"kind": "tokens", "counts": False}
+    store.write_view(tmp_path / "t.h5", list("abcd"), tokens, about, arrays={"vectors": vectors})
+    run = training.read_run(*(tmp_path / name for name in RUN_FILES))
+    test = run.parts["test"]
+    assert (test.image_kind, test.text_kind) == ("vectors", "tokens") and test.texts.dtype == np.int32
+    np.testing.assert_array_equal(test.texts, [[1, 2]])
+    np.testing.assert_array_equal(test.text_arrays["vectors"], vectors)
+    assert test.image_arrays == {}
 
 
 def test_run_joins_labels_split_and_views_by_id(tmp_path):

@@ -38,7 +38,7 @@ def typed(value):
     return yaml.safe_load(value) if isinstance(value, str) else value
 
 
-for key in ("methods", "shards", "mixed_precision"):
+for key in ("methods", "shards", "mixed_precision", "compile"):
     config[key] = typed(config[key])
 
 try:

@@ -105,9 +105,18 @@ def gpus_of_method(wildcards):
     return gpus_of(method_config(wildcards.method).get("uses_torch", False))
 
 
-def device_of_method(wildcards):
-    """Closed forms do not depend on the configured device, and do not rerun when it changes."""
-    return config["device"] if method_config(wildcards.method).get("uses_torch", False) else "cpu"
+def compute_of_method(wildcards):
+    """How torch is to compute. Closed forms do not depend on it, and do not rerun when it changes."""
+    if not method_config(wildcards.method).get("uses_torch", False):
+        return "--device cpu"
+    switches = [f"--{key.replace('_', '-')}" for key in ("mixed_precision", "compile") if config[key]]
+    return " ".join(["--device", config["device"], *switches])
+
+
+def patches_arguments(wildcards):
+    """How the training is told of the views of parts, for methods that look at them."""
+    files = patches_of_run(wildcards)
+    return [part for name, file in files.items() for part in (f"--{name.replace('_', '-')}", file)]
 
 
 # reporting.smk
@@ -123,6 +132,16 @@ def view_of_run(run, modality):
     return view_file(dataset, run["split"], modality, view)
 
 
+def patches_of_run(run):
+    """The files of the views of parts that a run learns from; none but for methods that look at parts."""
+    views = {f"{modality}_patches": (modality, catalogue.patches_of(run, modality)) for modality in ("image", "text")}
+    return {
+        name: view_file(run["dataset"], run["split"], modality, view)
+        for name, (modality, view) in views.items()
+        if view is not None
+    }
+
+
 def data_of_run(run):
     """The files that a run learns from."""
     folder = f"{config['data']}/datasets/{run['dataset']}"
@@ -131,6 +150,7 @@ def data_of_run(run):
         "split": f"{folder}/splits/{run['split']}.parquet",
         "image_view": view_of_run(run, "image"),
         "text_view": view_of_run(run, "text"),
+        **patches_of_run(run),
     }
 
 
@@ -143,6 +163,8 @@ def assets_of_run(run):
             assets |= set(dataset["views"][modality][view]["reads"])
         else:
             assets |= catalogue.assets_of_view(modality, view)
+        if patches := catalogue.patches_of(run, modality):
+            assets |= catalogue.assets_of_view(modality, patches)
     return assets | set(dataset["images"]) if looks_at_pictures(run) else assets
 
 
@@ -231,7 +253,7 @@ def gallery_inputs(wildcards):
     settings = study_config(wildcards.study).get("gallery")
     if settings is None:
         return {}
-    files = {name: file for name, file in data_of_run(settings).items() if name != "split"}
+    files = {name: data_of_run(settings)[name] for name in ("pairs", "image_view", "text_view")}
     return files | {"images": images_file(settings["dataset"]), "embeddings": f"{run_folder(settings)}/embeddings.h5"}
 
 

@@ -27,11 +27,15 @@ rule train:
         hyperparameters=lambda wildcards: as_json(method_config(wildcards.method)["fixed"]),
         grid=lambda wildcards: as_json(method_config(wildcards.method)["grid"]),
         seeds=lambda wildcards: catalogue.seeds(wildcards),
-        device=device_of_method,
+        compute=compute_of_method,
+        patches=patches_arguments,
+        # Kept there whichever run needs it: it holds what several methods learn alike, and can be deleted at any time.
+        stages=f"{config['results']}/stages",
     shell:
         "python scripts/train.py {params.implementation} --hyperparameters {params.hyperparameters:q}"
-        " --grid {params.grid:q} --seeds {params.seeds} --device {params.device}"
+        " --grid {params.grid:q} --seeds {params.seeds} {params.compute}"
         " --pairs {input.pairs} --split {input.split} --image-view {input.image_view} --text-view {input.text_view}"
+        " {params.patches} --stages {params.stages}"
         " --checkpoints $(dirname {output.model:q})/checkpoints"
         " --model {output.model} --embeddings {output.embeddings} --selection {output.selection}"
         " --history {output.history} > {log} 2>&1"

@@ -4,9 +4,9 @@ A method is a frozen dataclass of hyper-parameters with a `fit`; what `fit` retu
 at a time, so no query can carry its other side.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -208,6 +208,22 @@ class Method(Protocol):
 
     def restore(self, state: State) -> Model | PerTask:
         """The model that `state` was taken from."""
+
+
+@runtime_checkable
+class FitsSeeds(Protocol):
+    """A method that fits several seeds in less time in one go than one after the other."""
+
+    def fit_seeds(
+        self,
+        train: Pairs,
+        valid: Pairs | None = None,
+        *,
+        seeds: Sequence[int],
+        compute: Compute = CPU,
+        progress: Progress = SILENT,
+    ) -> dict[int, Model]:
+        """A model a seed, each as `fit` would give it alone, to float32's precision."""
 
 
 @dataclass(frozen=True)
