@@ -34,9 +34,9 @@ class RBM(nn.Module, ABC):
         self.register_buffer("visible_bias", torch.zeros(n_visible, device=device))
         self.register_buffer("hidden_bias", torch.zeros(n_hidden, device=device))
 
-    def initialise(self, data: Tensor, generator: torch.Generator) -> None:
+    def initialise(self, data: Tensor, generator: torch.Generator, weight_scale: float | None = None) -> None:
         """Small random weights; the visible bias reproduces the marginal means of the data (n, n_v)."""
-        self.weights.normal_(0.0, self.weight_scale, generator=generator)
+        self.weights.normal_(0.0, self.weight_scale if weight_scale is None else weight_scale, generator=generator)
         self.visible_bias.copy_(self.marginal_bias(data))
         self.hidden_bias.zero_()
 
@@ -46,11 +46,11 @@ class RBM(nn.Module, ABC):
 
     def hidden_input(self, v: Tensor) -> Tensor:
         """v W / s + D b, (b, n_h)."""
-        return self.scaled(v) @ self.weights + self.length(v) * self.hidden_bias
+        return affine(self.scaled(v), self.weights, self.length(v) * self.hidden_bias)
 
     def visible_input(self, h: Tensor) -> Tensor:
-        """h W^T, (b, n_v)."""
-        return h @ self.weights.mT
+        """h W^T + a, (b, n_v)."""
+        return affine(h, self.weights.mT, self.visible_bias)
 
     def forward(self, v: Tensor) -> Tensor:
         """P(h = 1 | v), (b, n_h): probabilities, which are also what the next layer of a stack is given."""
@@ -64,6 +64,14 @@ class RBM(nn.Module, ABC):
         """F(v) = -log sum_h exp(-E(v, h)), (b,)."""
         return self.visible_energy(v) - softplus(self.hidden_input(v)).sum(-1)
 
+    def statistics(self, v: Tensor, h: Tensor) -> dict[str, Tensor]:
+        """The mean over b states (v, h) of -dE / d parameter, by the parameter's name."""
+        return {
+            "weights": self.scaled(v).mT @ h / v.shape[-2],
+            "visible_bias": self.visible_statistics(v).mean(-2),
+            "hidden_bias": (self.length(v) * h).mean(-2),
+        }
+
     def scaled(self, v: Tensor) -> Tensor:
         """v / s, (b, n_v)."""
         return v
@@ -76,9 +84,17 @@ class RBM(nn.Module, ABC):
         """The part of the energy that no hidden unit enters, (b,)."""
         return -(v * self.visible_bias).sum(-1)
 
+    def visible_statistics(self, v: Tensor) -> Tensor:
+        """-dE / da, (b, n_v)."""
+        return v
+
     @abstractmethod
     def visible_mean(self, h: Tensor, length: Tensor) -> Tensor:
         """E[v | h], (b, n_v)."""
+
+    @abstractmethod
+    def draw(self, mean: Tensor, generator: torch.Generator) -> Tensor:
+        """States of visible units whose means are these, (b, n_v)."""
 
     @abstractmethod
     def marginal_bias(self, data: Tensor) -> Tensor:
@@ -89,7 +105,10 @@ class BernoulliRBM(RBM):
     """Visible units in {0, 1}, or probabilities of a layer below."""
 
     def visible_mean(self, h: Tensor, length: Tensor) -> Tensor:
-        return torch.sigmoid(self.visible_input(h) + self.visible_bias)
+        return torch.sigmoid(self.visible_input(h))
+
+    def draw(self, mean: Tensor, generator: torch.Generator) -> Tensor:
+        return torch.bernoulli(mean, generator=generator)
 
     def marginal_bias(self, data: Tensor) -> Tensor:
         return torch.logit(data.mean(0).clamp(0.01, 0.99))  # a unit that is always off keeps a finite bias
@@ -106,14 +125,28 @@ class GaussianRBM(RBM):
         """See RBM."""
         return f"{super().extra_repr()}, s={self.s}"
 
+    def statistics(self, v: Tensor, h: Tensor) -> dict[str, Tensor]:
+        """The mean over b states (v, h) of -dE / d parameter, by the parameter's name."""
+        return {
+            "weights": self.scaled(v).mT @ h / v.shape[-2],
+            "visible_bias": self.visible_statistics(v).mean(-2),
+            "hidden_bias": (self.length(v) * h).mean(-2),
+        }
+
     def scaled(self, v: Tensor) -> Tensor:
         return v if self.s == 1.0 else v / self.s
 
     def visible_mean(self, h: Tensor, length: Tensor) -> Tensor:
-        return self.s * self.visible_input(h) + self.visible_bias
+        return self.visible_input(h if self.s == 1.0 else self.s * h)
+
+    def draw(self, mean: Tensor, generator: torch.Generator) -> Tensor:
+        return mean + self.s * torch.empty_like(mean).normal_(generator=generator)
 
     def visible_energy(self, v: Tensor) -> Tensor:
         return ((v - self.visible_bias) / self.s).square().sum(-1) / 2
+
+    def visible_statistics(self, v: Tensor) -> Tensor:
+        return (v - self.visible_bias) / self.s**2
 
     def marginal_bias(self, data: Tensor) -> Tensor:
         return data.mean(0)
@@ -128,8 +161,26 @@ class ReplicatedSoftmaxRBM(RBM):
         return v.sum(-1, keepdim=True).clamp(min=FEWEST_WORDS)
 
     def visible_mean(self, h: Tensor, length: Tensor) -> Tensor:
-        return length * torch.softmax(self.visible_input(h) + self.visible_bias, dim=-1)
+        return length * torch.softmax(self.visible_input(h), dim=-1)
+
+    def draw(self, mean: Tensor, generator: torch.Generator) -> Tensor:
+        length = self.length(mean)
+        words = length.round().clamp(min=1.0)
+        return length / words * draw_words(mean, words, int(words.max()), generator)
 
     def marginal_bias(self, data: Tensor) -> Tensor:
         counts = data.sum(0) + 1 / len(data)  # smoothed: a word that no document has keeps a finite bias
         return torch.log(counts / counts.sum())
+
+
+def affine(x: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
+    """x W + b, with leading dimensions or without."""
+    product = torch.addmm if weights.dim() == 2 else torch.baddbmm
+    return product(bias, x, weights)
+
+
+def draw_words(shares: Tensor, lengths: Tensor, most: int, generator: torch.Generator) -> Tensor:
+    """Counts (b, v) of documents of `lengths` (b, 1) words, `most` at most, drawn in proportion to `shares` (b, v)."""
+    words = torch.multinomial(shares, most, replacement=True, generator=generator)
+    within = torch.arange(most, device=shares.device) < lengths
+    return torch.zeros_like(shares).scatter_add_(1, words, within.to(shares))
