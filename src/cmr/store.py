@@ -277,6 +277,8 @@ class ViewFile:
     def take(self, rows: NDArray[np.integer]) -> np.ndarray:
         """The rows of these numbers, in their order; raises UserError at a damaged chunk."""
         wanted, places = np.unique(rows, return_inverse=True)
+        if len(wanted) and not 0 <= wanted[0] <= wanted[-1] < len(self.values):
+            raise IndexError(f"rows {wanted[0]} to {wanted[-1]} of {len(self.values)}")
         taken = np.empty((len(wanted), *self.values.shape[1:]), self.values.dtype)
         # Runs of neighbours, in the order of the file: HDF5 then decompresses each chunk once, and it is slow at lists.
         starts = np.flatnonzero(np.diff(wanted, prepend=-2) > 1)

@@ -126,6 +126,14 @@ def test_view_that_moved_between_folders_is_told(root):
     assert 'unknown text view "bag"' in told(root, write(root, "random-0/text/bag.h5"))
 
 
+def test_arrays_of_a_network_are_told_together(root):
+    place = root / "data/views/tuxpaint_stamps/random-0/text/bow.h5"
+    network = {"network/weight": np.ones((2, 3)), "network/bias": np.ones(4), "network/steps": np.array(1)}
+    store.write_view(place, ["a"], np.ones((1, 2)), store.read_view(write(root)).attributes, arrays=network)
+    lines = inspect_view(Catalogue.read(root), place).splitlines()
+    assert [line.strip() for line in lines if "beside" in line] == ["beside it: network, 3 arrays of 11 numbers"]
+
+
 def test_parts_of_a_concatenation_are_its_inputs(root):
     views = yaml.safe_load((root / "config/views/image.yaml").read_text())
     files = {}

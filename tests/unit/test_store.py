@@ -11,6 +11,7 @@ import pytest
 
 from cmr import files, store
 from cmr.errors import UserError
+from cmr.provenance import fingerprint
 
 
 @pytest.fixture
@@ -192,6 +193,58 @@ def test_view_is_read_in_blocks_and_checked(tmp_path):
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"v\.h5 is damaged"), store.ViewFile.open(path) as view:
         list(view.blocks())
+
+
+@pytest.mark.parametrize("gathered", [False, True])
+def test_rows_are_read_by_number_in_the_order_asked_for(tmp_path, gathered):
+    values = np.random.default_rng(0).random((100, 5, 3), dtype=np.float32)
+    store.gather_view(tmp_path / "v.h5", shards_of(tmp_path, values))
+    with store.ViewFile.open(tmp_path / ("v.h5" if gathered else "v.1.h5")) as view:
+        own = values if gathered else values[34:67]
+        for rows in ([5], [7, 6, 5, 6], [0, len(own) - 1], [], np.random.default_rng(1).permutation(len(own))):
+            np.testing.assert_array_equal(view.take(np.array(rows, dtype=int)), own[np.array(rows, dtype=int)])
+        with pytest.raises(IndexError):
+            view.take(np.array([len(own)]))
+
+
+def test_some_rows_of_a_view_are_read_by_their_own_numbers(view_path):
+    rows = store.ViewRows(view_path, np.array([0, 2]))
+    np.testing.assert_array_equal(rows.take(np.array([1, 0, 1])), store.read_view(view_path).values[[2, 0, 2]])
+
+
+@pytest.mark.parametrize("shape", [(60, 5000), (60, 200, 200, 3)])
+def test_damage_is_told_when_rows_of_the_chunk_are_read_and_no_others(tmp_path, shape):
+    path, values = tmp_path / "v.h5", np.random.default_rng(0).integers(256, size=shape).astype(np.uint8)
+    store.write_view(path, map(str, range(60)), values if len(shape) == 4 else values.astype(np.float32), {})
+    with h5py.File(path) as file:
+        chunk = file["values"].id.get_chunk_info(0)
+        rows = file["values"].chunks[0]
+    content = bytearray(path.read_bytes())
+    content[chunk.byte_offset + chunk.size // 2] ^= 1
+    path.write_bytes(content)
+    view = store.ViewRows(path, np.arange(60))
+    np.testing.assert_array_equal(view.take(np.array([59, rows])), values[[59, rows]])
+    with pytest.raises(UserError, match=r"v\.h5 is damaged"):
+        view.take(np.array([59, 0]))
+
+
+def test_images_have_a_chunk_each_so_that_reading_one_reads_no_other(tmp_path):
+    store.write_view(tmp_path / "v.h5", ["a", "b"], np.zeros((2, 256, 256, 3), np.uint8), {})
+    with h5py.File(tmp_path / "v.h5") as file:
+        assert file["values"].chunks == (1, 256, 256, 3)
+
+
+def test_rows_on_disk_have_the_fingerprint_of_content_and_positions(tmp_path):
+    values = np.random.default_rng(0).random((9, 4))
+    store.write_view(tmp_path / "one.h5", map(str, range(9)), values, {"made": "today"})
+    store.write_view(tmp_path / "same.h5", map(str, range(9)), values, {"made": "later"})
+    store.write_view(tmp_path / "other.h5", map(str, range(9)), values + 1, {"made": "today"})
+    fingerprints = {
+        name: fingerprint(rows=store.ViewRows(tmp_path / f"{name}.h5", np.arange(5)))
+        for name in ("one", "same", "other")
+    }
+    assert fingerprints["one"] == fingerprints["same"] != fingerprints["other"]
+    assert fingerprint(rows=store.ViewRows(tmp_path / "one.h5", np.arange(1, 6))) != fingerprints["one"]
 
 
 @pytest.mark.parametrize("zeros", [0.0, 0.8])
