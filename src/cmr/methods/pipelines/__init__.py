@@ -1,0 +1,1 @@
+"""Methods of several stages, each trained on the output of those before it, and the stages that they share."""

@@ -1,0 +1,83 @@
+"""What the methods that are pipelines of frozen stages have in common."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cmr.compute import CPU, Compute
+from cmr.methods.base import History, Pairs, State
+from cmr.methods.boltzmann.contrastive_divergence import ContrastiveDivergence
+from cmr.methods.boltzmann.stacked import StackedMethod
+from cmr.methods.deep.inputs import Inputs
+from cmr.methods.deep.network import CommonSpace, DeepModel
+from cmr.methods.pipelines.fusion import FusedClassifiers
+from cmr.methods.pipelines.stages import Context, Descent
+from cmr.progress import SILENT, Progress
+
+JOINT_LEARNING_RATE = 0.01  # of the RBMs that join codes
+
+
+@dataclass(frozen=True)
+class Pipeline(StackedMethod):
+    """Base of CMDN, CCL and HRL: codes of each modality, joined and classified (`fusion`), then a common space.
+
+    Parameters
+    ----------
+    fusion_width : units of the RBM that joins the codes of one modality.
+    classifier_widths, dropout : hidden units of the feed-forward classifier of each modality, and the share of them
+        that a step leaves out.
+    learning_rate, epochs, batch_size, patience, weight_decay : training of each supervised stage, by Adam.
+    """
+
+    fusion_width: int = 128
+    classifier_widths: tuple[int, ...] = (128, 128, 128)
+    dropout: float = 0.5
+    learning_rate: float = 0.001
+    epochs: int = 30
+    batch_size: int = 50
+    patience: int = 10
+    weight_decay: float = 0.0001
+
+    def check(self, train: Pairs) -> None:
+        """Refuse data; it needs classes."""
+        train.require_classes(self.name)
+
+    @abstractmethod
+    def fit_space(self, train: Pairs, valid: Pairs | None, context: Context) -> tuple[CommonSpace, History]:
+        """All stages, trained one after the other."""
+
+    @abstractmethod
+    def untrained(self, inputs: Inputs) -> CommonSpace:
+        """A space of the right sizes, for weights to be loaded into."""
+
+    def fused(self, dimensions: tuple[int, int], n_classes: int, context: Context) -> FusedClassifiers:
+        """Untrained, for codes of these dimensions."""
+        return FusedClassifiers(dimensions, self.fusion_width, self.classifier_widths, n_classes, self.dropout, context)
+
+    def divergence(self) -> ContrastiveDivergence:
+        """Training of an RBM that joins codes."""
+        return ContrastiveDivergence(JOINT_LEARNING_RATE, self.stack_epochs, self.stack_batch_size)
+
+    def descent(self) -> Descent:
+        """Training of a supervised stage."""
+        return Descent(self.learning_rate, self.epochs, self.batch_size, self.patience, self.weight_decay)
+
+    def fit_seeds(
+        self,
+        train: Pairs,
+        valid: Pairs | None = None,
+        *,
+        seeds: Sequence[int],
+        compute: Compute = CPU,
+        progress: Progress = SILENT,
+    ) -> dict[int, DeepModel]:
+        """See DeepMethod; one seed after the other, since each chooses and shares its stages by itself."""
+        self.check(train)
+        inputs = Inputs.of(train)
+        return {
+            seed: DeepModel(*self.fit_space(train, valid, Context(seed, compute, progress)), inputs) for seed in seeds
+        }
+
+    def restore(self, state: State) -> DeepModel:
+        """See DeepMethod."""
+        return DeepModel.from_state(self.untrained, state)
