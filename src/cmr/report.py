@@ -66,6 +66,7 @@ class MethodFacts:
     title: str
     description: str
     source: str
+    budget: str
     candidates: str
     seconds: str
     device: str
@@ -384,6 +385,7 @@ def _method(study: Study, method: str) -> MethodFacts:
         title=study.method_label(method),
         description=config["description"],
         source="" if config["source"] == "none" else config["source"],
+        budget=_budget(config),
         candidates=_candidates(runs),
         seconds=f"{statistics.median(run['seconds'] for run in runs):.1f}",
         device=" and ".join(sorted({run["device"] for run in runs})),
@@ -396,6 +398,16 @@ def _method(study: Study, method: str) -> MethodFacts:
             )
             for name, spec in config["hyperparameters"].items()
         ),
+    )
+
+
+def _budget(config: Mapping[str, Any]) -> str:
+    """What of its paper's training a method keeps by default, and which defaults the study does not take."""
+    if "budget" not in config:
+        return ""
+    others = [name for name, value in config["fixed"].items() if value != config["hyperparameters"][name]["default"]]
+    return config["budget"] + (
+        f" These are defaults; here other values are set of {', '.join(others)}." if others else ""
     )
 
 

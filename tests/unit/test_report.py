@@ -389,3 +389,21 @@ def test_as_many_components_as_there_can_be_lie_beyond_every_number_of_them(tmp_
     assert "(edge of its grid)" not in make_report(dataclasses.replace(study, facts=facts), None, "make")
     facts["methods"]["cca"]["grid"]["n_components"] = [2, 3, 4]
     assert "(edge of its grid)" in make_report(dataclasses.replace(study, facts=facts), None, "make")
+
+
+def test_a_budget_smaller_than_the_papers_is_told_with_the_defaults_that_the_study_does_not_take(tmp_path):
+    study = made_study(tmp_path)
+    assert "Budget:" not in make_report(study, None, "make")
+    study.facts["methods"]["cca"]["budget"] = "10 epochs, of 500."
+    study.facts["methods"]["cca"]["hyperparameters"] |= {
+        "epochs": {"type": "integer", "default": 10, "description": "passes"}
+    }
+    for run in study.facts["runs"]:
+        run["chosen"] = {**run["chosen"], "epochs": 10}
+    study.facts["methods"]["cca"]["fixed"] = {"epochs": 10}
+    page = " ".join(make_report(study, None, "make").split())
+    assert page.count("Budget: 10 epochs, of 500.<br>") == 1
+    study.facts["methods"]["cca"]["fixed"] = {"epochs": 20}
+    assert "10 epochs, of 500. These are defaults; here other values are set of epochs." in make_report(
+        study, None, "make"
+    )
