@@ -75,8 +75,14 @@ def file_sha256(path: Path) -> str:
 
 def _is_installed(file: Path) -> bool:
     """Whether a module's file is one of Python's own or of a package."""
-    places = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    return any(file.resolve().is_relative_to(Path(place).resolve()) for place in places)
+    file = file.resolve()
+    return any(file.is_relative_to(place) for place in _places_of_packages())
+
+
+@cache
+def _places_of_packages() -> frozenset[Path]:
+    names = ("stdlib", "platstdlib", "purelib", "platlib")
+    return frozenset(Path(sysconfig.get_path(name)).resolve() for name in names)
 
 
 def _describe(value: Any) -> Any:
