@@ -34,6 +34,16 @@ class RBM(nn.Module, ABC):
         self.register_buffer("visible_bias", torch.zeros(n_visible, device=device))
         self.register_buffer("hidden_bias", torch.zeros(n_hidden, device=device))
 
+    @property
+    def n_visible(self) -> int:
+        """Visible units."""
+        return self.weights.shape[-2]
+
+    @property
+    def n_hidden(self) -> int:
+        """Hidden units."""
+        return self.weights.shape[-1]
+
     def initialise(self, data: Tensor, generator: torch.Generator, weight_scale: float | None = None) -> None:
         """Small random weights; the visible bias reproduces the marginal means of the data (n, n_v)."""
         self.weights.normal_(0.0, self.weight_scale if weight_scale is None else weight_scale, generator=generator)
@@ -42,7 +52,7 @@ class RBM(nn.Module, ABC):
 
     def extra_repr(self) -> str:
         """Numbers of visible and hidden units, for `repr`."""
-        return ", ".join(map(str, self.weights.shape))
+        return f"{self.n_visible}, {self.n_hidden}"
 
     def hidden_input(self, v: Tensor) -> Tensor:
         """v W / s + D b, (b, n_h)."""
@@ -166,7 +176,7 @@ class ReplicatedSoftmaxRBM(RBM):
     def draw(self, mean: Tensor, generator: torch.Generator) -> Tensor:
         length = self.length(mean)
         words = length.round().clamp(min=1.0)
-        return length / words * draw_words(mean, words, int(words.max()), generator)
+        return length / words * draw_words(mean, int(words.max()), generator, words)
 
     def marginal_bias(self, data: Tensor) -> Tensor:
         counts = data.sum(0) + 1 / len(data)  # smoothed: a word that no document has keeps a finite bias
@@ -179,8 +189,8 @@ def affine(x: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
     return product(bias, x, weights)
 
 
-def draw_words(shares: Tensor, lengths: Tensor, most: int, generator: torch.Generator) -> Tensor:
-    """Counts (b, v) of documents of `lengths` (b, 1) words, `most` at most, drawn in proportion to `shares` (b, v)."""
+def draw_words(shares: Tensor, most: int, generator: torch.Generator, lengths: Tensor | None = None) -> Tensor:
+    """Counts (b, v) of documents of `lengths` (b, 1) words, by default `most`, drawn by the `shares` (b, v)."""
     words = torch.multinomial(shares, most, replacement=True, generator=generator)
-    within = torch.arange(most, device=shares.device) < lengths
-    return torch.zeros_like(shares).scatter_add_(1, words, within.to(shares))
+    counted = torch.ones_like(words) if lengths is None else torch.arange(most, device=shares.device) < lengths
+    return torch.zeros_like(shares).scatter_add_(1, words, counted.to(shares))

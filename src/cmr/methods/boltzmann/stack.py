@@ -51,7 +51,7 @@ class Stack(nn.Module):
     @property
     def width(self) -> int:
         """n."""
-        return self.rbms[-1].weights.shape[-1]
+        return self.rbms[-1].n_hidden
 
     @torch.no_grad()
     def fit(

@@ -123,6 +123,11 @@ class Stacks:
     texts: Stack
     history: History
 
+    @property
+    def both(self) -> tuple[Stack, Stack]:
+        """Images, texts."""
+        return self.images, self.texts
+
     def through(self, pairs: Pairs) -> Pairs:
         """The same pairs, their views replaced by the probabilities of the top layers."""
         return replace(

@@ -8,7 +8,7 @@ parameters then have a leading dimension too, vectors as (s, 1, d). So whatever 
 from the right, and one code serves both (`cmr.methods.deep.together`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -40,13 +40,26 @@ class Standardise(nn.Module):
         return ((x - self.mean) / self.scale).clamp(-self.clamp, self.clamp)
 
 
-class Dropout(nn.Module):
+class Random(nn.Module):
+    """Base of layers that draw random numbers."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        super().__init__()
+        self.generators = [generator]  # one a network that trains together with this one
+
+    def each(self, draw: Callable[[Tensor, torch.Generator], Tensor], x: Tensor) -> Tensor:
+        """`draw` of x (b, d), or of each network's own; its draws are those that it would make alone."""
+        if len(self.generators) == 1:
+            return draw(x, self.generators[0])
+        return torch.stack([draw(own, generator) for own, generator in zip(x, self.generators, strict=True)])
+
+
+class Dropout(Random):
     """Inverted dropout (torch's own cannot take a generator)."""
 
     def __init__(self, probability: float, generator: torch.Generator) -> None:
-        super().__init__()
+        super().__init__(generator)
         self.keep = 1.0 - probability
-        self.generators = [generator]  # one a network that trains together with this one
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.keep == 1.0:
@@ -54,13 +67,8 @@ class Dropout(nn.Module):
         return x * self.mask(x) / self.keep
 
     def mask(self, x: Tensor) -> Tensor:
-        """1 where a unit stays; each network's draws are those that it would make alone."""
-        if len(self.generators) == 1:
-            return torch.empty_like(x).bernoulli_(self.keep, generator=self.generators[0])
-        masks = torch.empty_like(x)
-        for own, generator in zip(masks, self.generators, strict=True):
-            own.bernoulli_(self.keep, generator=generator)
-        return masks
+        """1 where a unit stays."""
+        return self.each(lambda own, generator: torch.empty_like(own).bernoulli_(self.keep, generator=generator), x)
 
 
 class Linear(nn.Module):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from cmr.methods.deep.layers import Dropout
+from cmr.methods.deep.layers import Random
 from cmr.methods.deep.network import Batch, TrainableSpace
 
 
@@ -67,7 +67,7 @@ class Together:
                 common = common.view(len(common), 1, -1)
             self._common[name] = common.requires_grad_(name in self.parameters)
         self.parameters = {name: self._common[name] for name in self.parameters}
-        peers = [[layer for layer in network.modules() if isinstance(layer, Dropout)] for network in self.networks]
+        peers = [[layer for layer in network.modules() if isinstance(layer, Random)] for network in self.networks]
         for layers in zip(*peers, strict=True):
             layers[0].generators = [layer.generators[0] for layer in layers]
 
