@@ -2,24 +2,28 @@
 
 Source: Wang, Yang, Xu, Hanjalic & Shen, ACM MM 2017. Card: deep/07, `acmr`.
 
-The objective is the paper's, without its regulariser L_reg: the projectors are trained against the modality classifier,
-which the released code never does. From the released code come the widths of the projectors, the modality classifier of
-linear layers, margin and alpha_t = 5, the label weight of 100, the hardest negatives within a batch, the batch size,
-the epochs and Adam's beta_1; a mean over triplets replaces its sum of distances over the batch. The learning rate,
-z-scored inputs, input dropout, early stopping and the treatment of several labels are ours.
+The paper trains the projectors against the modality classifier, and the label classifier with the projectors. So do the
+defaults. The released code does neither, and sums distances over the batch before it takes the hinge: `adversary_weight`,
+`label_classifier` and `hinge` reproduce that, one each, and the variant `as_released` all of them. The released code has
+a second loss in the place of the triplets, `contrastive`; the distances within it are written down wrongly there, and
+are squared distances here. From the released code come the widths of the projectors, the modality classifier of linear
+layers, margin and alpha_t = 5, the label weight of 100, the hardest negatives within a batch, the batch size, the
+epochs and Adam's beta_1. The paper's L_reg is `weight_decay`. The learning rate, z-scored inputs, input dropout, early
+stopping and the treatment of several labels are ours.
 """
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
+from torch.linalg import vector_norm
 from torch.nn.functional import log_softmax, normalize, relu
 
 from cmr.methods.base import Pairs
-from cmr.methods.deep.encoders import encoder
+from cmr.methods.deep.encoders import encoder, parameter_groups
 from cmr.methods.deep.inputs import Inputs
 from cmr.methods.deep.layers import Dropout, Linear, perceptron, reverse_gradient
 from cmr.methods.deep.losses import label_cross_entropy, share_a_label
@@ -39,9 +43,16 @@ class ACMR(NetworkMethod):
     ----------
     n_components : dimension k of the common space.
     image_widths, text_widths : hidden units of the two projectors, tanh layers.
-    label_weight : of the label cross-entropy; the triplet loss has 1.
-    margin, positive_weight : m and alpha_t of max(0, m + alpha_t d(v, w+) - d(v, w-)) with d = ||.||^2 / 2.
-    adversary_weight : epsilon, of the modality classifier's loss in the projectors' objective.
+    label_weight : of the label cross-entropy; the loss of distances has 1.
+    label_classifier : `trained` with the projectors, or `fixed` at its random start.
+    distance_loss : `triplet`, max(0, m + alpha_t d(v, w+) - d(v, w-)) with d = ||.||^2 / 2, of either modality's anchors;
+        or `contrastive`, ||V - W||_F + negative_weight * mean max(0, m - [no common label] ||v_i - w_j||^2).
+    margin : m.
+    positive_weight : alpha_t, with triplets.
+    negative_weight : as above, with the contrastive loss.
+    hinge : with triplets, of each `anchor`, then the mean; or once of the sums of d over the whole `batch`.
+    adversary_weight : epsilon, of the modality classifier's loss in the projectors' objective; 0 leaves them alone.
+    weight_decay : of the sum of squares of the projectors' weights in the objective, the paper's L_reg.
     input_dropout : share of the z-scored input features that each training step leaves out.
     learning_rate, epochs, batch_size, patience : training, by Adam with beta_1 = 0.5.
     """
@@ -50,12 +61,17 @@ class ACMR(NetworkMethod):
     image_widths: tuple[int, ...] = (512, 100)
     text_widths: tuple[int, ...] = (40, 100)
     label_weight: float = 100.0
+    label_classifier: Literal["trained", "fixed"] = "trained"
+    distance_loss: Literal["triplet", "contrastive"] = "triplet"
     margin: float = 0.1
     positive_weight: float = 5.0
+    negative_weight: float = 0.02
+    hinge: Literal["anchor", "batch"] = "anchor"
     adversary_weight: float = 1.0
+    weight_decay: float = 0.0
     input_dropout: float = 0.5
-    learning_rate: float = 0.002
-    epochs: int = 50
+    learning_rate: float = 0.004
+    epochs: int = 30
     batch_size: int = 64
     patience: int = 10
 
@@ -77,7 +93,7 @@ class ACMR(NetworkMethod):
 
     def weights(self) -> Mapping[str, float]:
         """See NetworkMethod."""
-        return {"label": self.label_weight, "triplet": 1.0, "modality": 1.0}
+        return {"label": self.label_weight, self.distance_loss: 1.0, "modality": 1.0}
 
     def schedule(self) -> Schedule:
         """See NetworkMethod."""
@@ -85,7 +101,14 @@ class ACMR(NetworkMethod):
 
     def optimiser(self, parameters: Mapping[str, Tensor]) -> torch.optim.Optimizer:
         """See NetworkMethod."""
-        return torch.optim.Adam(parameters.values(), lr=self.learning_rate, betas=(0.5, 0.999), fused=True)
+        projectors = [tensor for name, tensor in parameters.items() if "projector" in name and "weight" in name]
+        others = {name: tensor for name, tensor in parameters.items() if not ("projector" in name and "weight" in name)}
+        # Adam adds its weight_decay times the weights to the gradient; that of their squares is twice the weights.
+        groups = [
+            {"params": projectors, "lr": self.learning_rate, "weight_decay": 2 * self.weight_decay},
+            *parameter_groups(others, self.learning_rate),
+        ]
+        return torch.optim.Adam(groups, betas=(0.5, 0.999), fused=True)
 
 
 class ACMRNetwork(TrainableSpace):
@@ -100,6 +123,7 @@ class ACMRNetwork(TrainableSpace):
         self.image_projector = perceptron((self.image_encoder.width, *method.image_widths, k), generator)
         self.text_projector = perceptron((self.text_encoder.width, *method.text_widths, k), generator)
         self.label_classifier = Linear(k, inputs.n_classes, generator)
+        self.label_classifier.requires_grad_(method.label_classifier == "trained")
         # Linear layers without activations, as in the authors' code.
         self.modality_classifier = perceptron((k, k // 2, k // 4, 2), generator, activation=None)
 
@@ -110,14 +134,39 @@ class ACMRNetwork(TrainableSpace):
         return self.text_projector(self.dropout(self.text_encoder(texts)))
 
     def losses(self, batch: Batch, progress: float) -> dict[str, Tensor]:
-        v, w = self.embed_images(batch.images), self.embed_texts(batch.texts)
-        label = sum(label_cross_entropy(self.label_classifier(codes), batch.labels) for codes in (v, w))
-        different = share_a_label(batch.labels) == 0
-        m, a = self.method.margin, self.method.positive_weight
-        triplet = triplet_loss(v, w, hardest_negatives(batch.images, different), m, a) + triplet_loss(
-            w, v, hardest_negatives(batch.texts, different), m, a
+        images, texts = self.image_encoder(batch.images), self.text_encoder(batch.texts)
+        v, w = self.image_projector(self.dropout(images)), self.text_projector(self.dropout(texts))
+        compared = replace(
+            batch,
+            images=self.image_encoder.compared(batch.images, images),
+            texts=self.text_encoder.compared(batch.texts, texts),
         )
-        return {"label": label, "triplet": triplet, "modality": self.modality_loss(v, w, progress)}
+        return {
+            "label": sum(label_cross_entropy(self.label_classifier(codes), batch.labels) for codes in (v, w)),
+            self.method.distance_loss: self.distance_loss(v, w, compared),
+            "modality": self.modality_loss(v, w, progress),
+        }
+
+    def distance_loss(self, v: Tensor, w: Tensor, batch: Batch) -> Tensor:
+        """Draws pairs together, and pushes items without a common label apart.
+
+        `batch` holds the features by which negatives are hard.
+        """
+        method, negative = self.method, without_a_common_label(batch.labels)
+        if method.distance_loss == "contrastive":
+            return contrastive_loss(v, w, negative, method.margin, method.negative_weight)
+        sides = ((v, w, batch.images), (w, v, batch.texts))
+        return sum(
+            triplet_loss(
+                queries,
+                gallery,
+                hardest_negatives(features, negative),
+                method.margin,
+                method.positive_weight,
+                whole=method.hinge == "batch",
+            )
+            for queries, gallery, features in sides
+        )
 
     def modality_loss(self, v: Tensor, w: Tensor, progress: float) -> Tensor:
         """Minimised by the classifier; through the reversed gradient the projectors maximise epsilon l(p) times it."""
@@ -131,27 +180,48 @@ def reversal_strength(progress: float) -> float:
     return math.tanh(5 * progress)
 
 
-def hardest_negatives(features: Tensor, different: Tensor) -> tuple[Tensor, Tensor]:
-    """For each anchor, the item of another class whose features, of the anchor's own modality, are nearest by cosine.
+def without_a_common_label(labels: Tensor) -> Tensor:
+    """(b, b) bool, of labels (b, c); an item is never its own negative, even without a label."""
+    itself = torch.eye(labels.shape[-2], dtype=torch.bool, device=labels.device)
+    return (share_a_label(labels) == 0) & ~itself
 
-    `features` (b, d) raw; `different` (b, b) bool. Returns which anchors have a negative in the batch, (b,) bool, and
-    for each of these its negative, (b,).
+
+def hardest_negatives(features: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
+    """For each anchor, the negative whose features, of the anchor's own modality, are nearest by cosine.
+
+    `features` (b, d) raw; `negative` (b, b) bool, of anchors and items. Returns which anchors have one, (b,) bool, and
+    for each of these its hardest, (b,).
     """
-    itself = torch.eye(different.shape[-1], dtype=torch.bool, device=different.device)
-    different = different & ~itself  # a pair without labels shares none with itself
     unit = normalize(features, dim=-1)
-    similarities = (unit @ unit.mT).masked_fill(~different, -torch.inf)
-    return different.any(-1), similarities.argmax(-1)
+    similarities = (unit @ unit.mT).masked_fill(~negative, -torch.inf)
+    return negative.any(-1), similarities.argmax(-1)
 
 
 def triplet_loss(
-    queries: Tensor, gallery: Tensor, triplets: tuple[Tensor, Tensor], margin: float, positive_weight: float
+    queries: Tensor,
+    gallery: Tensor,
+    triplets: tuple[Tensor, Tensor],
+    margin: float,
+    positive_weight: float,
+    whole: bool = False,
 ) -> Tensor:
     """Mean over anchors of max(0, m + alpha_t d(v, w+) - d(v, w-)); w+ is the anchor's own pair, d = ||.||^2 / 2.
 
-    Zero where no anchor has a negative: the whole batch is of one class.
+    If `whole`, one hinge of the sums of both d over the anchors. Zero where no anchor has a negative: all items of the
+    batch have a common label.
     """
     anchors, negatives = triplets
-    negative = torch.take_along_dim(gallery, negatives.unsqueeze(-1), dim=-2)
-    excess = margin + (positive_weight * (queries - gallery).square() - (queries - negative).square()).sum(-1) / 2
-    return (relu(excess) * anchors).sum(-1) / anchors.sum(-1).clamp(min=1)
+    hardest = torch.take_along_dim(gallery, negatives.unsqueeze(-1), dim=-2)
+    excess = (positive_weight * (queries - gallery).square() - (queries - hardest).square()).sum(-1) / 2
+    if whole:
+        return relu(margin + (excess * anchors).sum(-1)) * anchors.any(-1)
+    return (relu(margin + excess) * anchors).sum(-1) / anchors.sum(-1).clamp(min=1)
+
+
+def contrastive_loss(v: Tensor, w: Tensor, negative: Tensor, margin: float, negative_weight: float) -> Tensor:
+    """||V - W||_F + negative_weight * mean over all i, j of max(0, m - [negative] ||v_i - w_j||^2).
+
+    A pair of items that is no negative costs the margin, whatever its distance.
+    """
+    squares = v.square().sum(-1, keepdim=True) - 2 * v @ w.mT + w.square().sum(-1).unsqueeze(-2)
+    return vector_norm(v - w, dim=(-2, -1)) + negative_weight * relu(margin - negative * squares).mean((-2, -1))

@@ -18,9 +18,9 @@ def label_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return -(shares * log_softmax(logits, dim=-1)).sum(-1).mean(-1)
 
 
-def share_a_label(labels: Tensor) -> Tensor:
-    """S, (b, b) float32: 1 where two rows of labels (b, c) share one."""
-    return (labels @ labels.mT).clamp(max=1.0)
+def share_a_label(labels: Tensor, others: Tensor | None = None) -> Tensor:
+    """S, (b, b) float32: 1 where two rows of labels (b, c) share one; (b, n) with `others` (n, c)."""
+    return (labels @ (labels if others is None else others).mT).clamp(max=1.0)
 
 
 def pairwise_likelihood(theta: Tensor, similar: Tensor) -> Tensor:

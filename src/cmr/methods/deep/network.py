@@ -90,6 +90,10 @@ class CommonSpace(nn.Module, ABC):
     def embed_texts(self, texts: Tensor) -> Tensor:
         """(b, d_y) -> (b, k)."""
 
+    def ranked(self, embeddings: Array) -> Array:
+        """What is compared of embeddings (n, k): they themselves, or packed codes (n, bytes) made of them."""
+        return embeddings
+
 
 class TrainableSpace(CommonSpace):
     """One that also knows what to minimise on a batch of pairs.
@@ -141,12 +145,12 @@ class DeepModel:
     inputs: Inputs
 
     def embed_images(self, images: Array) -> Array:
-        """(n, d_x) -> (n, k) float32."""
-        return embed(self.network, self.network.embed_images, images)
+        """(n, d_x) -> (n, k) float32, or packed codes."""
+        return self.network.ranked(embed(self.network, self.network.embed_images, images))
 
     def embed_texts(self, texts: Array) -> Array:
-        """(n, d_y) -> (n, k) float32."""
-        return embed(self.network, self.network.embed_texts, texts)
+        """(n, d_y) -> (n, k) float32, or packed codes."""
+        return self.network.ranked(embed(self.network, self.network.embed_texts, texts))
 
     def state(self) -> State:
         """Weights and buffers under `network/`, what they take in under `inputs/`, the history under `history/`."""

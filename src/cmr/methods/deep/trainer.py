@@ -234,7 +234,7 @@ def _score(training: Training, similarity: str, schedule: Schedule, run: BestEpo
             f"training diverged in epoch {run.epoch + 1} of {schedule.epochs}: valid embeddings are not finite. "
             "Lower learning_rate, or look for features of extreme scale"
         )
-    return bimodal_map(images, texts, valid.relevance, similarity)
+    return bimodal_map(network.ranked(images), network.ranked(texts), valid.relevance, similarity)
 
 
 def _checkpoint(
