@@ -46,9 +46,15 @@ def code_digest() -> str:
     return fingerprint(**code())
 
 
-def code_reached_from(module: str) -> str:
-    """One digest of a module of this library and all of the library that it reaches by imports."""
-    reached = _import_graph().find_upstream_modules(module) | {module}
+def code_reached_from(*modules: str) -> str:
+    """One digest of modules of this library and all of the library that they reach by imports.
+
+    Of a module that is not the library's: of all source loaded so far, since its imports are not known.
+    """
+    graph = _import_graph()
+    if not graph.modules.issuperset(modules):
+        return code_digest()
+    reached = set(modules).union(*map(graph.find_upstream_modules, modules))
     return fingerprint(**{name: file_sha256(Path(find_spec(name).origin)) for name in sorted(reached)})
 
 

@@ -1,7 +1,8 @@
 """Stages that methods share: trained once for all that need the same, bit for bit.
 
 A stage is named by the fingerprint of all that determines its weights: data, settings, seed, device, torch, and the
-code that its module reaches by imports. So nothing stale is ever taken up, and the folder may be deleted at any time.
+code that its module and its training reach by imports. So nothing stale is ever taken up, and the folder may be deleted
+at any time.
 """
 
 import logging
@@ -34,7 +35,8 @@ def shared_stage(
     """
     if progress.stages is None:
         return fit()
-    made_by = {"code": provenance.code_reached_from(type(module).__module__), "torch": str(torch.__version__)}
+    code = provenance.code_reached_from(type(module).__module__, fit.__module__)
+    made_by = {"code": code, "torch": str(torch.__version__)}
     name = provenance.fingerprint(stage=stage, device=device.type, **made_by, **facts)
     progress.stages.mkdir(parents=True, exist_ok=True)
     kept = Checkpoint(progress.stages / f"{name}.h5")
