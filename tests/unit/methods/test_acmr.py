@@ -4,8 +4,18 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from cmr.methods.base import Pairs
-from cmr.methods.deep.acmr import ACMR, ACMRNetwork, hardest_negatives, label_loss, reversal_strength, triplet_loss
+from cmr.methods.deep.acmr import (
+    ACMR,
+    ACMRNetwork,
+    contrastive_loss,
+    hardest_negatives,
+    reversal_strength,
+    triplet_loss,
+    without_a_common_label,
+)
+from cmr.methods.deep.inputs import Inputs
 from cmr.methods.deep.layers import reverse_gradient
+from cmr.methods.deep.losses import label_cross_entropy
 from cmr.methods.deep.network import Batch
 from cmr.methods.deep.trainer import seeded as seeded_for
 from cmr.metrics import bimodal_map
@@ -34,7 +44,7 @@ def score(model, pairs):
 def network_and_batch(**settings):
     pairs = made_pairs(n=24)
     method = ACMR(**SMALL, **settings)
-    return ACMRNetwork(method, 20, 25, 4, seeded()), Batch.of(pairs, torch.device("cpu"))
+    return ACMRNetwork(method, Inputs.of(pairs), seeded()), Batch.of(pairs, torch.device("cpu"))
 
 
 def gradients(network, loss, part):
@@ -76,13 +86,21 @@ def test_projectors_climb_and_the_modality_classifier_descends_the_adversary_los
     torch.testing.assert_close(gradients(network, loss, "modality"), gradients(network, plain, "modality"))
 
 
+def test_without_an_adversary_projectors_get_no_gradient_from_it_at_any_time():
+    network, batch = network_and_batch(adversary_weight=0.0)
+    for progress in (0.0, 0.5, 0.99):
+        loss = network.losses(batch, progress)["modality"]
+        assert not gradients(network, loss, "projector").any()
+        assert gradients(network, loss, "modality").any()
+
+
 def test_negatives_are_the_hardest_of_another_class():
     features = torch.randn(30, 6, generator=seeded())
     y = torch.arange(30) % 4
     anchors, negatives = hardest_negatives(features, y[:, None] != y[None, :])
-    assert anchors.tolist() == list(range(30))
+    assert anchors.all()
     x = features.numpy()
-    for anchor, negative in zip(anchors.tolist(), negatives.tolist(), strict=True):
+    for anchor, negative in enumerate(negatives.tolist()):
         others = [j for j in range(30) if y[j] != y[anchor]]
         cosine = [x[anchor] @ x[j] / np.linalg.norm(x[anchor]) / np.linalg.norm(x[j]) for j in others]
         assert negative == others[int(np.argmax(cosine))]
@@ -91,33 +109,64 @@ def test_negatives_are_the_hardest_of_another_class():
 def test_a_negative_shares_no_label_and_is_never_the_anchor():
     labels = torch.tensor([[1.0, 1, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]])
     features = torch.tensor([[1.0, 0], [1, 0.01], [0, 1], [1, 0.02]])
-    anchors, negatives = hardest_negatives(features, labels @ labels.T == 0)
-    assert dict(zip(anchors.tolist(), negatives.tolist(), strict=True)) == {0: 3, 1: 3, 2: 3, 3: 1}
+    anchors, negatives = hardest_negatives(features, without_a_common_label(labels))
+    assert anchors.all()
+    assert negatives.tolist() == [3, 3, 3, 1]
 
 
 def test_anchors_without_a_negative_are_skipped():
-    features = torch.randn(6, 3, generator=seeded())
-    anchors, negatives = hardest_negatives(features, torch.zeros(6, 6, dtype=torch.bool))
-    assert len(anchors) == len(negatives) == 0
-    codes = torch.randn(6, 2, generator=seeded(1), requires_grad=True)
-    assert triplet_loss(codes, codes, (anchors, negatives), 0.1, 5.0) == 0
+    labels = torch.tensor([[1.0, 1], [1, 0], [0, 1], [1, 1]])  # only the second and the third have a negative
+    features, v, w = (torch.randn(4, 3, generator=seeded(seed)) for seed in range(3))
+    triplets = hardest_negatives(features, without_a_common_label(labels))
+    assert triplets[0].tolist() == [False, True, True, False]
+    expected = np.mean([hinge(v, w, 1, 2), hinge(v, w, 2, 1)])
+    assert triplet_loss(v, w, triplets, 0.1, 5.0).item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_triplet_loss_is_the_mean_hinge():
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_batch_of_one_class_has_no_triplets(whole):
+    triplets = hardest_negatives(torch.randn(6, 3, generator=seeded()), torch.zeros(6, 6, dtype=torch.bool))
+    v, w = (torch.randn(6, 2, generator=seeded(seed), requires_grad=True) for seed in (1, 2))
+    loss = triplet_loss(v, w, triplets, 0.1, 5.0, whole)
+    assert loss == 0
+    assert not torch.autograd.grad(loss, v)[0].any()
+
+
+def distances(v, w, i, j):
+    """alpha_t d(v_i, w_i) - d(v_i, w_j) with alpha_t = 5."""
+    return 2.5 * np.sum((v[i] - w[i]).numpy() ** 2) - 0.5 * np.sum((v[i] - w[j]).numpy() ** 2)
+
+
+def hinge(v, w, i, j):
+    return max(0.0, 0.1 + distances(v, w, i, j))
+
+
+def test_triplet_loss_is_the_mean_hinge_or_the_hinge_of_the_sum():
     v, w = (torch.randn(6, 4, generator=seeded(seed)) for seed in range(2))
-    anchors, negatives = torch.tensor([0, 2, 5]), torch.tensor([1, 4, 0])
-    expected = np.mean(
-        [
-            max(0, 0.1 + 5 * 0.5 * np.sum((v[i] - w[i]).numpy() ** 2) - 0.5 * np.sum((v[i] - w[j]).numpy() ** 2))
-            for i, j in ((0, 1), (2, 4), (5, 0))
-        ]
-    )
-    assert triplet_loss(v, w, (anchors, negatives), 0.1, 5.0).item() == pytest.approx(expected, rel=1e-5)
+    anchors, negatives = torch.tensor([1, 0, 1, 0, 0, 1]).bool(), torch.tensor([1, 0, 4, 0, 0, 0])
+    chosen = [(0, 1), (2, 4), (5, 0)]
+    each = [hinge(v, w, i, j) for i, j in chosen]
+    assert triplet_loss(v, w, (anchors, negatives), 0.1, 5.0).item() == pytest.approx(np.mean(each), rel=1e-5)
+    summed = max(0.0, 0.1 + sum(distances(v, w, i, j) for i, j in chosen))
+    whole = triplet_loss(v, w, (anchors, negatives), 0.1, 5.0, whole=True).item()
+    assert whole == pytest.approx(summed, rel=1e-5) and abs(whole - sum(each)) > 0.05
 
 
 def test_triplet_loss_is_zero_when_the_margins_hold():
     codes = torch.tensor([[0.0, 0], [1, 0]])
-    assert triplet_loss(codes, codes, (torch.tensor([0, 1]), torch.tensor([1, 0])), 0.1, 5.0) == 0
+    triplets = torch.tensor([True, True]), torch.tensor([1, 0])
+    assert triplet_loss(codes, codes, triplets, 0.1, 5.0) == 0
+    assert triplet_loss(codes, codes, triplets, 0.6, 5.0) == pytest.approx(0.1)  # d = 1/2 falls short of it by 0.1
+
+
+def test_contrastive_loss_is_that_of_squared_distances():
+    v, w = (0.2 * torch.randn(5, 3, generator=seeded(seed)) for seed in range(2))
+    y = [0, 1, 0, 2, 1]
+    negative = torch.tensor([[a != b for b in y] for a in y])
+    hinges = [max(0.0, 0.3 - (y[i] != y[j]) * np.sum((v[i] - w[j]).numpy() ** 2)) for i in range(5) for j in range(5)]
+    assert 0 < sum(value == 0 for value in hinges) and sum(0 < value < 0.3 for value in hinges)
+    expected = np.linalg.norm((v - w).numpy()) + 0.7 * np.mean(hinges)
+    assert contrastive_loss(v, w, negative, 0.3, 0.7).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_embedding_losses_are_those_of_the_paper():
@@ -138,16 +187,44 @@ def test_embedding_losses_are_those_of_the_paper():
     torch.testing.assert_close(terms["label"], label)
 
 
+def test_the_contrastive_loss_takes_the_place_of_the_triplets():
+    network, batch = network_and_batch(distance_loss="contrastive", margin=3.0, negative_weight=0.4)
+    v, w = network.embed_images(batch.images), network.embed_texts(batch.texts)
+    terms = network.losses(batch, 0.5)
+    assert set(terms) == {"label", "contrastive", "modality"}
+    expected = contrastive_loss(v, w, without_a_common_label(batch.labels), 3.0, 0.4)
+    torch.testing.assert_close(terms["contrastive"], expected)
+    assert ACMR(distance_loss="contrastive").weights()["contrastive"] == 1.0
+
+
+def test_a_fixed_label_classifier_keeps_its_random_start_while_projectors_learn_by_it():
+    pairs = made_pairs(n=60)
+    fixed = ACMR(**SMALL, label_classifier="fixed", epochs=2)
+    models = fixed.fit_seeds(pairs, seeds=[4, 5])
+    for seed, model in models.items():
+        start = fixed.build(Inputs.of(pairs), seeded_for(seed, "acmr", torch.device("cpu")))
+        assert torch.equal(model.network.label_classifier.weight, start.label_classifier.weight)
+        assert not model.network.label_classifier.bias.any()
+        assert not torch.equal(model.network.image_projector[0].weight, start.image_projector[0].weight)
+        alone = fixed.fit(pairs, seed=seed)
+        np.testing.assert_allclose(model.embed_images(pairs.images), alone.embed_images(pairs.images), atol=1e-3)
+    trained = ACMR(**SMALL, epochs=2).fit(pairs, seed=4)
+    assert not torch.equal(trained.network.label_classifier.weight, models[4].network.label_classifier.weight)
+    network = ACMRNetwork(fixed, Inputs.of(pairs), seeded())
+    label = network.losses(Batch.of(pairs, torch.device("cpu")), 0.5)["label"]
+    assert gradients(network, label, "projector").any()
+
+
 def test_label_loss_of_single_labels_is_the_cross_entropy():
     logits, y = torch.randn(7, 4, generator=seeded()), torch.tensor([0, 1, 2, 0, 1, 2, 2])  # nobody has class 3
-    torch.testing.assert_close(label_loss(logits, torch.eye(4)[y]), cross_entropy(logits, y))
+    torch.testing.assert_close(label_cross_entropy(logits, torch.eye(4)[y]), cross_entropy(logits, y))
 
 
 def test_label_loss_shares_a_pair_among_its_labels_and_ignores_pairs_without():
     logits = torch.randn(2, 4, generator=seeded())
     labels = torch.tensor([[1.0, 0, 1, 0], [0, 0, 0, 0]])
     logs = logits[0].log_softmax(0)
-    torch.testing.assert_close(label_loss(logits, labels), -(logs[0] + logs[2]) / 2 / 2)
+    torch.testing.assert_close(label_cross_entropy(logits, labels), -(logs[0] + logs[2]) / 2 / 2)
 
 
 @pytest.mark.parametrize("multi_label", [False, True])
@@ -162,20 +239,23 @@ def test_it_retrieves_unseen_pairs_of_the_same_classes(multi_label):
     assert set(h) == {"loss", "label", "triplet", "modality", "valid_map"}
 
 
-def test_training_does_the_steps_of_a_hand_written_loop():
+@pytest.mark.parametrize("weight_decay", [0.0, 0.3])
+def test_training_does_the_steps_of_a_hand_written_loop(weight_decay):
     """Adam with beta_1 = 0.5 on the weighted sum of the terms, over whole batches of pairs in an order of the seed."""
     pairs, cpu = made_pairs(n=50), torch.device("cpu")
-    method = ACMR(**SMALL, epochs=3)
+    method = ACMR(**SMALL, epochs=3, weight_decay=weight_decay)
     model = method.fit(pairs, seed=4)
     generator = seeded_for(4, "acmr", cpu)
-    network, batch = ACMRNetwork(method, 20, 25, 4, generator), Batch.of(pairs, cpu)
-    network.standardise(pairs.images, pairs.texts)
-    optimiser = torch.optim.Adam(network.parameters(), lr=0.002, betas=(0.5, 0.999))
+    network, batch = ACMRNetwork(method, Inputs.of(pairs), generator), Batch.of(pairs, cpu)
+    method.prepare(network, pairs)
+    optimiser = torch.optim.Adam(network.parameters(), lr=0.004, betas=(0.5, 0.999))
     for epoch in range(3):
         for index in torch.randperm(50, generator=generator)[:40].split(20):
             terms = network.losses(batch.rows(index), epoch / 3)
+            projectors = (*network.image_projector[::2], *network.text_projector[::2])
+            squares = sum(layer.weight.square().sum() for layer in projectors)
             optimiser.zero_grad()
-            (100 * terms["label"] + terms["triplet"] + terms["modality"]).backward()
+            (100 * terms["label"] + terms["triplet"] + terms["modality"] + weight_decay * squares).backward()
             optimiser.step()
     for name, tensor in network.state_dict().items():
         torch.testing.assert_close(model.network.state_dict()[name], tensor, rtol=1e-4, atol=1e-5)
