@@ -63,6 +63,13 @@ def seeded(seed: int, purpose: str, device: torch.device) -> torch.Generator:
     return torch.Generator(device).manual_seed(int(fingerprint(seed=seed, purpose=purpose)[:15], 16))
 
 
+def require_pairs(train: Pairs, valid: Pairs | None) -> None:
+    """Refuse empty parts by a UserError."""
+    for name, part in {"train": train, "valid": valid}.items():
+        if part is not None and not len(part):
+            raise UserError(f"the {name} part holds no pairs, so there is nothing to train with; change the split")
+
+
 @dataclass(frozen=True)
 class Training:
     """What one network learns from: pairs, the random source of order and dropout, and the network itself."""
@@ -105,9 +112,7 @@ def fit_networks(
     InfeasibleError : a loss is not finite, or valid embeddings are not; names the epoch and all terms.
     """
     for training in trainings:
-        for name, part in {"train": training.train, "valid": training.valid}.items():
-            if part is not None and not len(part):
-                raise UserError(f"the {name} part holds no pairs, so there is nothing to train with; change the split")
+        require_pairs(training.train, training.valid)
     groups = [trainings] if trainings[0].network.trains_together else [[training] for training in trainings]
     histories = []
     for group in groups:
