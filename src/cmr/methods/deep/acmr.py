@@ -2,14 +2,14 @@
 
 Source: Wang, Yang, Xu, Hanjalic & Shen, ACM MM 2017. Card: deep/07, `acmr`.
 
-The paper trains the projectors against the modality classifier, and the label classifier with the projectors. So do the
-defaults. The released code does neither, and sums distances over the batch before it takes the hinge: `adversary_weight`,
-`label_classifier` and `hinge` reproduce that, one each, and the variant `as_released` all of them. The released code has
-a second loss in the place of the triplets, `contrastive`; the distances within it are written down wrongly there, and
+The paper trains the projectors against the modality classifier, and the label classifier with the projectors. So do
+the defaults. The released code does neither, and sums distances over the batch before it takes the hinge:
+`adversary_weight`, `label_classifier` and `hinge` reproduce that, one each, and the variant `as_released` all of them.
+The released code has a second loss in the place of the triplets, `contrastive`; it has its distances wrong, and they
 are squared distances here. From the released code come the widths of the projectors, the modality classifier of linear
-layers, margin and alpha_t = 5, the label weight of 100, the hardest negatives within a batch, the batch size, the
-epochs and Adam's beta_1. The paper's L_reg is `weight_decay`. The learning rate, z-scored inputs, input dropout, early
-stopping and the treatment of several labels are ours.
+layers, margin and alpha_t = 5, the label weight of 100, the hardest negatives within a batch, the batch size and Adam's
+beta_1. The paper's L_reg is `weight_decay`, by default 0. The learning rate, the epochs, z-scored inputs, input dropout,
+early stopping and the treatment of several labels are ours.
 """
 
 import math
@@ -45,8 +45,8 @@ class ACMR(NetworkMethod):
     image_widths, text_widths : hidden units of the two projectors, tanh layers.
     label_weight : of the label cross-entropy; the loss of distances has 1.
     label_classifier : `trained` with the projectors, or `fixed` at its random start.
-    distance_loss : `triplet`, max(0, m + alpha_t d(v, w+) - d(v, w-)) with d = ||.||^2 / 2, of either modality's anchors;
-        or `contrastive`, ||V - W||_F + negative_weight * mean max(0, m - [no common label] ||v_i - w_j||^2).
+    distance_loss : `triplet`, max(0, m + alpha_t d(v, w+) - d(v, w-)) with d = ||.||^2 / 2, of the anchors of either
+        modality; or `contrastive`, ||V - W||_F + negative_weight * mean max(0, m - [no common label] ||v_i - w_j||^2).
     margin : m.
     positive_weight : alpha_t, with triplets.
     negative_weight : as above, with the contrastive loss.
@@ -109,6 +109,11 @@ class ACMR(NetworkMethod):
             *parameter_groups(others, self.learning_rate),
         ]
         return torch.optim.Adam(groups, betas=(0.5, 0.999), fused=True)
+
+
+def of_a_projector(name: str) -> bool:
+    """Whether a parameter is a matrix of weights of a projector."""
+    return "projector" in name and name.endswith("weight")
 
 
 class ACMRNetwork(TrainableSpace):
