@@ -27,7 +27,7 @@ from cmr.methods.boltzmann.joint_rbm import MEAN_FIELD_STEPS, JointRBM, JointSpa
 from cmr.methods.boltzmann.stacked import OnStacks, StackedMethod, Stacks
 from cmr.methods.deep.inputs import Inputs
 from cmr.methods.deep.network import DeepModel, embed
-from cmr.methods.deep.trainer import seeded
+from cmr.methods.deep.trainer import require_pairs, seeded
 from cmr.metrics import bimodal_map
 from cmr.progress import SILENT, Progress
 
@@ -118,6 +118,7 @@ class MultimodalDBNMethod(StackedMethod):
         progress: Progress = SILENT,
     ) -> dict[int, DeepModel]:
         """See DeepMethod; in the history `loss` is the reconstruction error of the joint RBM."""
+        require_pairs(train, valid)
         device, models = resolve_device(compute.device), {}
         for seed in seeds:
             stacks = self.fit_stacks(train, seed, device, progress)
