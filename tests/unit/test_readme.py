@@ -1,10 +1,13 @@
 """The README's example does what it says."""
 
+import importlib
 from pathlib import Path
 
 import numpy as np
 
 from cmr.catalogue import Catalogue
+from cmr.methods.base import Pairs
+from cmr.retrieval import top
 
 ROOT = Path(__file__).parents[2]
 
@@ -15,6 +18,26 @@ def test_readme_names_the_methods_of_the_quickstart():
     named = {name for line in table for name in catalogue.methods if f"`{name}`" in line}
     assert named == {run["method"] for run in catalogue.runs("quickstart")}
     assert named == {name for name, settings in catalogue.methods.items() if "variant_of" not in settings}
+
+
+def test_the_network_of_the_guide_learns_alone_and_with_other_seeds(tmp_path, monkeypatch):
+    code = (ROOT / "docs/add-a-method.md").read_text().split("```python\n")[2].split("```")[0]
+    (tmp_path / "two_towers.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    method = importlib.import_module("two_towers").TwoTowers(epochs=40, batch_size=32)
+    rng = np.random.default_rng(0)
+    latent = rng.normal(size=(300, 5))
+    views = (latent @ rng.normal(size=(5, d)) + 0.1 * rng.normal(size=(300, d)) for d in (12, 9))
+    images, texts = (view.astype(np.float32) for view in views)
+    labels = np.ones((300, 1), dtype=bool)
+    train = Pairs(images[:200], texts[:200], labels[:200])
+    together = method.fit_seeds(train, seeds=[0, 1])
+    own = np.arange(100)
+    for seed, model in together.items():
+        nearest, _ = top(model.embed_images(images[200:]), model.embed_texts(texts[200:]), method.similarity, k=1)
+        assert (nearest[:, 0] == own).mean() > 0.5
+        alone = method.fit(train, seed=seed).embed_images(images[200:])
+        np.testing.assert_allclose(model.embed_images(images[200:]), alone, atol=1e-2)
 
 
 def test_notebook_example_ranks_the_pair_first():
