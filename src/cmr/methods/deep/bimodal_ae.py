@@ -36,7 +36,7 @@ class BimodalAE(NetworkOnStacks):
     """
 
     n_components: int = 256
-    learning_rate: float = 0.001
+    learning_rate: float = 0.003
     epochs: int = 40
     batch_size: int = 25
     patience: int = 10

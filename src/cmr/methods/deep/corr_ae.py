@@ -89,7 +89,7 @@ class CorrAE(NetworkOnStacks):
 
     n_components: int = 256
     alpha: float = 0.8
-    learning_rate: float = 0.001
+    learning_rate: float = 0.003
     epochs: int = 60
     batch_size: int = 25
     patience: int = 10

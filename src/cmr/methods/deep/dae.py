@@ -45,11 +45,11 @@ class DAE(StackedMethod, NetworkMethod):
     learning_rate, epochs, batch_size, patience : fine-tuning of all layers, by Adam.
     """
 
-    n_components: int = 256
+    n_components: int = 64
     text_weight: float = 1.0
     learning_rate: float = 0.0005
     epochs: int = 25
-    batch_size: int = 25
+    batch_size: int = 50
     patience: int = 10
 
     name: ClassVar[str] = "dae"
