@@ -15,7 +15,7 @@ from cmr.checkpoint import to_arrays, to_tensors
 from cmr.methods.base import Array, History, Pairs, State
 from cmr.methods.deep.inputs import Inputs
 from cmr.methods.histories import history_of, with_history
-from cmr.rows import WHOLE, Rows, cut_rows, in_memory
+from cmr.rows import WHOLE, Rows, cut_rows, in_memory, take_rows
 from cmr.store import group, under
 
 ROWS_AT_ONCE = 4096  # of vectors or tokens; bounds the memory that embedding a large gallery takes
@@ -24,7 +24,9 @@ BYTES_AT_ONCE = 8 << 20  # of any other kind: what a convolutional network compu
 
 @dataclass(frozen=True, eq=False)
 class HostRows:
-    """Items that stay in memory or on disk, and come to the training device in blocks: in `outputs` as a tensor.
+    """Items that stay in memory or on disk: what is asked for comes to the training device.
+
+    It can do what networks need of a tensor of all items: `outputs`, and items by number.
 
     Attributes
     ----------
@@ -46,6 +48,11 @@ class HostRows:
 
     def __len__(self) -> int:
         return len(self.source)
+
+    def __getitem__(self, index: Tensor) -> Tensor:
+        """The items at `index`, of any shape, on the device."""
+        taken = as_tensor(take_rows(self.source, index.flatten().cpu().numpy()))
+        return taken.unflatten(0, index.shape).to(self.device)
 
     def split(self, rows: int) -> Iterator[Tensor]:
         """All items in order, so many at a time, on the device."""

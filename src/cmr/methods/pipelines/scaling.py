@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from cmr.methods.deep.layers import Standardise
-from cmr.methods.deep.network import Batch, TrainableSpace
+from cmr.methods.deep.network import Batch, TrainableSpace, outputs
 
 
 class MinMax(nn.Module):
@@ -55,5 +55,5 @@ class StandardisedSpace(TrainableSpace):
         self.end_epoch(train)
 
     def end_epoch(self, train: Batch) -> None:
-        self.image_scale.fit(self.space.embed_images(train.images).cpu().numpy())
-        self.text_scale.fit(self.space.embed_texts(train.texts).cpu().numpy())
+        self.image_scale.fit(outputs(self.space.embed_images, train.images).cpu().numpy())
+        self.text_scale.fit(outputs(self.space.embed_texts, train.texts).cpu().numpy())

@@ -142,6 +142,10 @@ def test_hooks_get_a_whole_part_that_stays_where_it_is(small_device, tmp_path):
     assert len(whole) == 90 and whole.images.shape == (90, 12)
     np.testing.assert_array_equal(outputs(lambda x: 2 * x, whole.texts), 2 * pairs.texts)
     np.testing.assert_array_equal(whole.labels, pairs.labels)
+    index = torch.tensor([[5, 0, 5], [89, 1, 2]])
+    some = whole.rows(index)
+    for side in ("images", "texts", "labels"):
+        np.testing.assert_array_equal(getattr(some, side), getattr(pairs, side)[index.numpy()])
 
 
 def test_damage_that_is_met_in_training_ends_it_with_the_files_name(small_device, tmp_path):
