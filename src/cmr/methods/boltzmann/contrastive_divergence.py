@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from cmr import provenance
 from cmr.errors import UserError
 from cmr.methods.base import Array, History, InfeasibleError
-from cmr.methods.boltzmann.rbm import RBM, ReplicatedSoftmaxRBM
+from cmr.methods.boltzmann.rbm import RBM, ReplicatedSoftmaxRBM, draw_bits
 from cmr.methods.deep.stages import shared_stage
 from cmr.methods.deep.trainer import seeded
 from cmr.progress import SILENT, Progress
@@ -149,7 +149,7 @@ class Ascent(nn.Module):
         """The direction of ascent of each parameter on a batch v (b, n_v), and the first reconstruction of v."""
         rbm, settings = self.rbm, self.settings
         h = rbm(v)
-        reconstruction = rbm.visible_mean(torch.bernoulli(h, generator=self.generator), rbm.length(v))
+        reconstruction = rbm.visible_mean(draw_bits(h, self.generator), rbm.length(v))
         steps = settings.gibbs_steps_at(step)
         if settings.persistent:
             v_model = self.gibbs(self.chains, steps, sampled=True)
@@ -170,7 +170,7 @@ class Ascent(nn.Module):
         """The visible units after so many steps from v."""
         rbm = self.rbm
         for _ in range(steps):
-            mean = rbm.visible_mean(torch.bernoulli(rbm(v), generator=self.generator), rbm.length(v))
+            mean = rbm.visible_mean(draw_bits(rbm(v), self.generator), rbm.length(v))
             v = rbm.draw(mean, self.generator) if sampled else mean
         return v
 

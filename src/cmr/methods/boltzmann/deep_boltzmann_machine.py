@@ -16,7 +16,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from cmr.methods.boltzmann.rbm import BernoulliRBM, ReplicatedSoftmaxRBM, draw_words
+from cmr.methods.boltzmann.rbm import BernoulliRBM, ReplicatedSoftmaxRBM, draw_bits, draw_words
 from cmr.methods.boltzmann.stack import WORDS_A_DOCUMENT, Stack
 from cmr.methods.boltzmann.stacked import Stacks
 from cmr.methods.deep.layers import Random
@@ -215,7 +215,7 @@ class DeepBoltzmannMachine(TrainableSpace):
         if self.is_gaussian(layer):
             return mean + self.random.each(lambda own, source: torch.empty_like(own).normal_(generator=source), mean)
         if layer < self.last:
-            return self.random.each(lambda own, source: torch.bernoulli(own, generator=source), mean)
+            return self.random.each(draw_bits, mean)
         length = int(WORDS_A_DOCUMENT)
         return self.random.each(lambda own, source: draw_words(own, length, source), mean)
 

@@ -118,7 +118,7 @@ class BernoulliRBM(RBM):
         return torch.sigmoid(self.visible_input(h))
 
     def draw(self, mean: Tensor, generator: torch.Generator) -> Tensor:
-        return torch.bernoulli(mean, generator=generator)
+        return draw_bits(mean, generator)
 
     def marginal_bias(self, data: Tensor) -> Tensor:
         return torch.logit(data.mean(0).clamp(0.01, 0.99))  # a unit that is always off keeps a finite bias
@@ -174,7 +174,7 @@ class ReplicatedSoftmaxRBM(RBM):
         return length * torch.softmax(self.visible_input(h), dim=-1)
 
     def draw(self, mean: Tensor, generator: torch.Generator) -> Tensor:
-        length = self.length(mean)
+        length = self.length(mean).nan_to_num(1.0)  # see draw_words
         words = length.round().clamp(min=1.0)
         return length / words * draw_words(mean, int(words.max()), generator, words)
 
@@ -189,8 +189,14 @@ def affine(x: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
     return product(bias, x, weights)
 
 
+def draw_bits(p: Tensor, generator: torch.Generator) -> Tensor:
+    """1 with probability p, else 0; 0 where p is not a number, which `torch.bernoulli` would stop a GPU for."""
+    return (torch.empty_like(p).uniform_(generator=generator) < p).to(p)
+
+
 def draw_words(shares: Tensor, most: int, generator: torch.Generator, lengths: Tensor | None = None) -> Tensor:
     """Counts (b, v) of documents of `lengths` (b, 1) words, by default `most`, drawn by the `shares` (b, v)."""
-    words = torch.multinomial(shares, most, replacement=True, generator=generator)
+    # Of shares that are not numbers a GPU would stop. They come of weights that are not, which end the training.
+    words = torch.multinomial(shares.nan_to_num(1.0), most, replacement=True, generator=generator)
     counted = torch.ones_like(words) if lengths is None else torch.arange(most, device=shares.device) < lengths
     return torch.zeros_like(shares).scatter_add_(1, words, counted.to(shares))

@@ -6,6 +6,7 @@ import torch
 
 from cmr.errors import UserError
 from cmr.methods.base import InfeasibleError
+from cmr.methods.boltzmann import contrastive_divergence
 from cmr.methods.boltzmann.contrastive_divergence import Ascent, ContrastiveDivergence, fit_rbm
 from cmr.methods.boltzmann.rbm import BernoulliRBM, GaussianRBM, ReplicatedSoftmaxRBM
 from cmr.progress import Progress
@@ -32,7 +33,7 @@ def ascent_of(rbm, v, scale=0.7, **settings):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_gradient_is_the_difference_of_the_statistics(kind, monkeypatch):
     """The sampled hidden units are replaced by the likelier state, so that the step can be computed by hand."""
-    monkeypatch.setattr(torch, "bernoulli", lambda p, generator: (p > 0.5).to(p))
+    monkeypatch.setattr(contrastive_divergence, "draw_bits", lambda p, generator: (p > 0.5).to(p))
     rbm, v = tiny(kind), visible(kind)
     gradient, reconstruction = ascent_of(rbm, v, scale=0.2, weight_decay=0.01).gradient(v, 0)
     W, a, b = rbm.weights, rbm.visible_bias, rbm.hidden_bias
@@ -223,9 +224,12 @@ def test_a_training_goes_on_from_its_buffers_and_its_generator():
     assert torch.equal(resumed.rbm.weights, whole.rbm.weights)
 
 
-def test_training_that_diverges_is_refused_with_the_epoch():
-    with pytest.raises(InfeasibleError, match=r"GaussianRBM diverged in epoch \d+ of 20 .*Lower its learning rate"):
-        ContrastiveDivergence(5.0).fit(GaussianRBM(20, 8), 1e3 * clustered(GaussianRBM), seeded())
+@pytest.mark.parametrize("kind", [GaussianRBM, ReplicatedSoftmaxRBM])
+@pytest.mark.parametrize("persistent", [False, True])
+def test_training_that_diverges_is_refused_with_the_epoch(kind, persistent):
+    settings = ContrastiveDivergence(1e37, batch_size=20, persistent=persistent)
+    with pytest.raises(InfeasibleError, match=rf"{kind.__name__} diverged in epoch 1 of 20 .*Lower its learning rate"):
+        settings.fit(kind(20, 8), clustered(kind), seeded())
 
 
 def test_empty_documents_are_left_out_of_training_and_share_one_output():

@@ -122,7 +122,9 @@ def score(model, pairs):
 @pytest.mark.parametrize("counts", [False, True])
 def test_it_retrieves_unseen_pairs_of_the_same_source_with_the_best_valid_epoch(counts):
     train, valid, test = (made_pairs(seed, counts=counts) for seed in range(3))
-    model = MultimodalDBNMethod(**(SMALL | {"stack_epochs": 60, "batch_size": 10, "epochs": 40})).fit(train, valid)
+    model = MultimodalDBNMethod(
+        **(SMALL | {"stack_epochs": 40, "stack_batch_size": 10, "batch_size": 10, "epochs": 20})
+    ).fit(train, valid)
     assert score(model, test) > 0.6  # a random ranking has 1/3
     assert max(model.history["valid_map"]) == pytest.approx(score(model, valid))
     assert len(model.history["loss"]) == len(model.history["valid_map"])
