@@ -27,8 +27,7 @@ from cmr.files import unreadable, whole_file
 
 Kind = Literal["vectors", "patches", "pixels", "tokens"]  # what the values of a view are
 
-CHUNK_BYTES = 1 << 20
-CHUNK_BYTES_OF_PIXELS = 1 << 17  # less than an image: in training images are read one by one, in an order drawn anew
+CHUNK_BYTES = 1 << 17  # training reads single rows in random order, each with its chunk; an image is a chunk
 BLOCK_BYTES = 16 << 20
 SPARSE = 2 / 3  # share of zeros
 
@@ -386,13 +385,12 @@ def _create_dataset(file: h5py.File, name: str, shape: tuple[int, ...], sample: 
     # Runs of zeros, as after a rectifier, are found by LZ4 too, which is read twice as fast as Zstandard. What has few
     # is compressed better by Zstandard, after grouping bytes by their place in a number.
     sparse = sample.dtype.kind in "fi" and np.count_nonzero(sample) <= (1 - SPARSE) * sample.size
-    chunk = CHUNK_BYTES_OF_PIXELS if sample.dtype == np.uint8 else CHUNK_BYTES
     # By Fletcher-32 other readers of HDF5 notice damage too.
     return file.create_dataset(
         name,
         shape=shape,
         dtype=sample.dtype,
-        chunks=(min(_rows_of(chunk, sample), shape[0]), *shape[1:]),
+        chunks=(min(_rows_of(CHUNK_BYTES, sample), shape[0]), *shape[1:]),
         shuffle=not sparse,
         fletcher32=True,
         **(hdf5plugin.LZ4() if sparse else hdf5plugin.Zstd(clevel=3)),
