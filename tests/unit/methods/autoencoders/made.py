@@ -9,6 +9,7 @@ from cmr.metrics import bimodal_map
 
 STACKS = {"image_stack_widths": (24, 16), "text_stack_widths": (32, 12)}
 BRIEF = STACKS | {"n_components": 16, "stack_epochs": 2, "epochs": 2}
+TRAINED = STACKS | {"n_components": 16, "stack_epochs": 40, "stack_batch_size": 10, "epochs": 20, "batch_size": 10}
 
 
 def made_pairs(seed=0, n=150, counts=False):

@@ -15,6 +15,7 @@ from cmr.methods.deep.network import Batch, embed
 from cmr.methods.deep.trainer import Schedule, Training, fit_networks
 from tests.unit.methods.autoencoders.made import (
     BRIEF,
+    TRAINED,
     batch_of,
     float64,
     made_pairs,
@@ -130,9 +131,9 @@ def test_correspondence_alone_makes_all_codes_equal():
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("counts", [False, True])
-def test_it_retrieves_unseen_pairs_of_the_same_source(method, counts):
+def test_it_retrieves_unseen_pairs_of_the_same_source(method, counts, shared):
     train, valid, test = (made_pairs(seed, counts=counts) for seed in range(3))
-    model = method(**(BRIEF | {"stack_epochs": 40, "epochs": 30, "batch_size": 10})).fit(train, valid)
+    model = method(**TRAINED).fit(train, valid, progress=shared)
     assert score(model, test) > 0.6  # a random ranking has 1/3
     assert max(model.history["valid_map"]) == pytest.approx(score(model, valid))
 
