@@ -28,7 +28,7 @@ from cmr.methods.deep.network import Batch, TrainableSpace
 
 @dataclass(frozen=True)
 class DSCMR(NetworkMethod):
-    """A common space in which classes are regressed, similar items have large cosines, and the items of a pair are near.
+    """A space in which labels are regressed, similar items have large cosines, and the items of a pair are near.
 
     Several classes a pair are allowed: the label vector has several ones, and pairs that share a label are similar.
 
@@ -47,11 +47,11 @@ class DSCMR(NetworkMethod):
     text_widths: tuple[int, ...] = (256,)
     likelihood_weight: float = 1.0
     pair_weight: float = 0.1
-    input_dropout: float = 0.5
-    learning_rate: float = 0.001
+    input_dropout: float = 0.2
+    learning_rate: float = 0.003
     weight_decay: float = 0.0
     epochs: int = 30
-    batch_size: int = 100
+    batch_size: int = 50
     patience: int = 10
 
     name: ClassVar[str] = "dscmr"
@@ -61,8 +61,8 @@ class DSCMR(NetworkMethod):
         train.require_classes(self.name)
         if self.image_widths[-1] != self.text_widths[-1]:
             raise InfeasibleError(
-                f"{self.name}: one layer follows the hidden layers of images and of texts, so their last widths must be "
-                f"equal, but they are {self.image_widths[-1]} and {self.text_widths[-1]}"
+                f"{self.name}: one layer follows the hidden layers of images and of texts, so their last widths must "
+                f"be equal, but they are {self.image_widths[-1]} and {self.text_widths[-1]}"
             )
 
     def build(self, inputs: Inputs, generator: torch.Generator) -> "DSCMRNetwork":

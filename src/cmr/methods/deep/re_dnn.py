@@ -1,6 +1,6 @@
 """Regularised deep neural network for semantic mapping (RE-DNN).
 
-Source: Wang, Yang & Meinel, ICTAI 2015. Card: deep/05, `re_dnn`.
+Source: Wang, Yang & Meinel, Deep semantic mapping for cross-modal retrieval, ICTAI 2015. Card: deep/05, `re_dnn`.
 
 Only the abstract could be read: a network a modality is trained on the classes first ("intra-modal regularisation"),
 then a joint network on top of both, which copes with a missing modality. All sizes and the schedule are ours, as is the
@@ -57,7 +57,7 @@ class REDNN(DeepMethod):
     intra_weight: float = 1.0
     single_input_weight: float = 1.0
     input_dropout: float = 0.0
-    learning_rate: float = 0.001
+    learning_rate: float = 0.003
     weight_decay: float = 0.0001
     epochs: int = 30
     batch_size: int = 50
