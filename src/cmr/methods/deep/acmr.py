@@ -8,8 +8,8 @@ the defaults. The released code does neither, and sums distances over the batch 
 The released code has a second loss in the place of the triplets, `contrastive`; it has its distances wrong, and they
 are squared distances here. From the released code come the widths of the projectors, the modality classifier of linear
 layers, margin and alpha_t = 5, the label weight of 100, the hardest negatives within a batch, the batch size and Adam's
-beta_1. The paper's L_reg is `weight_decay`, by default 0. The learning rate, the epochs, z-scored inputs, input dropout,
-early stopping and the treatment of several labels are ours.
+beta_1. The paper's L_reg is `weight_decay`, by default 0. The learning rate, the epochs, z-scored inputs, input
+dropout, early stopping and the treatment of several labels are ours.
 """
 
 import math

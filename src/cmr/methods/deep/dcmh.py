@@ -183,6 +183,7 @@ class DCMHNetwork(TrainableSpace):
             codes, own, other = self.embed_images(batch.images), self.image_codes, self.text_codes
         else:
             codes, own, other = self.embed_texts(batch.texts), self.text_codes, self.image_codes
+        codes = codes.to(own.dtype)  # products may come in bfloat16
         rows = batch.index.unsqueeze(-1).expand_as(codes)
         # In place: common to the networks that train together, and kept with their weights.
         own.scatter_(-2, rows, codes.detach())
