@@ -194,6 +194,18 @@ class Catalogue:
             )
         return patches
 
+    def check_run(self, run: Mapping[str, str]) -> None:
+        """Refuse a run whose method does not take what its views hold, or looks at parts that they do not have."""
+        for modality in ("image", "text"):
+            takes = self.methods[run["method"]].get(f"{modality}_kinds", ["vectors"])
+            kind = self.kind_of_view(run["dataset"], modality, run[f"{modality}_view"])
+            if kind not in takes:
+                raise UserError(
+                    f'the {modality} view "{run[f"{modality}_view"]}" holds {kind}, but {run["method"]} takes '
+                    f"{' or '.join(takes)}: choose another view"
+                )
+            self.patches_of(run, modality)
+
     def assets_of_view(self, modality: str, name: str) -> set[str]:
         """Assets that a computed view needs, its parts' included."""
         settings = self.view(modality, name)
@@ -313,21 +325,6 @@ class Catalogue:
         if implementation and not _module_exists(implementation.rpartition(".")[0]):
             raise UserError(f'{where}: there is no class "{implementation}"; give its dotted name')
 
-    def _check_kinds(self, where: str, run: Mapping[str, str]) -> None:
-        """A run's method takes what its views hold."""
-        for modality in ("image", "text"):
-            takes = self.methods[run["method"]].get(f"{modality}_kinds", ["vectors"])
-            kind = self.kind_of_view(run["dataset"], modality, run[f"{modality}_view"])
-            if kind not in takes:
-                raise UserError(
-                    f'{where}: the {modality} view "{run[f"{modality}_view"]}" holds {kind}, but {run["method"]} takes '
-                    f"{' or '.join(takes)}: choose another view"
-                )
-            try:
-                self.patches_of(run, modality)
-            except UserError as error:
-                raise UserError(f"{where}: {error}") from error
-
     def _check_item(self, study: str, where: str, item: Settings) -> None:
         """A table or figure names what the study has, and one data set with one pair of views, if there are several.
 
@@ -429,7 +426,10 @@ class Catalogue:
                         for view in block[f"{modality}_views"]:
                             _known(view, [*known, *ready], where, f"{modality} view of {dataset}")
             for run in self.runs(name):
-                self._check_kinds(f"{where}: {run_name(run)}", run)
+                try:
+                    self.check_run(run)
+                except UserError as error:
+                    raise UserError(f"{where}: {run_name(run)}: {error}") from error
             _check_names(study.get("setting", {}), self.runs(name), f"config/studies/{name}.yaml: setting")
             for kind in ("tables", "figures"):
                 for item, spec in study[kind].items():

@@ -16,7 +16,7 @@ METHODS = ["random", "cca", "sm", "corr_ae", "acmr"]
 OVERRIDES = {
     "cca": {"n_components": [2, 4], "ridge": 0.1, "power": 0.0},
     "sm": {"c": 0.1},
-    "corr_ae": {"alpha": [0.2, 0.8], "stack_epochs": 2, "epochs": 5, "n_components": 16, "stack_widths": [16, 16]},
+    "corr_ae": {"alpha": [0.2, 0.8], "stack_epochs": 2, "epochs": 5, "n_components": 16},
     "acmr": {"epochs": 3, "learning_rate": 0.001},
 }
 

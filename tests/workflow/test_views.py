@@ -193,4 +193,4 @@ def test_learnt_view_that_claims_to_be_fixed_is_refused(unfinished):
 def test_method_that_wants_vectors_refuses_tokens(unfinished):
     run = unfinished.snakemake("results/runs/shapes/random-0/efficientnet_lite0+tokens/cca/model.h5")
     assert run.returncode != 0
-    assert "tokens.h5 holds tokens, but methods learn from one vector an item" in run.stdout, run.stdout
+    assert 'the text view "tokens" holds tokens, but cca takes vectors: choose another view' in run.stdout, run.stdout

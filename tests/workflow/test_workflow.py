@@ -124,3 +124,14 @@ def test_items_with_several_labels_run_through(unfinished):
     # Two shapes and six colours: two items share a label far more often than one item in eight.
     assert score["random"] > 0.4
     assert score["sm"] > score["random"]
+
+
+def test_precision_and_compilation_are_asked_of_networks_alone(unfinished):
+    folder = "results/runs/shapes/random-0/efficientnet_lite0+tfidf"
+    targets = [f"{folder}/{method}/model.h5" for method in ("acmr", "cca")]
+    run = unfinished.snakemake("-n", "-p", *targets, "--config", "mixed_precision=true", "compile=true")
+    assert run.returncode == 0, run.stdout
+    commands = [line for line in run.stdout.splitlines() if "scripts/train.py" in line and "python" in line]
+    by_method = {method: [line for line in commands if f".{method.upper()} " in line] for method in ("acmr", "cca")}
+    assert all("--device cpu --mixed-precision --compile " in line for line in by_method["acmr"]) and by_method["acmr"]
+    assert all("--mixed" not in line and "--compile" not in line for line in by_method["cca"]) and by_method["cca"]

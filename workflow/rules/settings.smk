@@ -144,6 +144,7 @@ def patches_of_run(run):
 
 def data_of_run(run):
     """The files that a run learns from."""
+    catalogue.check_run(run)
     folder = f"{config['data']}/datasets/{run['dataset']}"
     return {
         "pairs": f"{folder}/pairs.parquet",
