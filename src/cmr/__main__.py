@@ -52,6 +52,10 @@ def _method_in_full(catalogue: Catalogue, name: str) -> str:
     lines += [f"    a variant of {settings['variant_of']}"] if "variant_of" in settings else []
     one_class = ", of one class a pair" if settings.get("one_class_a_pair") else ""
     lines.append(f"    learns from {settings['learns_from']}{one_class}; family {settings['family']}")
+    kinds = {side: " or ".join(settings.get(f"{side}_kinds", ["vectors"])) for side in ("image", "text")}
+    parts = ", and their parts" if settings.get("patches") else ""
+    lines.append(f"    takes images as {kinds['image']}, texts as {kinds['text']}{parts}")
+    lines += [f"    budget: {settings['budget']}"] if "budget" in settings else []
     for key, schema in settings["hyperparameters"].items():
         candidates = f", tries {settings['grid'][key]}" if key in settings["grid"] else ""
         lines.append(f"    {key} = {schema['default']}{candidates}: {schema['description']}")

@@ -3,11 +3,11 @@
 Source: Peng, Qi, Huang & Yuan, CCL: Cross-modal correlation learning with multigrained fusion by hierarchical network,
 IEEE Transactions on Multimedia 2018. Card: deep/06, `ccl`.
 
-Stages, alpha, margin and objective are the authors'. The whole train part trains the stacks of whole items, its parts
-those of parts; the code of an item's fine grain is the mean over its parts. Ours are: parts are five crops and
-sentences, small layers, Adam in place of gradient descent with momentum, dropout in the classifiers, early stopping, and
-z-scores of train statistics where a stage goes on with what another gives. Without parts (`grains` is coarse alone,
-`ccl_coarse`) the joint RBM is given the top of the stack beside the code: not the authors' method.
+Stages, alpha, margin and objective are the authors'. Each grain has its own stacks, those of the fine one trained on
+all parts of the train items. Ours are: parts are five crops and the sentences of a text; small layers; Adam in place of
+gradient descent with momentum; dropout in the classifiers; early stopping; z-scores of train statistics under the last
+network too; and the Gaussian RBM under texts that are not word counts. Without parts (`grains` is coarse alone, as in
+`ccl_coarse`) the RBM of a modality joins the code with the top of the stack: not the authors' method.
 """
 
 import math

@@ -4,10 +4,11 @@ Source: Peng, Huang & Qi, Cross-media shared representation by hierarchical lear
 2016. Card: deep/06, `cmdn`.
 
 Stages, their order and what goes into each are the authors'. Of their released code come the rectified autoencoders,
-the mean field of 10 steps, the joint layer as what the multimodal DBN says of a modality, z-scores under the classifiers
-and the halving of the stacked autoencoders. z-scores at the end are of the train part, where the released code takes
-the test part's. Ours are the small layers, Adam, dropout in the classifiers, early stopping, the choice of the number of
-stacked autoencoders by the valid part, and the Gaussian RBM under texts that are not word counts.
+the mean field of 10 steps, the joint layer as what the multimodal DBN says of a modality, the z-scores under the
+classifiers and the halving of the stacked autoencoders. The z-scores at the end are of the train part, where the
+released code takes the test part's. Ours are the small layers, Adam, dropout in the classifiers, early stopping, the
+choice of the number of stacked autoencoders by the valid part, and the Gaussian RBM under texts that are not word
+counts.
 """
 
 from dataclasses import dataclass, replace

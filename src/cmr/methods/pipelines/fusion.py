@@ -20,7 +20,7 @@ from cmr.methods.pipelines.stages import Context, Descent, alone
 SIDES = ("images", "texts")
 
 
-class JointRBM(nn.Module):
+class FusionRBM(nn.Module):
     """Codes in [0, 1] side by side, (b, d) -> (b, k) probabilities of the joint units, z-scored."""
 
     def __init__(self, dimension: int, width: int, device: torch.device) -> None:
@@ -69,7 +69,7 @@ class FusedClassifiers(CommonSpace):
     ) -> None:
         super().__init__()
         self.joints = nn.ModuleDict(
-            {side: JointRBM(d, width, context.device) for side, d in zip(SIDES, dimensions, strict=True)}
+            {side: FusionRBM(d, width, context.device) for side, d in zip(SIDES, dimensions, strict=True)}
         )
         generators = {side: context.generator(f"weights of the classifier of {side}") for side in SIDES}
         self.classifiers = nn.ModuleDict(

@@ -7,7 +7,6 @@ once (`cmr.methods.deep.stages`).
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -45,7 +44,7 @@ class Context:
 
     def share(self, module: nn.Module, fit: Callable[[], History], purpose: str, **facts: Any) -> History:
         """`shared_stage` of a module that is on the device; `facts` are data and settings."""
-        modules = {type(part).__module__ for part in module.modules()} | {__name__}
+        modules = {type(part).__module__ for part in module.modules()}
         return shared_stage(
             module,
             fit,
@@ -55,7 +54,7 @@ class Context:
             seed=self.seed,
             mixed_precision=self.compute.mixed_precision,
             shapes={name: list(tensor.shape) for name, tensor in module.state_dict().items()},
-            made_of={name: provenance.code_reached_from(name) for name in modules if name.startswith("cmr.")},
+            made_of=provenance.code_reached_from(*(name for name in modules if name.startswith("cmr."))),
             **facts,
         )
 
@@ -111,7 +110,7 @@ class Descent:
         """`train` as a shared stage; `facts` are settings that neither the arguments nor the weights' shapes tell."""
         return context.share(
             network,
-            partial(self.train, network, train, valid, weights, purpose, context),
+            lambda: self.train(network, train, valid, weights, purpose, context),
             purpose,
             train=train.given,
             valid=None if valid is None else valid.given,
