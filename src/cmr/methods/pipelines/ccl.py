@@ -56,6 +56,7 @@ class CCL(Pipeline):
     top_width: int = 128
     n_components: int = 64
     margin: float = 1.0
+    learning_rate: float = 0.003
 
     name: ClassVar[str] = "ccl"
 

@@ -46,7 +46,7 @@ class CMDN(Pipeline):
     """
 
     autoencoder_widths: tuple[int, ...] = (128, 64)
-    autoencoder_epochs: int = 20
+    autoencoder_epochs: int = 10
     inter_width: int = 128
     n_components: int = 64
     depth: int = 4

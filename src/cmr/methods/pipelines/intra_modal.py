@@ -1,7 +1,8 @@
 """Autoencoder of one modality: the first stage of CMDN, and what its authors call intra-modal separate representation.
 
 Card: deep/06, `cmdn`. Rectified hidden units, sigmoid outputs and the training of the first layer before both together
-are the authors'; Adam in place of their gradient descent is ours.
+are the authors'; Adam in place of their gradient descent, and biases that start where half of the items make a unit
+active, are ours: the inputs are positive, so that many units would otherwise be zero for all items, and stay so.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from cmr.methods.base import Array, History
 from cmr.methods.deep.layers import Linear
 from cmr.methods.deep.losses import squared_distance
-from cmr.methods.deep.network import Batch, as_tensor, embed
+from cmr.methods.deep.network import Batch, as_tensor
 from cmr.methods.pipelines.scaling import MinMax
 from cmr.methods.pipelines.stages import Context, Descent, OneModality, alone
 
@@ -66,6 +67,7 @@ class IntraModalAutoencoder(nn.Module):
             unlabelled = alone(scaled.cpu().numpy(), torch.zeros(len(x), 0, dtype=torch.bool).numpy())
             history: History = {}
             for depth in range(1, len(self.encoders) + 1):
+                self.centre(depth, scaled)
                 stage = f"{purpose}, {depth} layers"
                 training = descent.train(Reconstruction(self, depth), unlabelled, None, {"loss": 1.0}, stage, context)
                 history[f"reconstruction_{depth}"] = training["loss"]
@@ -75,9 +77,11 @@ class IntraModalAutoencoder(nn.Module):
 
         return context.share(self, fit, purpose, x=x, descent=vars(descent))
 
-    def of(self, x: Array) -> Array:
-        """(n, d) -> (n, k)."""
-        return embed(self, self, x)
+    @torch.no_grad()
+    def centre(self, depth: int, scaled: Tensor) -> None:
+        """Let the units of layer number `depth` start at 0 on average; one that is below for all items would stay dead."""
+        layer = self.encoders[depth - 1]
+        layer.bias.copy_(-(self.encode(scaled, depth - 1) @ layer.weight).mean(0))
 
 
 class Reconstruction(OneModality):

@@ -31,7 +31,7 @@ class Pipeline(StackedMethod):
 
     fusion_width: int = 128
     classifier_widths: tuple[int, ...] = (128, 128, 128)
-    dropout: float = 0.5
+    dropout: float = 0.2
     learning_rate: float = 0.001
     epochs: int = 30
     batch_size: int = 50
