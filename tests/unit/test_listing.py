@@ -187,9 +187,21 @@ def test_a_method_in_full_tells_its_values_and_what_it_is_a_variant_of(root, lis
     settings["variants"] = {"weighted": {"title": "CCA, weighted", "values": {"power": 4.0}}}
     path.write_text(yaml.safe_dump(settings))
     told = listed("methods", "cca", "cca_weighted")
-    assert "learns from pairs; family unsupervised" in told
+    assert "learns from pairs; family unsupervised" in told and "takes images as vectors, texts as vectors\n" in told
     assert "cca_weighted: CCA, weighted. " in told and "a variant of cca\n" in told
     assert "power = 0.0, tries [0.0, 1.0]" in told and "power = 4.0: " in told
+
+
+def test_a_network_in_full_tells_what_kinds_of_data_it_takes_and_its_budget(root, listed):
+    path = root / "config/methods/cca.yaml"
+    settings = yaml.safe_load(path.read_text()) | {
+        "patches": True,
+        "budget": "less",
+        "text_kinds": ["vectors", "tokens"],
+    }
+    (root / "config/methods/other.yaml").write_text(yaml.safe_dump(settings))
+    told = listed("methods", "other")
+    assert "takes images as vectors, texts as vectors or tokens, and their parts\n" in told and "budget: less\n" in told
 
 
 @pytest.mark.parametrize(
