@@ -4,7 +4,7 @@ Source: Jiang & Li, Deep cross-modal hashing, CVPR 2017. Card: deep/08, `dcmh`.
 
 The objective, and that the networks of the two modalities take turns, are the paper's. Both its released programs push
 each batch against the sum of the codes of all train items, as they were when they were last computed; that overshoots,
-and on some thousand items nothing is learnt. So by default the sum is the batch's (`balance`), codes start as what the
+and little is learnt from few items. So by default the sum is the batch's (`balance`), codes start as what the
 networks give (`buffers`), and Adam replaces gradient descent (`solver`). The variant `as_released` has the settings of
 the authors' TensorFlow program, but for this: a pass takes each item once, where theirs draws every batch anew.
 The networks here take features and not pixels, so that the image network is a perceptron; it and the hidden layer of
