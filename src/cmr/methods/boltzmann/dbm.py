@@ -58,7 +58,7 @@ class DBM(StackedMethod):
     missing_sweeps: int = 20
     chains: int = 100
     gibbs_steps: int = 5
-    learning_rate: float = 0.005
+    learning_rate: float = 0.01
     weight_decay: float = 1e-4
     epochs: int = 10
     batch_size: int = 100

@@ -43,15 +43,17 @@ def test_both_modalities_are_joined_in_one_pass():
 
 
 @pytest.mark.parametrize("given", ["images", "texts"])
-def test_a_missing_side_begins_at_its_generative_bias_and_takes_turns_with_the_code(given):
+@pytest.mark.parametrize("steps", [1, 10])
+def test_a_missing_side_begins_at_its_generative_bias_and_takes_turns_with_the_code(given, steps):
     net, images, texts = made_net()
+    net.joint.steps = steps
     W, a, b = (tensor.numpy() for tensor in net.joint.buffers())
     if given == "images":
         (h, x), u, known, other = net.from_images(images), net.image_stack(images).numpy(), slice(0, 4), slice(4, 7)
     else:
         (h, x), u, known, other = net.from_texts(texts), net.text_stack(texts).numpy(), slice(4, 7), slice(0, 4)
     guess = np.tile(sigmoid(a[other]), (5, 1))
-    for _ in range(10):
+    for _ in range(steps):
         code = sigmoid(u @ W[known] + guess @ W[other] + b)
         guess = sigmoid(code @ W[other].T + a[other])
     np.testing.assert_allclose(h, code, rtol=1e-4)
