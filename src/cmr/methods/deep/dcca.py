@@ -36,7 +36,7 @@ class DCCA(NetworkMethod):
     ----------
     n_components : outputs of each network, o.
     image_widths, text_widths : hidden units, sigmoid layers with batch normalisation.
-    ridge : r, added to the variances of the outputs.
+    ridge : r, added to the variances of the outputs, which are of the order of one at the start.
     learning_rate, weight_decay, epochs, patience : training, by Adam.
     batch_size : pairs a step, B; at least 10 o. A smaller batch at the end of an epoch is left out.
     """
@@ -44,7 +44,7 @@ class DCCA(NetworkMethod):
     n_components: int = 16
     image_widths: tuple[int, ...] = (512,)
     text_widths: tuple[int, ...] = (512,)
-    ridge: float = 0.01
+    ridge: float = 1.0
     learning_rate: float = 0.003
     weight_decay: float = 0.0001
     epochs: int = 60
