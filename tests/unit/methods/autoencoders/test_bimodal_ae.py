@@ -86,7 +86,7 @@ def test_initial_weights_have_the_variance_of_each_matrix_alone():
 def test_it_retrieves_unseen_pairs_of_the_same_source(counts, shared):
     train, valid, test = (made_pairs(seed, counts=counts) for seed in range(3))
     model = BimodalAE(**TRAINED).fit(train, valid, progress=shared)
-    assert score(model, test) > 0.6  # a random ranking has 1/3
+    assert score(model, test) > 0.9  # untrained networks have about 0.5, a random ranking 1/3
     assert max(model.history["valid_map"]) == pytest.approx(score(model, valid))
 
 

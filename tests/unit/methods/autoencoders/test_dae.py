@@ -123,7 +123,7 @@ def test_all_layers_are_fine_tuned():
 def test_fine_tuning_betters_reconstruction_and_retrieves_unseen_pairs(counts, shared):
     train, valid, test = (made_pairs(seed, counts=counts) for seed in range(3))
     model = DAE(**TRAINED).fit(train, valid, progress=shared)
-    assert score(model, test) > 0.6  # a random ranking has 1/3
+    assert score(model, test) > 0.9  # untrained networks have about 0.5, a random ranking 1/3
     assert max(model.history["valid_map"]) == pytest.approx(score(model, valid))
     assert model.history["loss"][-1] < 0.9 * model.history["loss"][0]
     restored = DAE(**TRAINED).restore(model.state())
