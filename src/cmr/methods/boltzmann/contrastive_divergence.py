@@ -2,7 +2,7 @@
 
 Sources: Hinton, Training products of experts by minimizing contrastive divergence, Neural Computation 2002; Tieleman,
 Training restricted Boltzmann machines using approximations to the likelihood gradient, ICML 2008. Card: deep/01, whose
-defaults these are; its table says which values are those of the code that Srivastava & Salakhutdinov released (deepnet).
+defaults these are. docs/methods/boltzmann.md has the values of the code that Srivastava & Salakhutdinov released.
 
 One reading is ours: the sparsity term counts in the bias of a replicated softmax by a document's length, as the rest of
 that gradient does.
