@@ -107,6 +107,6 @@ def _bytes_of(part: Pairs) -> int:
 
 def _on_host(part: Pairs, device: torch.device) -> Batch:
     """All of a part, of which labels alone are on the device."""
-    labels = torch.as_tensor(part.labels, dtype=torch.float32).to(device)
+    labels = torch.as_tensor(np.ascontiguousarray(part.labels), dtype=torch.float32).to(device)
     images, texts = HostRows(part.images, device), HostRows(part.texts, device)
     return Batch(images, texts, labels, torch.arange(len(part), device=device))

@@ -75,7 +75,7 @@ class Batch:
     def of(cls, pairs: Pairs, device: torch.device) -> Self:
         """All of `pairs` as one batch on `device`."""
         images, texts = as_tensor(in_memory(pairs.images)), as_tensor(in_memory(pairs.texts))
-        labels = torch.as_tensor(pairs.labels, dtype=torch.float32)
+        labels = torch.as_tensor(np.ascontiguousarray(pairs.labels), dtype=torch.float32)
         return cls(images.to(device), texts.to(device), labels.to(device), torch.arange(len(pairs), device=device))
 
     def rows(self, index: Tensor) -> Self:

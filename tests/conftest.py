@@ -1,0 +1,5 @@
+"""Before any library of numbers is loaded: small products gain nothing from threads, and idle threads cost the others."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
