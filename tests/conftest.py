@@ -1,4 +1,4 @@
-"""Before any library of numbers is loaded: small products gain nothing from threads, and idle threads cost the others."""
+"""Before any library of numbers is loaded: small products gain nothing from threads, whose waiting costs the others."""
 
 import os
 
