@@ -70,7 +70,7 @@ class Pairs:
             )
         for name in ("images", "texts"):
             rows = getattr(self, name)
-            if not isinstance(rows, np.ndarray):
+            if not isinstance(rows, np.ndarray) or rows.dtype.kind in "iu":
                 continue  # a view on disk holds none
             bad = np.flatnonzero(~np.isfinite(rows).all(axis=tuple(range(1, rows.ndim))))
             if len(bad):
