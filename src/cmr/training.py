@@ -227,7 +227,10 @@ class _Values:
     @classmethod
     def read(cls, path: Path) -> Self:
         with store.ViewFile.open(path) as view:
-            ids, attributes, arrays, size = view.ids, view.attributes, view.arrays(), view.values.nbytes
+            ids, attributes, size = view.ids, view.attributes, view.values.nbytes
+            # Which items a view was learnt from is no business of a network.
+            needed = attributes["kind"] in ("pixels", "tokens")
+            arrays = {name: array for name, array in view.arrays().items() if name != "train_ids"} if needed else {}
         return cls(path, ids, attributes, arrays, store.read_view(path).values if size <= IN_MEMORY else None)
 
     @property

@@ -192,11 +192,14 @@ def test_token_numbers_stay_whole_and_bring_the_vectors_of_their_words(tmp_path)
     tokens = np.array([[1, 2], [2, 0], [3, 0], [1, 1]], dtype=np.int32)
     vectors = np.ones((4, 5), dtype=np.float32)
     about = {"kind": "tokens", "counts": False}
-    store.write_view(tmp_path / "t.h5", list("abcd"), tokens, about, arrays={"vectors": vectors})
+    store.write_view(
+        tmp_path / "t.h5", list("abcd"), tokens, about, arrays={"vectors": vectors, "train_ids": np.array(["d"])}
+    )
     run = training.read_run(*(tmp_path / name for name in RUN_FILES))
     test = run.parts["test"]
     assert (test.image_kind, test.text_kind) == ("vectors", "tokens") and test.texts.dtype == np.int32
     np.testing.assert_array_equal(test.texts, [[1, 2]])
+    assert list(test.text_arrays) == ["vectors"]
     np.testing.assert_array_equal(test.text_arrays["vectors"], vectors)
     assert test.image_arrays == {}
 
