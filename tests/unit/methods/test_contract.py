@@ -36,8 +36,11 @@ SMALL = {
     "text_widths": (8,),
 }
 SMALL_OF = {"gmlda": {"n_components": 2}}  # three classes have two discriminant directions
-# Codes of hardly trained stacks are all but equal, and z-scores of them would be rounding noise.
-SMALL_OF |= {name: {"stack_epochs": 30, "stack_batch_size": 6} for name in ("ccl", "ccl_coarse", "cmdn")}
+# Codes of hardly trained stages are all but equal, and z-scores of them would be rounding noise.
+TRAINED = {"image_stack_widths": (16,), "text_stack_widths": (16,), "stack_epochs": 20, "stack_batch_size": 6}
+TRAINED |= {"classifier_widths": (16,), "dropout": 0.0, "epochs": 6, "batch_size": 10}
+SMALL_OF |= {name: TRAINED | {"n_components": 8, "top_width": 16, "alpha": 0.2} for name in ("ccl", "ccl_coarse")}
+SMALL_OF["cmdn"] = TRAINED | {"depth": 1}  # seeds that choose other depths have codes of other widths
 
 
 def make_pairs(n, seed):

@@ -29,7 +29,7 @@ from cmr.methods.pipelines.contrastive import ContrastiveSpace, Pathway
 from cmr.methods.pipelines.fusion import SIDES
 from cmr.methods.pipelines.grains import GRAINS, present_parts, whole
 from cmr.methods.pipelines.pipeline import Pipeline
-from cmr.methods.pipelines.scaling import StandardisedSpace
+from cmr.methods.pipelines.scaling import MinMax, StandardisedSpace
 from cmr.methods.pipelines.stages import Context, embedded
 
 
@@ -146,7 +146,9 @@ class CCLSpace(CommonSpace):
         )
         first, *others = stacks.values()
         beside = [own.width for own in (first.images, first.texts)] if not others else [method.code_width] * 2
-        self.fused = method.fused(tuple(method.code_width + width for width in beside), inputs.n_classes, context)
+        widths = tuple(method.code_width + width for width in beside)
+        self.scales = nn.ModuleDict({side: MinMax(d, context.device) for side, d in zip(SIDES, widths, strict=True)})
+        self.fused = method.fused(widths, inputs.n_classes, context)
         generator = context.generator("weights of the contrastive network")
         pathways = [
             Pathway(width, method.top_width, method.n_components, inputs.n_classes, generator)
@@ -167,10 +169,10 @@ class CCLSpace(CommonSpace):
         return torch.cat(codes if len(codes) > 1 else [*tops.values(), *codes], dim=-1)
 
     def embed_images(self, images: Tensor) -> Tensor:
-        return self.top.embed_images(self.fused.embed_images(self.image_codes(images)))
+        return self.top.embed_images(self.fused.embed_images(self.scales["images"](self.image_codes(images))))
 
     def embed_texts(self, texts: Tensor) -> Tensor:
-        return self.top.embed_texts(self.fused.embed_texts(self.text_codes(texts)))
+        return self.top.embed_texts(self.fused.embed_texts(self.scales["texts"](self.text_codes(texts))))
 
     def fit(self, train: Pairs, valid: Pairs | None, context: Context) -> History:
         """Train the stages in place, one after the other."""
@@ -184,6 +186,9 @@ class CCLSpace(CommonSpace):
             training = descent.share(autoencoders, *tops, correlate, purpose, context)
             history |= {f"{grain}_correspondence_{name}": values for name, values in training.items()}
         codes = [embedded(self, self.image_codes, self.text_codes, part) for part in parts]
+        for side, scale in self.scales.items():
+            scale.fit(torch.from_numpy(getattr(codes[0], side)))
+        codes = [embedded(self, self.scales["images"], self.scales["texts"], part) for part in codes]
         history |= self.fused.fit(*codes, method.divergence(), descent, context)
         hidden = [embedded(self, self.fused.embed_images, self.fused.embed_texts, part) for part in codes]
         self.top.space.images.scale.fit(hidden[0].images)
