@@ -68,7 +68,8 @@ def _import_graph() -> "grimp.ImportGraph":
 def fingerprint(**facts: Any) -> str:
     """SHA-256 of named facts: anything that JSON can hold, and NumPy arrays by dtype, shape and bytes.
 
-    An object that has `facts` of its own, such as rows of a view on disk, is these.
+    Arrays of strings are what they say, however they are held. An object that has `facts` of its own, such as rows of a
+    view on disk, is these.
     """
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=_describe).encode()).hexdigest()
 
@@ -93,8 +94,10 @@ def _places_of_packages() -> frozenset[Path]:
 
 def _describe(value: Any) -> Any:
     if isinstance(value, np.ndarray):
+        if value.dtype.kind in "OU":  # the bytes of an array of objects are addresses, other ones in every process
+            return ["words", value.shape, value.tolist()]
         array = np.ascontiguousarray(value)
-        return [str(array.dtype), array.shape, hashlib.sha256(array.tobytes()).hexdigest()]
+        return [str(array.dtype), array.shape, hashlib.sha256(array).hexdigest()]
     if isinstance(value, Path):
         return str(value)
     if hasattr(value, "facts"):

@@ -234,6 +234,14 @@ def test_images_have_a_chunk_each_so_that_reading_one_reads_no_other(tmp_path):
         assert file["values"].chunks == (1, 256, 256, 3)
 
 
+def test_words_have_the_fingerprint_of_what_they_say_wherever_they_lie():
+    def words(*given):
+        return np.array(["".join(word) for word in given], dtype=object)  # new strings each time
+
+    assert fingerprint(x=words("ab", "c")) == fingerprint(x=words("ab", "c")) == fingerprint(x=np.array(["ab", "c"]))
+    assert len({fingerprint(x=x) for x in (words("ab", "c"), words("c", "ab"), words("ab", "d"), words("ab"))}) == 4
+
+
 def test_rows_on_disk_have_the_fingerprint_of_content_and_positions(tmp_path):
     values = np.random.default_rng(0).random((9, 4))
     store.write_view(tmp_path / "one.h5", map(str, range(9)), values, {"made": "today"})

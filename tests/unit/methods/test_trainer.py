@@ -371,6 +371,34 @@ def test_networks_that_train_together_end_as_they_do_alone(own_data):
     assert len(lengths) > 1  # one stops earlier, and the others go on
 
 
+def test_a_network_that_has_stopped_cannot_end_the_training_of_the_others(scripted_scores):
+    class FirstExplodes(Towers):
+        def losses(self, batch, progress):
+            terms = super().losses(batch, progress)
+            return terms | {"size": terms["size"] / torch.tensor([0.0 if progress >= 0.5 else 1.0, 1.0])}
+
+    generators = [seeded(seed, "test", torch.device("cpu")) for seed in (3, 1)]
+    group = [Training(FirstExplodes(own), made_pairs(), made_pairs(12, seed=1), own) for own in generators]
+    scripted_scores([0.9, 0.1, 0.1, 0.2, 0.1, 0.3, 0.4, 0.5, 0.6])  # of both, until the first stops after three epochs
+    first, second = fit_networks(group, adam, WEIGHTS, similarity="cosine", schedule=Schedule(6, 8, patience=2))
+    assert first["valid_map"] == [0.9, 0.1, 0.1]
+    assert second["valid_map"] == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
+    for training in group:
+        assert all(tensor.isfinite().all() for tensor in training.network.state_dict().values())
+
+
+def test_the_history_of_an_epoch_of_many_steps_is_their_mean_even_of_losses_in_half_precision():
+    class Half(Towers):
+        def losses(self, batch, progress):
+            terms = super().losses(batch, progress)
+            one = 1.0 + 0.0 * terms["size"]
+            return {"distance": one.bfloat16(), "size": 0.5 * one.bfloat16()}
+
+    generator = seeded(0, "test", torch.device("cpu"))
+    _, history = run(train=made_pairs(5000), network=Half(generator), generator=generator, epochs=1)
+    assert history == {"loss": [1.25], "distance": [1.0], "size": [0.5]}
+
+
 def test_networks_that_cannot_train_together_train_one_after_the_other():
     class Alone(Towers):
         together = False

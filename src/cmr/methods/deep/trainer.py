@@ -146,8 +146,9 @@ def _fit(
         while not state.finished:
             means = descent.epoch(pairs, generators, state.epoch)
             for position, (run, training, own) in enumerate(zip(state.runs, trainings, means, strict=True)):
-                if run.finished:
+                if run.finished:  # it takes part in the steps of the others, but nothing comes of that
                     continue
+                _check(own, state.epoch, schedule)
                 _hook(training.network, training.network.end_epoch, pairs.whole(position))
                 if training.valid is not None:
                     own["valid_map"] = _score(training, similarity, schedule, run)
@@ -191,14 +192,12 @@ class _Descent:
         ]
         totals: Tensor | float = 0.0
         for batch in pairs.of_epoch(batches):
-            # Kept on the device: reading a value at every step would make a GPU wait for it.
-            totals = totals + self.step(batch, progress) * batch.index.shape[-1]
+            # Kept on the device: reading a value at every step would make a GPU wait for it. In float64, as losses may
+            # come in bfloat16, in which a sum over many steps stands still.
+            totals = totals + self.step(batch, progress).double() * batch.index.shape[-1]
         totals = totals / sum(map(len, batches[0]))
         columns = totals.reshape(len(totals), -1).T.tolist()
-        means = [dict(zip(["loss", *self.names], column, strict=True)) for column in columns]
-        for own in means:
-            self._check(own, epoch)
-        return means
+        return [dict(zip(["loss", *self.names], column, strict=True)) for column in columns]
 
     def step(self, batch: Batch, progress: float) -> Tensor:
         """One step of the optimiser; loss and terms, (1 + t,) of one network or (1 + t, s) of several."""
@@ -213,13 +212,14 @@ class _Descent:
         self.names = list(terms)
         return torch.stack([loss, *terms.values()]).detach()
 
-    def _check(self, means: Mapping[str, float], epoch: int) -> None:
-        if not all(map(math.isfinite, means.values())):
-            values = ", ".join(f"{name} {value:.4g}" for name, value in means.items())
-            raise InfeasibleError(
-                f"training diverged in epoch {epoch + 1} of {self.schedule.epochs} ({values}). "
-                "Lower learning_rate, or look for features of extreme scale"
-            )
+
+def _check(means: Mapping[str, float], epoch: int, schedule: Schedule) -> None:
+    if not all(map(math.isfinite, means.values())):
+        values = ", ".join(f"{name} {value:.4g}" for name, value in means.items())
+        raise InfeasibleError(
+            f"training diverged in epoch {epoch + 1} of {schedule.epochs} ({values}). "
+            "Lower learning_rate, or look for features of extreme scale"
+        )
 
 
 def _hook(network: TrainableSpace, hook: Callable[[Batch], None], train: Batch) -> None:
