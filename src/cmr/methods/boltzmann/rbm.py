@@ -135,14 +135,6 @@ class GaussianRBM(RBM):
         """See RBM."""
         return f"{super().extra_repr()}, s={self.s}"
 
-    def statistics(self, v: Tensor, h: Tensor) -> dict[str, Tensor]:
-        """The mean over b states (v, h) of -dE / d parameter, by the parameter's name."""
-        return {
-            "weights": self.scaled(v).mT @ h / v.shape[-2],
-            "visible_bias": self.visible_statistics(v).mean(-2),
-            "hidden_bias": (self.length(v) * h).mean(-2),
-        }
-
     def scaled(self, v: Tensor) -> Tensor:
         return v if self.s == 1.0 else v / self.s
 

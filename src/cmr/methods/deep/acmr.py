@@ -101,8 +101,8 @@ class ACMR(NetworkMethod):
 
     def optimiser(self, parameters: Mapping[str, Tensor]) -> torch.optim.Optimizer:
         """See NetworkMethod."""
-        projectors = [tensor for name, tensor in parameters.items() if "projector" in name and "weight" in name]
-        others = {name: tensor for name, tensor in parameters.items() if not ("projector" in name and "weight" in name)}
+        projectors = [tensor for name, tensor in parameters.items() if of_a_projector(name)]
+        others = {name: tensor for name, tensor in parameters.items() if not of_a_projector(name)}
         # Adam adds its weight_decay times the weights to the gradient; that of their squares is twice the weights.
         groups = [
             {"params": projectors, "lr": self.learning_rate, "weight_decay": 2 * self.weight_decay},

@@ -108,8 +108,8 @@ class TrainableSpace(CommonSpace):
     Attributes
     ----------
     together : several of them, of other seeds, may train in one go; their layers and losses then count dimensions from
-        the right, see `layers`, and draw random numbers by `layers.Dropout` alone. A layer that cannot says so by an
-        attribute of the same name.
+        the right, see `layers`, and draw random numbers by kinds of `layers.Random` alone. A layer that cannot says so
+        by an attribute of the same name.
     """
 
     together: ClassVar[bool] = True
