@@ -79,7 +79,7 @@ class IntraModalAutoencoder(nn.Module):
 
     @torch.no_grad()
     def centre(self, depth: int, scaled: Tensor) -> None:
-        """Let the units of layer number `depth` start at 0 on average; one that is below for all items would stay dead."""
+        """Let the units of layer number `depth` start at 0 on average; one below 0 for all items would stay dead."""
         layer = self.encoders[depth - 1]
         layer.bias.copy_(-(self.encode(scaled, depth - 1) @ layer.weight).mean(0))
 

@@ -51,9 +51,6 @@ class StandardisedSpace(TrainableSpace):
     def losses(self, batch: Batch, progress: float) -> dict[str, Tensor]:
         return self.space.losses(batch, progress)
 
-    def begin(self, train: Batch) -> None:
-        self.end_epoch(train)
-
     def end_epoch(self, train: Batch) -> None:
         self.image_scale.fit(outputs(self.space.embed_images, train.images).cpu().numpy())
         self.text_scale.fit(outputs(self.space.embed_texts, train.texts).cpu().numpy())

@@ -53,7 +53,7 @@ class Context:
             progress=self.progress,
             seed=self.seed,
             mixed_precision=self.compute.mixed_precision,
-            shapes={name: list(tensor.shape) for name, tensor in module.state_dict().items()},
+            shapes=shapes(module),
             made_of=provenance.code_reached_from(*(name for name in modules if name.startswith("cmr."))),
             **facts,
         )
@@ -83,8 +83,15 @@ class Descent:
         weights: Mapping[str, float],
         purpose: str,
         context: Context,
+        **facts: Any,
     ) -> History:
-        """Train `network` in place; `weights` of the terms of its losses."""
+        """Train `network` in place.
+
+        Parameters
+        ----------
+        weights : of the terms of its losses.
+        facts : settings that neither these arguments nor the shapes of its weights tell, such as dropout.
+        """
         (history,) = fit_networks(
             [Training(network, train, valid, context.generator(f"order of {purpose}"))],
             self.optimiser,
@@ -93,7 +100,7 @@ class Descent:
             schedule=Schedule(self.epochs, self.batch_size, self.patience),
             compute=context.compute,
             progress=context.progress,
-            facts={"stage": purpose, **asdict(self)},
+            facts={"stage": purpose, "shapes": shapes(network), **asdict(self), **facts},
         )
         return history
 
@@ -107,10 +114,10 @@ class Descent:
         context: Context,
         **facts: Any,
     ) -> History:
-        """`train` as a shared stage; `facts` are settings that neither the arguments nor the weights' shapes tell."""
+        """`train` as a shared stage."""
         return context.share(
             network,
-            lambda: self.train(network, train, valid, weights, purpose, context),
+            lambda: self.train(network, train, valid, weights, purpose, context, **facts),
             purpose,
             train=train.given,
             valid=None if valid is None else valid.given,
@@ -137,6 +144,11 @@ class OneModality(TrainableSpace):
 
     def embed_texts(self, texts: Tensor) -> Tensor:
         return self.embed(texts)
+
+
+def shapes(module: nn.Module) -> dict[str, list[int]]:
+    """Of all weights and buffers, by name."""
+    return {name: list(tensor.shape) for name, tensor in module.state_dict().items()}
 
 
 def alone(x: Array, labels: NDArray[np.bool_]) -> Pairs:

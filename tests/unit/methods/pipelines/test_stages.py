@@ -285,6 +285,23 @@ def test_equal_stages_are_trained_once_and_any_other_fact_makes_another(tmp_path
     assert [stages_after(**change)[0] for change in changes] == list(range(2, 2 + len(changes)))
 
 
+@pytest.mark.parametrize("change", [{"dropout": 0.5}, {"widths": (6, 6)}])
+def test_no_training_goes_on_where_one_of_other_settings_was(tmp_path, change):
+    train = as_codes(made_pairs())
+
+    def weights(progress, dropout=0.2, widths=(6, 5)):
+        context = Context(progress=progress)
+        network = Classifier(10, widths, 3, dropout, context.generator("weights"))
+        network.fit(alone(train.images, train.labels), None, BRIEF, "c", context)
+        return weights_of(network)
+
+    kept = Progress(checkpoints=tmp_path, quiet=True)
+    weights(kept)
+    for name, value in weights(kept, **change).items():
+        np.testing.assert_array_equal(weights(Progress(quiet=True), **change)[name], value)
+    assert len(list(tmp_path.glob("*.h5"))) == 2
+
+
 def test_a_pair_of_an_item_with_itself_is_of_one_modality():
     pairs = made_pairs(5)
     made = alone(pairs.images, pairs.labels)
