@@ -10,7 +10,7 @@ from tests.shapes import write_shapes
 from tests.workflow.project import Project, copy_checkout
 
 STUDY = "results/studies/shapes"
-METHODS = ["random", "cca", "sm", "corr_ae", "acmr"]
+METHODS = ["random", "cca", "sm", "dcmh", "corr_ae", "acmr", "ccl"]
 
 # Budgets and candidates small enough for a test.
 OVERRIDES = {
@@ -18,6 +18,8 @@ OVERRIDES = {
     "sm": {"c": 0.1},
     "corr_ae": {"alpha": [0.2, 0.8], "stack_epochs": 2, "epochs": 5, "n_components": 16},
     "acmr": {"epochs": 3, "learning_rate": 0.001},
+    "dcmh": {"epochs": 4, "bits": 16},
+    "ccl": {"stack_epochs": 2, "epochs": 3, "n_components": 8, "code_width": 16, "fusion_width": 16, "top_width": 16},
 }
 
 

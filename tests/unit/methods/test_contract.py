@@ -35,12 +35,24 @@ SMALL = {
     "image_widths": (8,),
     "text_widths": (8,),
 }
-SMALL_OF = {"gmlda": {"n_components": 2}}  # three classes have two discriminant directions
 # Codes of hardly trained stages are all but equal, and z-scores of them would be rounding noise.
-TRAINED = {"image_stack_widths": (16,), "text_stack_widths": (16,), "stack_epochs": 20, "stack_batch_size": 6}
-TRAINED |= {"classifier_widths": (16,), "dropout": 0.0, "epochs": 6, "batch_size": 10}
-SMALL_OF |= {name: TRAINED | {"n_components": 8, "top_width": 16, "alpha": 0.2} for name in ("ccl", "ccl_coarse")}
-SMALL_OF["cmdn"] = TRAINED | {"depth": 1}  # seeds that choose other depths have codes of other widths
+TRAINED = {
+    "image_stack_widths": (16,),
+    "text_stack_widths": (16,),
+    "stack_epochs": 20,
+    "stack_batch_size": 6,
+    "classifier_widths": (16,),
+    "dropout": 0.0,
+    "epochs": 6,
+    "batch_size": 10,
+}
+CONTRASTIVE = TRAINED | {"n_components": 8, "top_width": 16, "alpha": 0.2}
+SMALL_OF = {
+    "gmlda": {"n_components": 2},  # three classes have two discriminant directions
+    "ccl": CONTRASTIVE,
+    "ccl_coarse": CONTRASTIVE,
+    "cmdn": TRAINED | {"depth": 1},  # seeds that choose other depths have codes of other widths
+}
 
 
 def make_pairs(n, seed):
@@ -126,9 +138,9 @@ def test_an_items_embedding_depends_on_that_item_alone(fitted):
     for space in spaces(model).values():
         for embed, items in ((space.embed_images, test.images), (space.embed_texts, test.texts)):
             whole = embed(items)
-            # Tolerance of float32 products, whose order of summation may follow the batch.
-            np.testing.assert_allclose(embed(items[order]), whole[order], atol=1e-5)
-            np.testing.assert_allclose(embed(items[:1]), whole[:1], atol=1e-5)
+            # Tolerance of float32 products, whose order of summation may follow the batch, through many layers.
+            np.testing.assert_allclose(embed(items[order]), whole[order], atol=1e-4)
+            np.testing.assert_allclose(embed(items[:1]), whole[:1], atol=1e-4)
 
 
 def test_an_item_far_from_all_others_changes_no_embedding_but_its_own(fitted):
@@ -136,7 +148,7 @@ def test_an_item_far_from_all_others_changes_no_embedding_but_its_own(fitted):
     for space in spaces(model).values():
         for embed, items in ((space.embed_images, test.images), (space.embed_texts, test.texts)):
             with_outlier = np.concatenate([items[:1] * 1e6, items])
-            np.testing.assert_allclose(embed(with_outlier)[1:], embed(items), atol=1e-5)
+            np.testing.assert_allclose(embed(with_outlier)[1:], embed(items), atol=1e-4)
 
 
 @pytest.mark.parametrize("name", sorted(set(CATALOGUE.methods) - set(STOCHASTIC)))
