@@ -175,7 +175,7 @@ class DCMHNetwork(TrainableSpace):
         self.register_buffer("text_codes", g)
         self.register_buffer("binary_codes", binary(f, g))
         self.register_buffer("labels", train.labels)
-        self.register_buffer("passes", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("passes", torch.zeros((), dtype=torch.int64, device=f.device))
 
     def losses(self, batch: Batch, progress: float) -> dict[str, Tensor]:
         """Terms of the network whose turn it is, each divided by the n items and the batch: the paper's gradients."""

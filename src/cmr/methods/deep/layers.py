@@ -117,6 +117,7 @@ class BatchNorm(nn.Module):
         self.register_buffer("variance", torch.ones(dimension, device=device))
 
     def forward(self, x: Tensor) -> Tensor:
+        x = x.to(self.mean.dtype)  # products may come in bfloat16, which is too coarse for statistics
         if not self.training:
             return (x - self.mean) / (self.variance + 1e-5).sqrt()
         variance, mean = torch.var_mean(x, dim=-2, correction=0, keepdim=True)

@@ -9,11 +9,18 @@ import torch
 from cmr.compute import CPU, Compute
 from cmr.methods.base import Pairs
 from cmr.methods.deep.acmr import ACMR
+from cmr.methods.deep.dcca import DCCA
+from cmr.methods.deep.dcmh import DCMH
 from cmr.methods.deep.layers import Linear
 from cmr.methods.deep.network import TrainableSpace
 from cmr.methods.deep.trainer import Schedule, Training, fit_networks
 
 METHOD = ACMR(n_components=8, image_widths=(32,), text_widths=(32,), batch_size=30, epochs=2)
+NARROW = {"image_widths": (16,), "text_widths": (16,), "batch_size": 30, "epochs": 2}
+BUFFERS = [
+    DCCA(n_components=3, **NARROW),
+    *(DCMH(bits=8, balance=balance, **NARROW) for balance in ("batch", "global")),
+]
 COMPILER = any(map(shutil.which, ("c++", "g++", "clang++")))
 
 
@@ -41,6 +48,16 @@ def test_mixed_precision_trains_to_about_the_same_losses(pairs, seeds):
         assert model.history != single[seed].history
         assert all(parameter.dtype.itemsize == 4 for parameter in model.network.parameters())
         assert model.embed_images(pairs.images).dtype == np.float32
+
+
+@pytest.mark.parametrize("method", BUFFERS, ids=["statistics", "codes", "sums of codes"])
+@pytest.mark.parametrize("seeds", [[0], [0, 1]])
+def test_mixed_precision_leaves_what_networks_remember_in_float32(pairs, method, seeds):
+    single = method.fit_seeds(pairs, pairs, seeds=seeds)
+    mixed = method.fit_seeds(pairs, pairs, seeds=seeds, compute=Compute(mixed_precision=True))
+    for seed, model in mixed.items():
+        np.testing.assert_allclose(model.history["loss"], single[seed].history["loss"], rtol=0.03)
+        assert not {buffer.dtype for buffer in model.network.buffers()} & {torch.bfloat16, torch.float16}
 
 
 @pytest.mark.parametrize("seeds", [[0], [0, 1]])
