@@ -4,7 +4,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cmr.methods.base import NotApplicableError
@@ -126,7 +128,12 @@ class Tokens(Encoder):
 
     def prepare(self, x: Rows) -> None:
         vectors = self.pretrained.detach().double().cpu()
-        self.scale.fit(MappedRows(x, lambda numbers: mean_vector(vectors, torch.from_numpy(numbers)), self.width))
+
+        def means(numbers: NDArray[np.int32]) -> NDArray[np.float64]:
+            # A block holds many times as many numbers once each word is its vector.
+            return torch.cat([mean_vector(vectors, own) for own in torch.from_numpy(numbers).split(1024)]).numpy()
+
+        self.scale.fit(MappedRows(x, means, self.width))
 
     def forward(self, x: Tensor) -> Tensor:
         present = (x > 0).any(-1, keepdim=True)

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from cmr import store
+from cmr import rows, store
 from cmr.methods.base import NotApplicableError, Pairs
 from cmr.methods.deep.acmr import ACMR
 from cmr.methods.deep.encoders import encoder, mean_vector, parameter_groups, random_squares
@@ -137,6 +137,16 @@ def test_a_text_is_the_z_scored_mean_of_its_words(pairs):
     means = np.stack([vectors[row[row > 0]].mean(axis=0) for row in pairs.texts])
     expected = np.clip((means - means.mean(axis=0)) / means.std(axis=0), -5, 5)
     np.testing.assert_allclose(own(torch.from_numpy(pairs.texts)).detach(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_statistics_are_those_of_all_texts_where_these_fill_several_blocks(pairs, monkeypatch):
+    monkeypatch.setattr(rows, "BLOCK_BYTES", 8 * 7 * 16)  # 16 texts of 7 words
+    wide = np.random.default_rng(1).normal(size=(14, 7)).astype(np.float32)
+    for vectors in (pairs.text_arrays["word_vectors"], wide):
+        own = text_encoder(replace(pairs, text_arrays={"word_vectors": vectors}))
+        means = np.stack([vectors[row[row > 0]].astype(np.float64).mean(axis=0) for row in pairs.texts])
+        np.testing.assert_allclose(own.scale.mean, means.mean(axis=0), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(own.scale.scale, means.std(axis=0), rtol=1e-5)
 
 
 @pytest.mark.parametrize("padding", [0, -1])
