@@ -18,6 +18,7 @@ from cmr import provenance
 from cmr.compute import CPU, Compute
 from cmr.device import resolve_device
 from cmr.methods.base import Array, History, Pairs
+from cmr.methods.deep.layers import Random
 from cmr.methods.deep.network import TrainableSpace, embed
 from cmr.methods.deep.stages import shared_stage
 from cmr.methods.deep.trainer import Schedule, Training, fit_networks, seeded
@@ -92,8 +93,12 @@ class Descent:
         weights : of the terms of its losses.
         facts : settings that neither these arguments nor the shapes of its weights tell, such as dropout.
         """
+        generator = context.generator(f"order of {purpose}")
+        for layer in network.modules():
+            if isinstance(layer, Random):
+                layer.generators = [generator]  # a checkpoint keeps the state of the training's source alone
         (history,) = fit_networks(
-            [Training(network, train, valid, context.generator(f"order of {purpose}"))],
+            [Training(network, train, valid, generator)],
             self.optimiser,
             weights,
             similarity="cosine",

@@ -7,6 +7,7 @@ import pytest
 import torch
 from sklearn.preprocessing import MinMaxScaler
 
+from cmr import checkpoint, store
 from cmr.methods.base import Pairs
 from cmr.methods.boltzmann.contrastive_divergence import ContrastiveDivergence
 from cmr.methods.deep.network import Batch, embed
@@ -300,6 +301,33 @@ def test_no_training_goes_on_where_one_of_other_settings_was(tmp_path, change):
     for name, value in weights(kept, **change).items():
         np.testing.assert_array_equal(weights(Progress(quiet=True), **change)[name], value)
     assert len(list(tmp_path.glob("*.h5"))) == 2
+
+
+def test_a_killed_training_goes_on_to_the_result_that_it_would_have_had(tmp_path, monkeypatch):
+    train = as_codes(made_pairs())
+
+    def weights(progress):
+        context = Context(progress=progress)
+        network = Classifier(10, (6, 5), 3, 0.5, context.generator("weights"))
+        network.fit(alone(train.images, train.labels), None, replace(BRIEF, epochs=4), "c", context)
+        return weights_of(network)
+
+    write = checkpoint.Checkpoint.write
+
+    def killed_after_writing(*arguments):
+        write(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN", 0.0)
+    kept = Progress(checkpoints=tmp_path, quiet=True)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(checkpoint.Checkpoint, "write", killed_after_writing)
+        weights(kept)
+    (file,) = tmp_path.glob("*.h5")
+    assert not store.read_arrays(file)[1]["0"]["finished"]
+    resumed = weights(kept)
+    for name, value in weights(Progress(quiet=True)).items():
+        np.testing.assert_array_equal(resumed[name], value)
 
 
 def test_a_pair_of_an_item_with_itself_is_of_one_modality():
