@@ -49,10 +49,9 @@ def test_generation_goes_down_by_the_visible_biases(counts):
         torch.testing.assert_close(generated.sum(1), torch.full((7,), 100.0))
 
 
-def stack_of(x, progress, epochs=2, seed=0, purpose="images", widths=(8, 4)):
-    return fit_stack(
-        x, widths, counts=False, epochs=epochs, batch_size=50, seed=seed, purpose=purpose, device=CPU, progress=progress
-    )
+def stack_of(x, progress, **other):
+    settings = {"widths": (8, 4), "counts": False, "epochs": 2, "batch_size": 50, "seed": 0, "purpose": "images"}
+    return fit_stack(x, **settings | other, device=CPU, progress=progress)
 
 
 def test_a_stack_of_the_same_data_and_settings_is_trained_once(tmp_path, monkeypatch):
@@ -64,10 +63,20 @@ def test_a_stack_of_the_same_data_and_settings_is_trained_once(tmp_path, monkeyp
     assert same_history == history
     values = torch.from_numpy(x)
     assert torch.equal(first(values), again(values))
-    for other in ({"epochs": 3}, {"seed": 1}, {"widths": (8, 5)}):
-        stack_of(x, progress, **other)
-    stack_of(x + 1, progress)
-    assert len(trained) == 5
+    others = [{"epochs": 3}, {"seed": 1}, {"widths": (8, 5)}, {"batch_size": 40}, {"purpose": "texts"}, {"x": x + 1}]
+    for other in others:
+        stack_of(progress=progress, **{"x": x} | other)
+    assert len(trained) == 1 + len(others)
+
+
+def test_the_same_numbers_as_features_and_as_counts_are_two_stacks(tmp_path):
+    progress, x = Progress(stages=tmp_path, quiet=True), clustered(ReplicatedSoftmaxRBM).numpy()
+    for counts in (False, True):
+        kept, alone = (
+            stack_of(x, of, counts=counts)[0](torch.from_numpy(x)) for of in (progress, Progress(quiet=True))
+        )
+        assert torch.equal(kept, alone)
+    assert len(list(tmp_path.glob("*.h5"))) == 2
 
 
 def test_another_seed_or_purpose_gives_another_stack():
