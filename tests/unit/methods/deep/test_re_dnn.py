@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from cmr.compute import Compute
 from cmr.methods.base import InfeasibleError
 from cmr.methods.deep import trainer
 from cmr.methods.deep.inputs import Inputs
@@ -140,4 +141,7 @@ def test_settings_of_the_joint_stage_share_the_first(tmp_path):
     np.testing.assert_array_equal(embedded(shared, valid), embedded(alone, valid))
     REDNN(**SMALL | {"learning_rate": 0.01}).fit(train, valid, progress=progress)
     REDNN(**SMALL).fit(train, made_pairs(2), progress=progress)
-    assert stages() == 3
+    REDNN(**SMALL).fit(made_pairs(3), valid, progress=progress)
+    REDNN(**SMALL).fit(train, valid, seed=1, progress=progress)
+    REDNN(**SMALL).fit(train, valid, compute=Compute(mixed_precision=True), progress=progress)
+    assert stages() == 6
