@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor, nn
 
-from cmr import provenance
 from cmr.errors import UserError
 from cmr.methods.base import Array, History, InfeasibleError
 from cmr.methods.boltzmann.rbm import RBM, ReplicatedSoftmaxRBM, draw_bits
@@ -206,5 +205,4 @@ def fit_rbm(
         seed=seed,
         machine=repr(rbm),
         divergence=asdict(divergence),
-        trained_by=provenance.code_reached_from(__name__),  # the machine's own module does not reach this one
     )
