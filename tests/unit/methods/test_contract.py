@@ -11,6 +11,7 @@ import pytest
 from cmr import store
 from cmr.catalogue import Catalogue
 from cmr.construct import build, load
+from cmr.errors import UserError
 from cmr.methods.base import NotApplicableError, Pairs, Unlabelled, spaces
 from cmr.training import Run, Trained, embeddings
 
@@ -241,6 +242,14 @@ def test_seeds_that_train_together_give_the_models_that_they_give_alone(name):
             # Products of batches and of matrices may round otherwise, and training carries that on.
             np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3)
         assert model.history.keys() == alone.history.keys()
+
+
+@pytest.mark.parametrize("name", STOCHASTIC)
+def test_a_train_part_without_pairs_is_refused(name):
+    train, valid, _ = data(name)
+    none = replace(train, images=train.images[:0], texts=train.texts[:0], labels=train.labels[:0])
+    with pytest.raises(UserError, match="the train part holds no pairs"):
+        small(name).fit(none, valid)
 
 
 @pytest.mark.parametrize("name", sorted(CATALOGUE.methods))

@@ -327,6 +327,26 @@ def test_a_checkpoint_of_other_settings_data_seeds_precision_or_code_is_not_cont
     assert kept() == 8
 
 
+def test_a_checkpoint_of_other_weights_schedule_network_or_facts_is_not_continued(tmp_path):
+    class Other(Towers):
+        pass
+
+    def kept(kind=Towers, weights=WEIGHTS, batch_size=8, clip=None, **facts):
+        generator = seeded(0, "test", torch.device("cpu"))
+        training = Training(kind(generator), made_pairs(), None, generator)
+        schedule = Schedule(1, batch_size, patience=9, clip=clip)
+        progress = Progress(checkpoints=tmp_path, quiet=True)
+        fit_networks([training], adam, weights, similarity="cosine", schedule=schedule, progress=progress, facts=facts)
+        return len(list(tmp_path.glob("*.h5")))
+
+    assert kept() == kept() == 1
+    assert kept(weights={"distance": 1.0, "size": 0.25}) == 2
+    assert kept(batch_size=9) == 3
+    assert kept(clip=1.0) == 4
+    assert kept(kind=Other) == 5
+    assert kept(alpha=0.5) == 6
+
+
 class Normalised(Towers):
     """With batch statistics, whose running means are buffers."""
 

@@ -13,7 +13,7 @@ from cmr.methods.boltzmann.stack import Stack, fit_stack
 from cmr.methods.deep.inputs import Inputs, Side
 from cmr.methods.deep.method import DeepMethod, NetworkMethod
 from cmr.methods.deep.network import CommonSpace, DeepModel, embed
-from cmr.methods.deep.trainer import Training, fit_networks, seeded
+from cmr.methods.deep.trainer import Training, fit_networks, require_pairs, seeded
 from cmr.progress import SILENT, Progress
 from cmr.rows import in_memory
 
@@ -36,7 +36,8 @@ class StackedMethod(DeepMethod):
     stack_batch_size: int = 25
 
     def fit_stacks(self, train: Pairs, seed: int, device: torch.device, progress: Progress) -> "Stacks":
-        """The stacks of both modalities, trained on `train`."""
+        """The stacks of both modalities, trained on `train`; raises UserError where it is empty."""
+        require_pairs(train)
         stacks, history = {}, {}
         for side, widths, counts in (
             ("images", self.image_stack_widths, False),

@@ -13,7 +13,7 @@ from cmr.methods.base import Pairs, State
 from cmr.methods.deep.encoders import parameter_groups
 from cmr.methods.deep.inputs import Inputs
 from cmr.methods.deep.network import DeepModel, TrainableSpace
-from cmr.methods.deep.trainer import Schedule, Training, fit_networks, seeded
+from cmr.methods.deep.trainer import Schedule, Training, fit_networks, require_pairs, seeded
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity
 
@@ -99,6 +99,7 @@ class NetworkMethod(DeepMethod):
         progress: Progress = SILENT,
     ) -> dict[int, DeepModel]:
         """See DeepMethod."""
+        require_pairs(train, valid)
         self.check(train)
         inputs, trainings = Inputs.of(train), []
         for seed in seeds:

@@ -24,7 +24,7 @@ from cmr.methods.deep.losses import label_cross_entropy
 from cmr.methods.deep.method import DeepMethod
 from cmr.methods.deep.network import Batch, DeepModel, TrainableSpace
 from cmr.methods.deep.stages import shared_stage
-from cmr.methods.deep.trainer import Schedule, Training, fit_networks, seeded
+from cmr.methods.deep.trainer import Schedule, Training, fit_networks, require_pairs, seeded
 from cmr.progress import SILENT, Progress
 
 # What the first stage does not depend on.
@@ -88,6 +88,7 @@ class REDNN(DeepMethod):
         progress: Progress = SILENT,
     ) -> dict[int, DeepModel]:
         """Train both stages; of the first, the history has the names `intra_...`."""
+        require_pairs(train, valid)
         self.check(train, valid)
         inputs, device = Inputs.of(train), resolve_device(compute.device)
         first = {seed: self._fit_intra(train, valid, inputs, seed, compute, progress) for seed in seeds}

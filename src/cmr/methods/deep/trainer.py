@@ -63,7 +63,7 @@ def seeded(seed: int, purpose: str, device: torch.device) -> torch.Generator:
     return torch.Generator(device).manual_seed(int(fingerprint(seed=seed, purpose=purpose)[:15], 16))
 
 
-def require_pairs(train: Pairs, valid: Pairs | None) -> None:
+def require_pairs(train: Pairs, valid: Pairs | None = None) -> None:
     """Refuse empty parts by a UserError."""
     for name, part in {"train": train, "valid": valid}.items():
         if part is not None and not len(part):
