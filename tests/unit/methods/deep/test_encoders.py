@@ -1,6 +1,8 @@
 """What each kind of data becomes, and that a method trains on it, is saved, and comes back."""
 
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +11,8 @@ from PIL import Image
 from torch import nn
 
 from cmr import rows, store
+from cmr.catalogue import Catalogue
+from cmr.construct import build, load
 from cmr.methods.base import NotApplicableError, Pairs
 from cmr.methods.deep.acmr import ACMR
 from cmr.methods.deep.encoders import encoder, mean_vector, parameter_groups, random_squares
@@ -18,6 +22,11 @@ from cmr.views.image.networks import NetworkLayer
 from cmr.views.image.pixels import Pixels
 
 CPU = torch.device("cpu")
+METHODS = {
+    name: settings
+    for name, settings in Catalogue.read(Path(__file__).parents[4]).methods.items()
+    if "variant_of" not in settings
+}
 SMALL = {
     "n_components": 8, "image_widths": (16,), "text_widths": (16,),
     "batch_size": 20, "epochs": 2, "learning_rate": 0.01,
@@ -232,3 +241,26 @@ def test_hard_negatives_of_vectors_are_judged_by_raw_features_and_pass_no_gradie
     encoded = own(torch.from_numpy(pairs.texts))
     compared = own.compared(torch.from_numpy(pairs.texts), encoded)
     assert torch.equal(compared, encoded) and not compared.requires_grad
+
+
+def begins_with_encoders(settings):
+    return hasattr(sys.modules[load(settings["implementation"]).__module__], "encoder")
+
+
+@pytest.mark.parametrize("name", sorted(name for name, own in METHODS.items() if begins_with_encoders(own)))
+def test_every_method_that_begins_with_encoders_is_registered_for_and_learns_from_pixels_and_words(pairs, name):
+    settings = METHODS[name]
+    assert (settings["image_kinds"], settings["text_kinds"]) == (["vectors", "pixels"], ["vectors", "tokens"])
+    values = {own: schema["default"] for own, schema in settings["hyperparameters"].items()}
+    small = {"n_components": 4, "image_widths": (8,), "text_widths": (8,), "epochs": 2}
+    method = build(settings["implementation"], values | {own: small[own] for own in values.keys() & small})
+    model = method.fit(pairs)
+    (table,) = [array for key, array in model.state().items() if key.endswith("text_encoder.pretrained")]
+    (maps,) = [array for key, array in model.state().items() if key.endswith("network.maps.weight")]
+    assert not np.array_equal(table, pairs.text_arrays["word_vectors"])
+    assert not np.array_equal(maps, pairs.image_arrays["network/maps.weight"])
+    restored = method.restore(model.state())
+    for side in ("images", "texts"):
+        codes = getattr(model, f"embed_{side}")(getattr(pairs, side))
+        assert len(codes) == 60
+        np.testing.assert_array_equal(getattr(restored, f"embed_{side}")(getattr(pairs, side)), codes)
