@@ -84,7 +84,8 @@ def test_every_study_can_be_planned(unfinished, study):
 
 def test_views_are_compared_with_the_view_files_of_every_split(unfinished):
     def compare(study):
-        block = study["runs"][0] | {"splits": ["random-0", "random-1"], "text_views": ["tfidf", "bow"]}
+        block = study["runs"][0] | {"methods": ["random", "cca", "sm"], "splits": ["random-0", "random-1"]}
+        block["text_views"] = ["tfidf", "bow"]
         study["runs"] = [block, block | {"text_views": ["lda"], "splits": ["random-1"]}]
         study["setting"] = {"text_view": "tfidf"}
         study["view_comparison"]["text_views"] = ["bow", "tfidf"]
