@@ -57,6 +57,16 @@ def test_a_stage_of_other_data_seed_or_settings_is_another(tmp_path, other):
     assert counted.trained == 2
 
 
+def test_a_stage_of_another_device_or_another_torch_is_another(tmp_path, monkeypatch):
+    counted = Counted(tmp_path)
+    counted.run()
+    counted.run(device=torch.device("cuda"))  # a name; the layer stays where it is
+    assert counted.trained == 2
+    monkeypatch.setattr(torch, "__version__", "0.1")
+    counted.run()
+    assert counted.trained == 3
+
+
 def test_a_stage_whose_code_changed_is_trained_anew(tmp_path, monkeypatch):
     counted = Counted(tmp_path)
     counted.run()

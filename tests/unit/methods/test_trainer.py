@@ -325,6 +325,8 @@ def test_a_checkpoint_of_other_settings_data_seeds_precision_or_code_is_not_cont
     assert kept(compute=Compute(mixed_precision=True)) == 7
     monkeypatch.setattr(checkpoint_module.provenance, "code_digest", lambda: "edited")
     assert kept() == 8
+    monkeypatch.setattr(torch, "__version__", "0.1")
+    assert kept() == 9
 
 
 def test_a_checkpoint_of_other_weights_schedule_network_or_facts_is_not_continued(tmp_path):
