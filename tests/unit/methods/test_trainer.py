@@ -323,10 +323,13 @@ def test_a_checkpoint_of_other_settings_data_seeds_precision_or_code_is_not_cont
     assert kept(valid=None) == 5
     assert kept(seed=1) == 6
     assert kept(compute=Compute(mixed_precision=True)) == 7
+    with monkeypatch.context() as without_kernels:
+        without_kernels.setattr(torch, "compile", lambda function: function)
+        assert kept(compute=Compute(compile=True)) == 8
     monkeypatch.setattr(checkpoint_module.provenance, "code_digest", lambda: "edited")
-    assert kept() == 8
-    monkeypatch.setattr(torch, "__version__", "0.1")
     assert kept() == 9
+    monkeypatch.setattr(torch, "__version__", "0.1")
+    assert kept() == 10
 
 
 def test_a_checkpoint_of_other_weights_schedule_network_or_facts_is_not_continued(tmp_path):

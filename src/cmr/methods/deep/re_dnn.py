@@ -135,6 +135,7 @@ class REDNN(DeepMethod):
             valid=None if valid is None else valid.given,
             seed=seed,
             mixed_precision=compute.mixed_precision,
+            compile=compute.compile,
             settings={name: value for name, value in vars(self).items() if name not in JOINT_SETTINGS},
         )
         return network, history

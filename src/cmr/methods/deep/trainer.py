@@ -261,6 +261,7 @@ def _checkpoint(
         weights=weights,
         schedule={name: value for name, value in vars(schedule).items() if name != "rate"},
         mixed_precision=compute.mixed_precision,
+        compile=compute.compile,
         # What decides the seeds: the sources as they stand after the networks were made of them.
         seeds=[training.generator.get_state().numpy() for training in trainings],
         parts=[

@@ -128,7 +128,7 @@ def test_without_a_valid_part_no_stage_is_the_better_one():
         REDNN(**SMALL, keep="better").fit(made_pairs())
 
 
-def test_settings_of_the_joint_stage_share_the_first(tmp_path):
+def test_settings_of_the_joint_stage_share_the_first(tmp_path, monkeypatch):
     train, valid, progress = made_pairs(), made_pairs(1), Progress(stages=tmp_path, quiet=True)
     alone = REDNN(**SMALL, intra_weight=0.3).fit(train, valid)
 
@@ -144,4 +144,6 @@ def test_settings_of_the_joint_stage_share_the_first(tmp_path):
     REDNN(**SMALL).fit(made_pairs(3), valid, progress=progress)
     REDNN(**SMALL).fit(train, valid, seed=1, progress=progress)
     REDNN(**SMALL).fit(train, valid, compute=Compute(mixed_precision=True), progress=progress)
-    assert stages() == 6
+    monkeypatch.setattr(torch, "compile", lambda function: function)
+    REDNN(**SMALL).fit(train, valid, compute=Compute(compile=True), progress=progress)
+    assert stages() == 7
