@@ -157,6 +157,15 @@ def test_mean_field_updates_every_other_layer_from_its_neighbours(counts):
         torch.testing.assert_close(own[0].detach(), other)
 
 
+def test_sweeps_are_those_for_one_modality_or_for_both():
+    network, batch = machine(sweeps=2, missing_sweeps=7), made_batch()
+    for given, sweeps in (({"images"}, 7), ({"texts"}, 7), ({"images", "texts"}, 2)):
+        known = {side: getattr(batch, side) if side in given else None for side in ("images", "texts")}
+        codes = [network.mean_field(network.clamped(**known), n)[network.joint] for n in (2, 7)]
+        assert not torch.allclose(*codes)
+        assert torch.equal(network.joint_of(**known), codes[(2, 7).index(sweeps)])
+
+
 @pytest.mark.parametrize("counts", [False, True])
 def test_with_joint_weights_of_zero_the_halves_are_independent(counts):
     network, batch = machine(counts), made_batch(counts)
@@ -273,6 +282,18 @@ def test_layers_learn_at_their_own_rates_and_only_weights_decay(counts, share):
     assert [settings[id(edge)] for edge in network.weights] == [(0.5 * rate, 0.25) for rate in rates]
     rates = [0.1, 1.0, 1.0, 1.0, 1.0, 1.0, share]
     assert [settings[id(bias)] for bias in network.biases] == [(0.5 * rate, 0.0) for rate in rates]
+
+
+def test_the_learning_rate_falls_to_zero_over_the_epochs(monkeypatch):
+    rates, step = [], torch.optim.SGD.step
+
+    def watched(self, *arguments, **others):
+        rates.append(max(group["lr"] for group in self.param_groups))
+        return step(self, *arguments, **others)
+
+    monkeypatch.setattr(torch.optim.SGD, "step", watched)
+    DBM(**SMALL, learning_rate=0.02).fit(made_pairs())
+    assert list(dict.fromkeys(rates)) == pytest.approx([0.02, 0.016, 0.012, 0.008, 0.004])
 
 
 @pytest.mark.parametrize("counts", [False, True])
