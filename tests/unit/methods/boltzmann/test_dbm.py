@@ -200,6 +200,23 @@ def test_chains_come_to_the_distribution_of_the_model():
 
 
 @pytest.mark.parametrize("counts", [False, True])
+def test_chains_start_at_training_pairs_and_states_drawn_from_their_mean_field(counts):
+    network, batch = machine(counts, chains=4000), made_batch(counts)
+    with torch.no_grad():
+        network.begin(batch)
+        means = network.mean_field(network.clamped(batch.images, batch.texts), 5)
+    pair = (network.chain(0)[:, None] == means[0]).all(-1).int()
+    assert torch.equal(pair.sum(1), torch.ones(4000, dtype=torch.int64)) and len(pair.argmax(1).unique()) == 6
+    assert torch.equal(network.chain(network.last), means[-1][pair.argmax(1)])
+    for layer in range(1, network.last):
+        states = network.chain(layer)
+        assert set(states.unique().tolist()) == {0.0, 1.0}
+        for row in range(6):
+            own = states[pair.argmax(1) == row]
+            np.testing.assert_allclose(own.mean(0), means[layer][row].detach(), atol=4 * 0.5 / len(own) ** 0.5)
+
+
+@pytest.mark.parametrize("counts", [False, True])
 def test_chains_persist_in_number_and_shape(counts):
     network, batch = machine(counts, chains=8), made_batch(counts)
     with torch.no_grad():
