@@ -310,6 +310,16 @@ def test_closed_form_methods_start_without_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_networks_start_without_torchs_compiler():
+    modules = {
+        settings["implementation"].rpartition(".")[0]
+        for settings in CATALOGUE.methods.values()
+        if settings.get("uses_torch")
+    }
+    code = f"import sys, cmr.training, {', '.join(sorted(modules))}; sys.exit('torch._dynamo' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 @pytest.mark.parametrize("name", sorted(CATALOGUE.methods))
 def test_the_page_of_its_family_tells_of_a_method(name):
     settings = CATALOGUE.methods[name]

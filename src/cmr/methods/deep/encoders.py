@@ -81,9 +81,10 @@ class Pixels(Encoder):
         self.pretrained, self.crop = pretrained_network(side.arrays)
         self.pretrained.to(generator.device)
         self.width = self._width()
+        # Generators are nothing that torch.compile could follow; the layers after this one are compiled. Not a
+        # decorator: that would load the compiler, which takes longer than many a training, for all networks.
+        self.forward = torch.compiler.disable(self.forward)
 
-    # Generators are nothing that torch.compile could follow; the layers after this one are compiled.
-    @torch.compiler.disable
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             height, width = x.shape[1:3]
