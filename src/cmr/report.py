@@ -406,7 +406,7 @@ def _budget(config: Mapping[str, Any]) -> str:
     if "budget" not in config:
         return ""
     others = [name for name, value in config["fixed"].items() if value != config["hyperparameters"][name]["default"]]
-    return config["budget"] + (
+    return f"{config['budget']}." + (
         f" These are defaults; here other values are set of {', '.join(others)}." if others else ""
     )
 

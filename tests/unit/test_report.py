@@ -394,7 +394,7 @@ def test_as_many_components_as_there_can_be_lie_beyond_every_number_of_them(tmp_
 def test_a_budget_smaller_than_the_papers_is_told_with_the_defaults_that_the_study_does_not_take(tmp_path):
     study = made_study(tmp_path)
     assert "Budget:" not in make_report(study, None, "make")
-    study.facts["methods"]["cca"]["budget"] = "10 epochs, of 500."
+    study.facts["methods"]["cca"]["budget"] = "10 epochs, of 500"
     study.facts["methods"]["cca"]["hyperparameters"] |= {
         "epochs": {"type": "integer", "default": 10, "description": "passes"}
     }
