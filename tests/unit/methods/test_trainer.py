@@ -485,6 +485,7 @@ def test_gradients_are_clipped_to_the_norm_of_each_network():
     for moved in (fit([0], 0.25), fit([0, 1, 2], 0.25)):
         assert [float(step) for step in moved] == pytest.approx([0.25] * len(moved), rel=1e-4)
     assert fit([0], None)[0] > 1.0
+    assert fit([0], 1e9) == fit([0], None)  # a smaller one is let be
 
 
 def test_a_factor_of_the_learning_rate_follows_the_share_of_epochs_that_is_over():
