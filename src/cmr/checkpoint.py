@@ -51,7 +51,7 @@ class Checkpoint:
         try:
             kept = store.read_arrays(self.path)
         except UserError as error:
-            log.warning("%s. It is discarded; the work starts anew", error)
+            log.warning("%s is damaged (%s) and discarded; the work starts anew", self.path, error.__cause__ or error)
             self.path.unlink()
             return None
         log.info("going on from checkpoint %s", self.path.name)
