@@ -175,7 +175,12 @@ def train(
     _, chosen, method, models = best
     log.info("chosen: %s", chosen)
     if others := [seed for seed in seeds if seed not in models]:
-        models |= fit(method, others)
+        try:
+            models |= fit(method, others)
+        except InfeasibleError as error:
+            reason = f"with seeds other than {seeds[0]}, which chose {chosen}: {error}"
+            log.warning("not applicable, not every seed can be fitted: %s", reason)
+            return Trained(method, {}, {"not_applicable": reason, "candidates": records, **circumstances})
     selection = {
         "candidates": records,
         "chosen": chosen,

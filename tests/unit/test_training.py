@@ -117,6 +117,14 @@ def test_every_seed_is_fitted_once(parts):
     assert list(trained.models) == [3, 1, 2]
 
 
+def test_a_later_seed_that_cannot_be_fitted_costs_the_method_and_not_the_study(parts):
+    trained = training.train(f"{__name__}.SeedEcho", {}, {}, parts, [3, 99])
+    assert trained.models == {} and trained.not_applicable == "never"
+    trained = training.train(f"{__name__}.SeedsAtOnce", {}, {"n_components": [1, 2]}, parts, [3, 99])
+    assert trained.models == {} and len(trained.selection["candidates"]) == 2
+    assert trained.not_applicable == "with seeds other than 3, which chose {'n_components': 1}: never"
+
+
 @dataclass(frozen=True)
 class SeedsAtOnce(SeedEcho):
     """Records which seeds it is fitted with in one go."""
@@ -125,6 +133,8 @@ class SeedsAtOnce(SeedEcho):
 
     def fit_seeds(self, train, valid=None, *, seeds, compute=None, progress=None):
         self.fitted.append((self.n_components, list(seeds)))
+        if 99 in seeds:
+            raise InfeasibleError("never")
         return {seed: RandomRanking.fit(self, train) for seed in seeds}
 
 

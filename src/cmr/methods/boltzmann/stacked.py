@@ -1,20 +1,17 @@
 """Methods on top of two stacks of restricted Boltzmann machines, one a modality: the pipeline of 2011 to 2017."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from cmr.compute import CPU, Compute
-from cmr.device import resolve_device
 from cmr.methods.base import History, Pairs, State
 from cmr.methods.boltzmann.stack import Stack, fit_stack
 from cmr.methods.deep.inputs import Inputs, Side
-from cmr.methods.deep.method import DeepMethod, NetworkMethod
+from cmr.methods.deep.method import DeepMethod, NetworkMethod, Start
 from cmr.methods.deep.network import CommonSpace, DeepModel, embed
-from cmr.methods.deep.trainer import Training, fit_networks, require_pairs, seeded
-from cmr.progress import SILENT, Progress
+from cmr.methods.deep.trainer import Training, require_pairs, seeded
+from cmr.progress import Progress
 from cmr.rows import in_memory
 
 
@@ -67,40 +64,13 @@ class StackedMethod(DeepMethod):
 class NetworkOnStacks(StackedMethod, NetworkMethod):
     """Base of methods that are one network, trained on the fixed output of the stacks: `build` is given its widths."""
 
-    def fit_seeds(
-        self,
-        train: Pairs,
-        valid: Pairs | None = None,
-        *,
-        seeds: Sequence[int],
-        compute: Compute = CPU,
-        progress: Progress = SILENT,
-    ) -> dict[int, DeepModel]:
-        """Train the stacks, then the networks on top; the history has the stacks' reconstruction errors too."""
-        self.check(train)
-        device = resolve_device(compute.device)
-        stacks = {seed: self.fit_stacks(train, seed, device, progress) for seed in seeds}
-        trainings = []
-        for seed in seeds:
-            generator = seeded(seed, self.name, device)
-            through = stacks[seed].through(train)
-            network = self.build(Inputs.of(through), generator)
-            above = None if valid is None else stacks[seed].through(valid)
-            trainings.append(Training(network, through, above, generator))
-        histories = fit_networks(
-            trainings,
-            self.optimiser,
-            self.weights(),
-            similarity=self.similarity,
-            schedule=self.schedule(),
-            compute=compute,
-            progress=progress,
-            facts={"method": self.name, **vars(self)},
-        )
-        return {
-            seed: DeepModel(OnStacks(stacks[seed], own.network), history | stacks[seed].history, Inputs.of(train))
-            for seed, own, history in zip(seeds, trainings, histories, strict=True)
-        }
+    def start(self, train: Pairs, valid: Pairs | None, seed: int, device: torch.device, progress: Progress) -> Start:
+        """See NetworkMethod; the history has the stacks' reconstruction errors."""
+        stacks = self.fit_stacks(train, seed, device, progress)
+        generator = seeded(seed, self.name, device)
+        through, above = stacks.through(train), None if valid is None else stacks.through(valid)
+        network = self.build(Inputs.of(through), generator)
+        return Start(Training(network, through, above, generator), OnStacks(stacks, network), stacks.history)
 
     def restore(self, state: State) -> DeepModel:
         """See DeepMethod."""

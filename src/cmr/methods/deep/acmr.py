@@ -197,8 +197,9 @@ def hardest_negatives(features: Tensor, negative: Tensor) -> tuple[Tensor, Tenso
     `features` (b, d) raw; `negative` (b, b) bool, of anchors and items. Returns which anchors have one, (b,) bool, and
     for each of these its hardest, (b,).
     """
-    unit = normalize(features, dim=-1)
-    similarities = (unit @ unit.mT).masked_fill(~negative, -torch.inf)
+    with torch.autocast(features.device.type, enabled=False):  # in half precision, near ones tie
+        unit = normalize(features.float(), dim=-1)
+        similarities = (unit @ unit.mT).masked_fill(~negative, -torch.inf)
     return negative.any(-1), similarities.argmax(-1)
 
 
@@ -228,5 +229,7 @@ def contrastive_loss(v: Tensor, w: Tensor, negative: Tensor, margin: float, nega
 
     A pair of items that is no negative costs the margin, whatever its distance.
     """
-    squares = v.square().sum(-1, keepdim=True) - 2 * v @ w.mT + w.square().sum(-1).unsqueeze(-2)
+    with torch.autocast(v.device.type, enabled=False):  # in half precision, small distances cancel
+        v, w = v.float(), w.float()
+        squares = v.square().sum(-1, keepdim=True) - 2 * v @ w.mT + w.square().sum(-1).unsqueeze(-2)
     return vector_norm(v - w, dim=(-2, -1)) + negative_weight * relu(margin - negative * squares).mean((-2, -1))

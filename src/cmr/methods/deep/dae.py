@@ -10,15 +10,13 @@ as z-scores, by squared error; texts that are word counts by the cross-entropy o
 replicated softmax; any other texts as images are.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from cmr.compute import CPU, Compute
-from cmr.device import resolve_device
 from cmr.methods.base import Pairs
 from cmr.methods.boltzmann.stack import WORDS_A_DOCUMENT, CommonLength, Stack
 from cmr.methods.boltzmann.stacked import StackedMethod, Stacks
@@ -26,10 +24,10 @@ from cmr.methods.deep.bimodal_ae import COPIES, BimodalAE, JointLayer, tripled
 from cmr.methods.deep.inputs import Inputs
 from cmr.methods.deep.layers import Linear
 from cmr.methods.deep.losses import label_cross_entropy, squared_distance
-from cmr.methods.deep.method import NetworkMethod
-from cmr.methods.deep.network import Batch, DeepModel, TrainableSpace
-from cmr.methods.deep.trainer import Schedule, Training, fit_networks, seeded
-from cmr.progress import SILENT, Progress
+from cmr.methods.deep.method import NetworkMethod, Start
+from cmr.methods.deep.network import Batch, TrainableSpace
+from cmr.methods.deep.trainer import Schedule, Training, seeded
+from cmr.progress import Progress
 
 LARGEST_GRADIENT = 5.0  # the norm to which a step's gradient is cut
 
@@ -67,40 +65,14 @@ class DAE(StackedMethod, NetworkMethod):
         """See NetworkMethod."""
         return Schedule(self.epochs, self.batch_size, self.patience, clip=LARGEST_GRADIENT)
 
-    def fit_seeds(
-        self,
-        train: Pairs,
-        valid: Pairs | None = None,
-        *,
-        seeds: Sequence[int],
-        compute: Compute = CPU,
-        progress: Progress = SILENT,
-    ) -> dict[int, DeepModel]:
-        """Train the stacks, then all layers; the history has the stacks' reconstruction errors too."""
-        device = resolve_device(compute.device)
-        inputs, trainings, below = Inputs.of(train), [], []
-        for seed in seeds:
-            stacks = self.fit_stacks(train, seed, device, progress)
-            # The joint layer starts as that of `bimodal_ae` with the same seed.
-            generator = seeded(seed, BimodalAE.name, device)
-            network = self.build(inputs, generator)
-            network.start_from(stacks)
-            trainings.append(Training(network, train, valid, generator))
-            below.append(stacks.history)
-        histories = fit_networks(
-            trainings,
-            self.optimiser,
-            self.weights(),
-            similarity=self.similarity,
-            schedule=self.schedule(),
-            compute=compute,
-            progress=progress,
-            facts={"method": self.name, **vars(self)},
-        )
-        return {
-            seed: DeepModel(training.network, history | errors, inputs)
-            for seed, training, history, errors in zip(seeds, trainings, histories, below, strict=True)
-        }
+    def start(self, train: Pairs, valid: Pairs | None, seed: int, device: torch.device, progress: Progress) -> Start:
+        """See NetworkMethod; the history has the stacks' reconstruction errors."""
+        stacks = self.fit_stacks(train, seed, device, progress)
+        # The joint layer starts as that of `bimodal_ae` with the same seed.
+        generator = seeded(seed, BimodalAE.name, device)
+        network = self.build(Inputs.of(train), generator)
+        network.start_from(stacks)
+        return Start(Training(network, train, valid, generator), network, stacks.history)
 
 
 class DeepAutoencoder(TrainableSpace):

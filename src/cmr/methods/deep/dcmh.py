@@ -11,24 +11,23 @@ The networks here take features and not pixels, so that the image network is a p
 the text network (8192 units in the paper) are narrower. z-scored inputs, input dropout and early stopping are ours.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from cmr.compute import CPU, Compute
 from cmr.methods.base import Array, Pairs, State
-from cmr.methods.deep.encoders import encoder
+from cmr.methods.deep.encoders import encoder, parameter_groups
 from cmr.methods.deep.inputs import Inputs
 from cmr.methods.deep.layers import Dropout, Linear, perceptron
 from cmr.methods.deep.losses import pairwise_likelihood, share_a_label
-from cmr.methods.deep.method import NetworkMethod
+from cmr.methods.deep.method import NetworkMethod, Start
 from cmr.methods.deep.network import Batch, CommonSpace, DeepModel, TrainableSpace, outputs
 from cmr.methods.deep.trainer import Schedule
 from cmr.methods.hashing.codes import pack
-from cmr.progress import SILENT, Progress
+from cmr.progress import Progress
 from cmr.retrieval import Similarity
 
 
@@ -99,21 +98,13 @@ class DCMH(NetworkMethod):
     def optimiser(self, parameters: Mapping[str, Tensor]) -> torch.optim.Optimizer:
         """See NetworkMethod."""
         if self.solver == "sgd":
-            return torch.optim.SGD(parameters.values(), lr=self.learning_rate)
+            return torch.optim.SGD(parameter_groups(parameters, self.learning_rate), lr=self.learning_rate)
         return super().optimiser(parameters)
 
-    def fit_seeds(
-        self,
-        train: Pairs,
-        valid: Pairs | None = None,
-        *,
-        seeds: Sequence[int],
-        compute: Compute = CPU,
-        progress: Progress = SILENT,
-    ) -> dict[int, DeepModel]:
-        """See DeepMethod; the models do without what the networks remember of the train items."""
-        fitted = super().fit_seeds(train, valid, seeds=seeds, compute=compute, progress=progress)
-        return {seed: DeepModel(own.network.codes, own.history, own.inputs) for seed, own in fitted.items()}
+    def start(self, train: Pairs, valid: Pairs | None, seed: int, device: torch.device, progress: Progress) -> Start:
+        """See NetworkMethod; what embeds does without what the training remembers of the train items."""
+        start = super().start(train, valid, seed, device, progress)
+        return replace(start, space=start.training.network.codes)
 
     def restore(self, state: State) -> DeepModel:
         """See DeepMethod."""

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
@@ -9,10 +10,10 @@ from torch import Tensor
 
 from cmr.compute import CPU, Compute
 from cmr.device import resolve_device
-from cmr.methods.base import Pairs, State
+from cmr.methods.base import History, Pairs, State
 from cmr.methods.deep.encoders import parameter_groups
 from cmr.methods.deep.inputs import Inputs
-from cmr.methods.deep.network import DeepModel, TrainableSpace
+from cmr.methods.deep.network import CommonSpace, DeepModel, TrainableSpace
 from cmr.methods.deep.trainer import Schedule, Training, fit_networks, require_pairs, seeded
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity
@@ -58,6 +59,22 @@ class DeepMethod(ABC):
         """The model that `state` was taken from, on the CPU."""
 
 
+@dataclass(frozen=True)
+class Start:
+    """A network whose training begins.
+
+    Attributes
+    ----------
+    training : of the network.
+    space : what embeds items when the network is trained: itself, or a network that it is a part of, or has as a part.
+    history : of the stages before.
+    """
+
+    training: Training
+    space: CommonSpace
+    history: History = field(default_factory=dict)
+
+
 class NetworkMethod(DeepMethod):
     """A method that is one network, trained in one go."""
 
@@ -89,6 +106,13 @@ class NetworkMethod(DeepMethod):
         """Of the parameters, which come by name; pretrained ones learn at a tenth of the rate."""
         return torch.optim.Adam(parameter_groups(parameters, self.learning_rate), fused=True)
 
+    def start(self, train: Pairs, valid: Pairs | None, seed: int, device: torch.device, progress: Progress) -> Start:
+        """The network as its training begins, after the stages before it."""
+        generator = seeded(seed, self.name, device)
+        network = self.build(Inputs.of(train), generator)
+        self.prepare(network, train)
+        return Start(Training(network, train, valid, generator), network)
+
     def fit_seeds(
         self,
         train: Pairs,
@@ -101,14 +125,10 @@ class NetworkMethod(DeepMethod):
         """See DeepMethod."""
         require_pairs(train, valid)
         self.check(train)
-        inputs, trainings = Inputs.of(train), []
-        for seed in seeds:
-            generator = seeded(seed, self.name, resolve_device(compute.device))
-            network = self.build(inputs, generator)
-            self.prepare(network, train)
-            trainings.append(Training(network, train, valid, generator))
+        device = resolve_device(compute.device)
+        starts = [self.start(train, valid, seed, device, progress) for seed in seeds]
         histories = fit_networks(
-            trainings,
+            [start.training for start in starts],
             self.optimiser,
             self.weights(),
             similarity=self.similarity,
@@ -117,9 +137,10 @@ class NetworkMethod(DeepMethod):
             progress=progress,
             facts={"method": self.name, **vars(self)},
         )
+        inputs = Inputs.of(train)
         return {
-            seed: DeepModel(training.network, history, inputs)
-            for seed, training, history in zip(seeds, trainings, histories, strict=True)
+            seed: DeepModel(start.space, history | start.history, inputs)
+            for seed, start, history in zip(seeds, starts, histories, strict=True)
         }
 
     def restore(self, state: State) -> DeepModel:

@@ -54,6 +54,7 @@ class Context:
             progress=self.progress,
             seed=self.seed,
             mixed_precision=self.compute.mixed_precision,
+            compile=self.compute.compile,
             shapes=shapes(module),
             made_of=provenance.code_reached_from(*(name for name in modules if name.startswith("cmr."))),
             **facts,

@@ -278,3 +278,11 @@ def test_without_classes_it_is_not_applicable():
     pairs = made_pairs()
     with pytest.raises(NotApplicableError, match="dcmh: it learns from classes"):
         DCMH(**SMALL).fit(replace(pairs, labels=pairs.labels[:, :0]))
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_pretrained_layers_learn_at_a_tenth_of_the_rate(solver):
+    parameters = {name: torch.zeros(2, requires_grad=True) for name in ("image_encoder.pretrained.w", "text_network.w")}
+    groups = DCMH(solver=solver, learning_rate=0.5).optimiser(parameters).param_groups
+    rates = {id(parameter): group["lr"] for group in groups for parameter in group["params"]}
+    assert [rates[id(parameter)] for parameter in parameters.values()] == pytest.approx([0.05, 0.5])
