@@ -104,6 +104,8 @@ def _view_in_full(catalogue: Catalogue, root: Path, modality: str, name: str) ->
         lines.append(f"    asset {asset}: {_status(catalogue, root, asset).words}")
     learns = "learns from the train part" if settings["learnt"] else "is fixed"
     path = catalogue.view_path("<dataset>", "<split>", modality, name)
+    parts = f"; their parts in {settings['patches']}" if "patches" in settings else ""
+    lines.append(f"    holds {settings['kind']}{parts}")
     lines.append(f"    {learns}: {catalogue.config['data']}/{path}")
     return "\n".join(lines)
 

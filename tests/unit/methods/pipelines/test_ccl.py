@@ -221,6 +221,15 @@ def test_embeddings_of_the_train_part_are_z_scores(fitted):
         np.testing.assert_allclose(codes.std(0), 1, atol=0.1)
 
 
+def test_the_valid_part_chooses_epochs_and_nothing_else(fitted):
+    train, valid, _ = fitted
+    other = replace(valid, images=50 * valid.images + 3, texts=9 * valid.texts - 2)
+    method = replace(TINY, epochs=1)
+    codes = [method.fit(train, part).embed_images(train.images) for part in (None, valid, other)]
+    np.testing.assert_array_equal(codes[0], codes[1])
+    np.testing.assert_array_equal(codes[0], codes[2])
+
+
 @pytest.mark.parametrize("side", ["images", "texts", "images and texts"])
 def test_it_needs_parts_of_both_sides(side):
     whole, patches = made_pairs(), with_parts(made_pairs())

@@ -107,6 +107,15 @@ def test_the_second_fit_of_shared_stages_gives_the_same_model(tmp_path):
     np.testing.assert_array_equal(codes[1], codes[2])
 
 
+def test_the_valid_part_chooses_epochs_and_depth_and_nothing_else():
+    train, valid = made_pairs(), made_pairs(24, 1)
+    other = replace(valid, images=50 * valid.images + 3, texts=9 * valid.texts - 2)
+    method = replace(TINY, epochs=1, depth=1)
+    codes = [method.fit(train, part).embed_images(train.images) for part in (None, valid, other)]
+    np.testing.assert_array_equal(codes[0], codes[1])
+    np.testing.assert_array_equal(codes[0], codes[2])
+
+
 def test_it_retrieves_unseen_pairs():
     train, valid, test = (made_pairs(n, seed, noise=0.3) for n, seed in ((120, 0), (45, 1), (45, 2)))
     method = replace(TINY, stack_epochs=20, epochs=12, learning_rate=0.01, batch_size=20, **WIDER)
