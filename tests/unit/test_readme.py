@@ -1,6 +1,8 @@
-"""The README's example does what it says."""
+"""The examples of the README and of the guide to methods do what they say."""
 
 import importlib
+import shutil
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +40,19 @@ def test_the_network_of_the_guide_learns_alone_and_with_other_seeds(tmp_path, mo
         assert (nearest[:, 0] == own).mean() > 0.5
         alone = method.fit(train, seed=seed).embed_images(images[200:])
         np.testing.assert_allclose(model.embed_images(images[200:]), alone, atol=1e-2)
+
+
+def test_the_entry_of_the_guides_network_is_one_and_has_the_defaults_of_the_class(tmp_path, monkeypatch):
+    page = (ROOT / "docs/add-a-method.md").read_text()
+    (tmp_path / "towers.py").write_text(page.split("```python\n")[2].split("```")[0])
+    monkeypatch.syspath_prepend(tmp_path)
+    defaults = {field.name: field.default for field in fields(importlib.import_module("towers").TwoTowers)}
+    for folder in ("config", "workflow/schemas"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    entry = page.split("```yaml\n")[2].split("```")[0].replace("cmr.methods.deep.two_towers.", "towers.")
+    (tmp_path / "config/methods/two_towers.yaml").write_text(entry)
+    settings = Catalogue.read(tmp_path).methods["two_towers"]
+    assert {name: schema["default"] for name, schema in settings["hyperparameters"].items()} == defaults
 
 
 def test_notebook_example_ranks_the_pair_first():
