@@ -49,13 +49,11 @@ class Checkpoint:
         if self.path is None or not self.path.exists():
             return None
         try:
-            kept = store.read_arrays(self.path)
+            return store.read_arrays(self.path)
         except UserError as error:
             log.warning("%s is damaged (%s) and discarded; the work starts anew", self.path, error.__cause__ or error)
             self.path.unlink()
             return None
-        log.info("going on from checkpoint %s", self.path.name)
-        return kept
 
     def write(self, arrays: Arrays, attributes: dict[str, Any]) -> None:
         """Replace what is kept."""
@@ -122,6 +120,7 @@ class BestEpoch:
         best = to_tensors(store.group(arrays, "best"))
         self.best = {name: tensor.to(self.generator.device) for name, tensor in best.items()} or None
         self.generator.set_state(torch.from_numpy(arrays["generator"]))
+        log.info("going on from checkpoint, after epoch %d", self.epoch)
 
 
 class TrainingState:

@@ -295,6 +295,10 @@ class _Features:
                 f"{self.parts.path} has rows of shape {parts.shape[1:]}; parts of {self.whole.path} are needed, "
                 f"{whole.shape[-1]} numbers each"
             )
+        if self.parts.attributes.get("counts") != self.whole.attributes.get("counts"):
+            raise UserError(
+                f"of {self.parts.path} and {self.whole.path} only one holds word counts: parts need the same"
+            )
         return np.concatenate([in_memory(whole)[:, None], parts], axis=1)
 
 

@@ -177,7 +177,7 @@ def test_parts_follow_the_whole_item_and_those_without_parts_are_left_out(tmp_pa
     write_run(tmp_path, np.array(["a", "b", "c", "d"]))
     about = {"kind": "patches", "counts": True}
     parts = np.arange(3 * 2, dtype=float).reshape(3, 2, 1)
-    store.write_view(tmp_path / "ip.h5", ["d", "a", "b"], parts, about, left_out=["c"])
+    store.write_view(tmp_path / "ip.h5", ["d", "a", "b"], parts, {"kind": "patches"}, left_out=["c"])
     store.write_view(tmp_path / "tp.h5", ["a", "b", "d"], parts[:, :1], about)
     run = training.read_run(*(tmp_path / name for name in (*RUN_FILES, "ip.h5", "tp.h5")))
     assert run.left_out == {"train": 1} and set(run.provenance) == {
@@ -195,6 +195,14 @@ def test_parts_of_another_width_are_refused_by_file(tmp_path):
     store.write_view(tmp_path / "p.h5", list("abcd"), np.ones((4, 2, 5)), {"kind": "patches", "counts": False})
     with pytest.raises(UserError, match=r"p\.h5 has rows of shape \(2, 5\); parts of .*i\.h5 are needed, 1 number"):
         training.read_run(*(tmp_path / name for name in (*RUN_FILES, "p.h5", "p.h5")))
+
+
+def test_counts_of_parts_are_refused_beside_other_numbers_of_the_whole(tmp_path):
+    write_run(tmp_path, np.array(["a", "b", "c", "d"]))
+    store.write_view(tmp_path / "ip.h5", list("abcd"), np.ones((4, 2, 1)), {"kind": "patches"})
+    store.write_view(tmp_path / "tp.h5", list("abcd"), np.ones((4, 2, 1)), {"kind": "patches", "counts": False})
+    with pytest.raises(UserError, match=r"of .*tp\.h5 and .*t\.h5 only one holds word counts"):
+        training.read_run(*(tmp_path / name for name in (*RUN_FILES, "ip.h5", "tp.h5")))
 
 
 def test_token_numbers_stay_whole_and_bring_the_vectors_of_their_words(tmp_path):

@@ -460,6 +460,14 @@ def test_a_killed_training_of_several_seeds_goes_on_to_the_same_result(tmp_path,
         assert_same(one.state_dict(), other.state_dict())
 
 
+def test_a_layer_that_draws_from_a_source_which_no_checkpoint_keeps_is_refused():
+    generator, other = (torch.Generator().manual_seed(seed) for seed in (0, 1))
+    network = Towers(generator)
+    network.dropout = Dropout(0.5, other)
+    with pytest.raises(ValueError, match="dropout of Towers draws from another generator than its training"):
+        Training(network, made_pairs(), None, generator)
+
+
 def test_gradients_are_clipped_to_the_norm_of_each_network():
     class Steep(Towers):
         def losses(self, batch, progress):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from cmr.methods.base import History, Pairs, State
+from cmr.methods.base import History, NotApplicableError, Pairs, State
 from cmr.methods.boltzmann.stack import Stack, fit_stack
 from cmr.methods.deep.inputs import Inputs, Side
 from cmr.methods.deep.method import DeepMethod, NetworkMethod, Start
@@ -33,8 +33,14 @@ class StackedMethod(DeepMethod):
     stack_batch_size: int = 25
 
     def fit_stacks(self, train: Pairs, seed: int, device: torch.device, progress: Progress) -> "Stacks":
-        """The stacks of both modalities, trained on `train`; raises UserError where it is empty."""
+        """The stacks of both modalities, trained on `train`.
+
+        Raises UserError where it is empty, and NotApplicableError where it does not hold vectors.
+        """
         require_pairs(train)
+        for side, kind in (("images", train.image_kind), ("texts", train.text_kind)):
+            if kind != "vectors":
+                raise NotApplicableError(f"{self.name}: it learns from vectors, but the {side} are {kind}")
         stacks, history = {}, {}
         for side, widths, counts in (
             ("images", self.image_stack_widths, False),

@@ -20,6 +20,7 @@ from cmr.checkpoint import BestEpoch, Checkpoint, TrainingState
 from cmr.compute import CPU, Compute
 from cmr.errors import UserError
 from cmr.methods.base import History, InfeasibleError, Pairs
+from cmr.methods.deep.layers import Random
 from cmr.methods.deep.loading import Batches
 from cmr.methods.deep.network import Batch, TrainableSpace, embed
 from cmr.methods.deep.together import Together
@@ -78,6 +79,14 @@ class Training:
     train: Pairs
     valid: Pairs | None
     generator: torch.Generator
+
+    def __post_init__(self) -> None:
+        """A layer that draws from another source would go on otherwise after a kill: checkpoints keep this one."""
+        for name, layer in self.network.named_modules():
+            if isinstance(layer, Random) and layer.generators[0] is not self.generator:
+                raise ValueError(
+                    f"{name} of {type(self.network).__name__} draws from another generator than its training"
+                )
 
 
 def fit_networks(

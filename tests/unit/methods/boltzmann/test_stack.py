@@ -1,9 +1,12 @@
+import numpy as np
 import pytest
 import torch
 
+from cmr.methods.base import NotApplicableError, Pairs
 from cmr.methods.boltzmann.contrastive_divergence import ContrastiveDivergence
 from cmr.methods.boltzmann.rbm import GaussianRBM, ReplicatedSoftmaxRBM
 from cmr.methods.boltzmann.stack import Stack, fit_stack
+from cmr.methods.deep.corr_ae import CorrAE
 from cmr.progress import Progress
 from tests.unit.methods.boltzmann.made import CPU, clustered, seeded, with_noise
 
@@ -90,3 +93,12 @@ def test_another_seed_or_purpose_gives_another_stack():
     assert torch.equal(first, weights())
     assert not torch.equal(first, weights(seed=1))
     assert not torch.equal(first, weights(purpose="texts"))
+
+
+@pytest.mark.parametrize("side", ["images", "texts"])
+def test_stacks_refuse_what_is_no_vector_by_side(side):
+    rows = np.ones((6, 4), dtype=np.float32)
+    kinds = {f"{side[:-1]}_kind": "tokens"}
+    train = Pairs(rows, rows, np.eye(2, dtype=bool)[np.arange(6) % 2], **kinds)
+    with pytest.raises(NotApplicableError, match=f"corr_ae: it learns from vectors, but the {side} are tokens"):
+        CorrAE().fit(train)
