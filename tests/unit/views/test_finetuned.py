@@ -94,8 +94,8 @@ def test_weights_do_not_depend_on_the_number_of_cores(tmp_path, parts):
 def test_learning_rates_fall_to_a_tenth_after_half_of_the_epochs(tmp_path, parts, monkeypatch):
     rates = []
 
-    def learn(self, training, *rest):
-        rates.append([group["lr"] for group in training.optimiser.param_groups])
+    def learn(self, run, optimiser, *rest):
+        rates.append([group["lr"] for group in optimiser.param_groups])
         return 1.0
 
     monkeypatch.setattr(FineTunedLayer, "_learn", learn)
@@ -108,7 +108,7 @@ def test_loss_is_that_of_exclusive_classes_where_they_are(tmp_path, parts, monke
     train, valid = parts
     labels = train.labels | (several and np.arange(len(train)) == 0)[..., None] if several else train.labels
     used = []
-    monkeypatch.setattr(FineTunedLayer, "_learn", lambda self, training, part, loss, *rest: used.append(loss) or 1.0)
+    monkeypatch.setattr(FineTunedLayer, "_learn", lambda self, run, descent, part, loss, *_: used.append(loss) or 1.0)
     view_of(tmp_path, epochs=1).fit(LabelledImages(train.paths, labels), valid)
     assert [loss.__name__ for loss in used] == [name]
 
