@@ -103,7 +103,7 @@ def test_changed_picture_under_the_same_name_recomputes_its_features(finished):
     Image.new("RGB", (8, 8), "red").save(picture)
     assert finished.snakemake("data/datasets/shapes/images.parquet", "--force").returncode == 0
     planned = finished.planned("all")
-    assert planned["extract_image_view", ""] == 1
+    assert planned["extract_image_view", ""] == 2  # of whole pictures, and of their parts
     assert planned["make_split", ""] == planned["extract_text_view", ""] == 0
 
 

@@ -70,11 +70,11 @@ def test_every_view_has_a_row_an_item_and_says_how_it_was_made(everything, modal
     assert len(names) > 10
     for name in names:
         with store.ViewFile.open(everything.root / file_of(everything, modality, name)) as view:
-            about, values, arrays = view.attributes, view.values[...], view.arrays()
-        assert list(view.ids) == list(pairs["id"]), name
+            ids, about, values, arrays = view.ids, view.attributes, view.values[...], view.arrays()
+        assert list(ids) == list(pairs["id"]), name
         assert np.isfinite(values).all() and len(np.unique(values, axis=0)) > 5, name
         assert {"kind", "learnt", "inputs", "versions", "code", "counts"} <= about.keys(), name
-        assert values.ndim == (3 if about["kind"] == "patches" else 2)
+        assert values.ndim == {"patches": 3, "pixels": 4}.get(about["kind"], 2)
         train = split.loc[split["part"] == "train", "id"]
         assert set(arrays.get("train_ids", [])) == (set(train) if about["learnt"] else set()), name
 
