@@ -279,20 +279,15 @@ def _intervals(panels: Mapping[str, pd.DataFrame], label: str) -> Figure:
 
 
 def _training_history(study: Study, spec: dict[str, Any]) -> Figure:
-    """Loss and valid mAP of each method that learns by epochs; thin lines are splits and seeds, a thick one a mean.
-
-    More than three methods stand two in a row.
-    """
+    """A row a method that learns by epochs: loss and valid mAP; thin lines are splits and seeds, a thick one a mean."""
     history = _epochs_of(study, spec)
     methods = _methods_in(study, history)
     if not methods:
         return _notice("No method of this study learns by epochs.")
-    side_by_side = 1 if len(methods) <= 3 else 2
-    rows = -(-len(methods) // side_by_side)
-    figure = Figure(figsize=(WIDTH, (2.1 if side_by_side == 1 else 1.5) * rows + 0.4), layout="constrained")
-    panels = figure.subplots(rows, 2 * side_by_side, squeeze=False)
-    pairs = panels.reshape(-1, 2)
-    for (left, right), method in zip(pairs, methods, strict=False):
+    height = 2.1 if len(methods) <= 3 else 1.3
+    figure = Figure(figsize=(WIDTH, height * len(methods) + 0.4), layout="constrained")
+    rows = figure.subplots(len(methods), 2, sharex="row", squeeze=False)
+    for (left, right), method in zip(rows, methods, strict=True):
         own, colour = history[history["method"] == method], _style(study, spec, method)["color"]
         for panel, quantity, title in ((left, "loss", "training loss"), (right, "valid_map", "valid mAP")):
             runs = own[own["quantity"] == quantity].pivot(index="step", columns=["split", "seed"], values="value")
@@ -301,15 +296,12 @@ def _training_history(study: Study, spec: dict[str, Any]) -> Figure:
                 # Runs stop at different epochs: the mean goes as far as all of them do.
                 mean = runs.dropna().mean(axis=1)
                 panel.plot(mean.index, mean.to_numpy(), color=colour, linewidth=2.2)
-            # Half as wide, a panel has no room for both.
-            label = study.method_label(method)
-            panel.set_title(f"{label}: {title}" if side_by_side == 1 else label if panel is left else title)
+            panel.set_title(f"{study.method_label(method)}: {title}")
             panel.margins(x=0.02)
-            panel.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+            panel.yaxis.set_major_locator(MaxNLocator(3))
         right.set_ylim(bottom=0)
-    for panel in pairs[len(methods) :].ravel():
-        panel.set_visible(False)
-    figure.supxlabel("Epoch", fontsize=STYLE["font.size"])
+    for panel in rows[-1]:
+        panel.set_xlabel("Epoch")
     return figure
 
 
