@@ -289,14 +289,15 @@ def _training_history(study: Study, spec: dict[str, Any]) -> Figure:
     rows = figure.subplots(len(methods), 2, sharex="row", squeeze=False)
     for (left, right), method in zip(rows, methods, strict=True):
         own, colour = history[history["method"] == method], _style(study, spec, method)["color"]
-        for panel, quantity, title in ((left, "loss", "training loss"), (right, "valid_map", "valid mAP")):
+        titles = f"{study.method_label(method)}: loss", "valid mAP"
+        for panel, quantity, title in zip((left, right), ("loss", "valid_map"), titles, strict=True):
             runs = own[own["quantity"] == quantity].pivot(index="step", columns=["split", "seed"], values="value")
             panel.plot(runs.index, runs.to_numpy(), color=colour, alpha=0.4, linewidth=0.8)
             if quantity == "valid_map":  # losses of runs with other hyper-parameters are no scale to average on
                 # Runs stop at different epochs: the mean goes as far as all of them do.
                 mean = runs.dropna().mean(axis=1)
                 panel.plot(mean.index, mean.to_numpy(), color=colour, linewidth=2.2)
-            panel.set_title(f"{study.method_label(method)}: {title}")
+            panel.set_title(title)
             panel.margins(x=0.02)
             panel.yaxis.set_major_locator(MaxNLocator(3))
         right.set_ylim(bottom=0)
