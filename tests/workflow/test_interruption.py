@@ -39,7 +39,7 @@ def kill_when(project, pattern, target, timeout=180):
             "going on after",
         ),
         (
-            "results/runs/**/corr_ae/checkpoints/*.h5",
+            "results/runs/**/corr_ae/checkpoints/[0-9a-f]*.h5",  # whole, not the file that is being written
             f"{STUDY}/results.csv",
             "runs/shapes/random-0/efficientnet_lite0+tfidf/corr_ae/train.log",
             "going on from checkpoint",
