@@ -10,7 +10,6 @@ valid mAP are ours.
 """
 
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -19,17 +18,18 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from cmr.checkpoint import BestEpoch, Checkpoint
-from cmr.compute import CPU, Compute
+from cmr.compute import Compute
 from cmr.device import resolve_device
 from cmr.methods.base import History, Pairs, State
 from cmr.methods.boltzmann.contrastive_divergence import Ascent, ContrastiveDivergence, fit_rbm
 from cmr.methods.boltzmann.joint_rbm import MEAN_FIELD_STEPS, JointRBM, JointSpace, Space, joined
 from cmr.methods.boltzmann.stacked import OnStacks, StackedMethod, Stacks
 from cmr.methods.deep.inputs import Inputs
+from cmr.methods.deep.method import SeedBySeed
 from cmr.methods.deep.network import DeepModel, embed
-from cmr.methods.deep.trainer import require_pairs, seeded
+from cmr.methods.deep.trainer import seeded
 from cmr.metrics import bimodal_map
-from cmr.progress import SILENT, Progress
+from cmr.progress import Progress
 
 
 class MultimodalDBN(nn.Module):
@@ -84,7 +84,7 @@ def fit_multimodal_dbn(
 
 
 @dataclass(frozen=True)
-class MultimodalDBNMethod(StackedMethod):
+class MultimodalDBNMethod(StackedMethod, SeedBySeed):
     """Compare images and texts by what a joint RBM infers from either alone; uses no labels.
 
     Parameters
@@ -108,26 +108,14 @@ class MultimodalDBNMethod(StackedMethod):
 
     name: ClassVar[str] = "multimodal_dbn"
 
-    def fit_seeds(
-        self,
-        train: Pairs,
-        valid: Pairs | None = None,
-        *,
-        seeds: Sequence[int],
-        compute: Compute = CPU,
-        progress: Progress = SILENT,
-    ) -> dict[int, DeepModel]:
-        """See DeepMethod; in the history `loss` is the reconstruction error of the joint RBM."""
-        require_pairs(train, valid)
-        device, models = resolve_device(compute.device), {}
-        for seed in seeds:
-            stacks = self.fit_stacks(train, seed, device, progress)
-            tops = stacks.through(train)
-            above = None if valid is None else stacks.through(valid)
-            space = self.joint_space(stacks.images.width, stacks.texts.width, device)
-            history = self.fit_joint(space, tops, above, seed, device, progress)
-            models[seed] = DeepModel(OnStacks(stacks, space), history | stacks.history, Inputs.of(train))
-        return models
+    def fit_seed(self, train: Pairs, valid: Pairs | None, seed: int, compute: Compute, progress: Progress) -> DeepModel:
+        """See SeedBySeed; in the history `loss` is the reconstruction error of the joint RBM."""
+        device = resolve_device(compute.device)
+        stacks = self.fit_stacks(train, seed, device, progress)
+        tops, above = stacks.through(train), None if valid is None else stacks.through(valid)
+        space = self.joint_space(stacks.images.width, stacks.texts.width, device)
+        history = self.fit_joint(space, tops, above, seed, device, progress)
+        return DeepModel(OnStacks(stacks, space), history | stacks.history, Inputs.of(train))
 
     def joint_space(self, n_images: int, n_texts: int, device: torch.device | str = "cpu") -> JointSpace:
         """Untrained."""

@@ -109,8 +109,8 @@ class Stacks:
         """The same pairs, their views replaced by the probabilities of the top layers."""
         return replace(
             pairs,
-            images=embed(self.images, self.images, in_memory(pairs.images)),
-            texts=embed(self.texts, self.texts, in_memory(pairs.texts)),
+            images=embed(self.images, self.images, pairs.images),
+            texts=embed(self.texts, self.texts, pairs.texts),
             texts_are_counts=False,
         )
 

@@ -59,6 +59,27 @@ class DeepMethod(ABC):
         """The model that `state` was taken from, on the CPU."""
 
 
+class SeedBySeed(DeepMethod):
+    """A method that fits one seed after the other, since each goes its own way or there is nothing to be gained."""
+
+    @abstractmethod
+    def fit_seed(self, train: Pairs, valid: Pairs | None, seed: int, compute: Compute, progress: Progress) -> DeepModel:
+        """The model of one seed."""
+
+    def fit_seeds(
+        self,
+        train: Pairs,
+        valid: Pairs | None = None,
+        *,
+        seeds: Sequence[int],
+        compute: Compute = CPU,
+        progress: Progress = SILENT,
+    ) -> dict[int, DeepModel]:
+        """See DeepMethod."""
+        require_pairs(train, valid)
+        return {seed: self.fit_seed(train, valid, seed, compute, progress) for seed in seeds}
+
+
 @dataclass(frozen=True)
 class Start:
     """A network whose training begins.

@@ -1,24 +1,24 @@
 """What the methods that are pipelines of frozen stages have in common."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cmr.compute import CPU, Compute
+from cmr.compute import Compute
 from cmr.methods.base import History, Pairs, State
 from cmr.methods.boltzmann.contrastive_divergence import ContrastiveDivergence
 from cmr.methods.boltzmann.stacked import StackedMethod
 from cmr.methods.deep.inputs import Inputs
+from cmr.methods.deep.method import SeedBySeed
 from cmr.methods.deep.network import CommonSpace, DeepModel
 from cmr.methods.pipelines.fusion import FusedClassifiers
 from cmr.methods.pipelines.stages import Context, Descent
-from cmr.progress import SILENT, Progress
+from cmr.progress import Progress
 
 JOINT_LEARNING_RATE = 0.01  # of the RBMs that join codes
 
 
 @dataclass(frozen=True)
-class Pipeline(StackedMethod):
+class Pipeline(StackedMethod, SeedBySeed):
     """Base of CMDN, CCL and HRL: codes of each modality, joined and classified (`fusion`), then a common space.
 
     Parameters
@@ -62,21 +62,10 @@ class Pipeline(StackedMethod):
         """Training of a supervised stage."""
         return Descent(self.learning_rate, self.epochs, self.batch_size, self.patience, self.weight_decay)
 
-    def fit_seeds(
-        self,
-        train: Pairs,
-        valid: Pairs | None = None,
-        *,
-        seeds: Sequence[int],
-        compute: Compute = CPU,
-        progress: Progress = SILENT,
-    ) -> dict[int, DeepModel]:
-        """See DeepMethod; one seed after the other, since each chooses and shares its stages by itself."""
+    def fit_seed(self, train: Pairs, valid: Pairs | None, seed: int, compute: Compute, progress: Progress) -> DeepModel:
+        """See SeedBySeed; each seed chooses and shares its stages by itself."""
         self.check(train)
-        inputs = Inputs.of(train)
-        return {
-            seed: DeepModel(*self.fit_space(train, valid, Context(seed, compute, progress)), inputs) for seed in seeds
-        }
+        return DeepModel(*self.fit_space(train, valid, Context(seed, compute, progress)), Inputs.of(train))
 
     def restore(self, state: State) -> DeepModel:
         """See DeepMethod."""

@@ -23,7 +23,6 @@ from cmr.methods.deep.network import TrainableSpace, embed
 from cmr.methods.deep.stages import shared_stage
 from cmr.methods.deep.trainer import Schedule, Training, fit_networks, seeded
 from cmr.progress import SILENT, Progress
-from cmr.rows import in_memory
 
 
 @dataclass(frozen=True)
@@ -168,5 +167,5 @@ def embedded(
     """The same pairs, their views replaced by what two functions of `network` make of them; None of none."""
     if pairs is None:
         return None
-    views = (embed(network, side, in_memory(rows)) for side, rows in ((images, pairs.images), (texts, pairs.texts)))
+    views = (embed(network, side, rows) for side, rows in ((images, pairs.images), (texts, pairs.texts)))
     return Pairs(*views, pairs.labels, groups=pairs.groups)
