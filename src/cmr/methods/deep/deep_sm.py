@@ -8,9 +8,9 @@ on texts, and compares their posteriors. On fixed image features, the network of
 Widths, z-scored inputs, weight decay, Adam, early stopping and the treatment of several labels are ours.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from cmr.methods.base import Pairs
 from cmr.methods.deep.encoders import encoder, parameter_groups
 from cmr.methods.deep.inputs import Inputs
-from cmr.methods.deep.layers import Dropout, Linear
+from cmr.methods.deep.layers import Dropout, perceptron
 from cmr.methods.deep.losses import label_cross_entropy
 from cmr.methods.deep.method import NetworkMethod
 from cmr.methods.deep.network import Batch, TrainableSpace
@@ -85,8 +85,9 @@ class DeepSMNetwork(TrainableSpace):
         c = inputs.n_classes
         self.image_encoder, self.text_encoder = (encoder(side, generator) for side in (inputs.images, inputs.texts))
         self.dropout = Dropout(method.input_dropout, generator)
-        self.image_net = classifier((self.image_encoder.width, *method.image_widths, c), method.dropout, generator)
-        self.text_net = classifier((self.text_encoder.width, *method.text_widths, c), method.dropout, generator)
+        classifier = partial(perceptron, generator=generator, activation=nn.ReLU, last=False, dropout=method.dropout)
+        self.image_net = classifier((self.image_encoder.width, *method.image_widths, c))
+        self.text_net = classifier((self.text_encoder.width, *method.text_widths, c))
 
     def image_scores(self, images: Tensor) -> Tensor:
         """(b, c), before the softmax."""
@@ -107,12 +108,3 @@ class DeepSMNetwork(TrainableSpace):
             "images": label_cross_entropy(self.image_scores(batch.images), batch.labels),
             "texts": label_cross_entropy(self.text_scores(batch.texts), batch.labels),
         }
-
-
-def classifier(widths: Sequence[int], dropout: float, generator: torch.Generator) -> nn.Sequential:
-    """ReLU layers, each with dropout after it, and a linear layer to the scores of widths[-1] classes."""
-    *hidden, classes = widths
-    layers: list[nn.Module] = []
-    for before, after in pairwise(hidden):
-        layers += [Linear(before, after, generator), nn.ReLU(), Dropout(dropout, generator)]
-    return nn.Sequential(*layers, Linear(hidden[-1], classes, generator))

@@ -8,6 +8,7 @@ parameters then have a leading dimension too, vectors as (s, 1, d). So whatever 
 from the right, and one code serves both (`cmr.methods.deep.together`).
 """
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
@@ -91,17 +92,19 @@ def perceptron(
     generator: torch.Generator,
     activation: type[nn.Module] | None = nn.Tanh,
     last: bool = True,
+    dropout: float = 0.0,
 ) -> nn.Sequential:
-    """Linear layers from widths[0] inputs to widths[-1] outputs, each followed by the activation.
+    """Linear layers from widths[0] inputs to widths[-1] outputs, each followed by the activation and by dropout.
 
     The last one too, unless `last` is false.
     """
     layers: list[nn.Module] = []
-    for inputs, outputs in pairwise(widths):
+    for number, (inputs, outputs) in enumerate(pairwise(widths), start=2):
         layers.append(Linear(inputs, outputs, generator))
-        if activation is not None:
-            layers.append(activation())
-    return nn.Sequential(*(layers if last or activation is None else layers[:-1]))
+        if number < len(widths) or last:
+            layers += [] if activation is None else [activation()]
+            layers += [Dropout(dropout, generator)] if dropout else []
+    return nn.Sequential(*layers)
 
 
 class BatchNorm(nn.Module):
@@ -130,6 +133,11 @@ class BatchNorm(nn.Module):
 def reverse_gradient(x: Tensor, factor: float) -> Tensor:
     """x itself; on the way back the gradient is multiplied by -factor (Ganin & Lempitsky, ICML 2015, eq. 9-10)."""
     return _ReverseGradient.apply(x, factor)
+
+
+def reversal_strength(progress: float) -> float:
+    """l(p) = 2 / (1 + exp(-10 p)) - 1: from 0 to 1 as training goes on (Ganin & Lempitsky 2015)."""
+    return math.tanh(5 * progress)
 
 
 class _ReverseGradient(torch.autograd.Function):
