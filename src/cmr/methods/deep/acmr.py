@@ -12,7 +12,6 @@ beta_1. The paper's L_reg is `weight_decay`, by default 0. The learning rate, th
 dropout, early stopping and the treatment of several labels are ours.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
@@ -25,7 +24,7 @@ from torch.nn.functional import log_softmax, normalize, relu
 from cmr.methods.base import Pairs
 from cmr.methods.deep.encoders import encoder, parameter_groups
 from cmr.methods.deep.inputs import Inputs
-from cmr.methods.deep.layers import Dropout, Linear, perceptron, reverse_gradient
+from cmr.methods.deep.layers import Dropout, Linear, perceptron, reversal_strength, reverse_gradient
 from cmr.methods.deep.losses import label_cross_entropy, share_a_label
 from cmr.methods.deep.method import NetworkMethod
 from cmr.methods.deep.network import Batch, TrainableSpace
@@ -178,11 +177,6 @@ class ACMRNetwork(TrainableSpace):
         reversal = self.method.adversary_weight * reversal_strength(progress)
         scores = (log_softmax(self.modality_classifier(reverse_gradient(codes, reversal)), dim=-1) for codes in (v, w))
         return -sum(own[..., modality].mean(-1) for modality, own in enumerate(scores)) / 2
-
-
-def reversal_strength(progress: float) -> float:
-    """l(p) = 2 / (1 + exp(-10 p)) - 1: from 0 to 1 as training goes on (Ganin & Lempitsky 2015)."""
-    return math.tanh(5 * progress)
 
 
 def without_a_common_label(labels: Tensor) -> Tensor:

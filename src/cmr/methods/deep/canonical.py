@@ -17,6 +17,24 @@ from cmr.methods.base import InfeasibleError
 
 Decomposition = TypeVar("Decomposition")
 
+PAIRS_A_COMPONENT = 10  # of fewer, even independent views look correlated, and training fits that
+
+
+def require_large_batches(method: str, n_components: int, batch_size: int, pairs: int) -> None:
+    """Refuse batches of too few pairs for correlations of so many components; `pairs` is how many there are at all.
+
+    Raises
+    ------
+    InfeasibleError : names the method, and what to change.
+    """
+    rows, needed = min(batch_size, pairs), PAIRS_A_COMPONENT * n_components
+    if rows < needed:
+        raise InfeasibleError(
+            f"{method}: n_components={n_components} needs batches of at least {needed} pairs, but they have {rows} "
+            f"(batch_size={batch_size}, {pairs} train pairs): correlations of fewer are mostly chance. Raise "
+            f"batch_size, or lower n_components to {rows // PAIRS_A_COMPONENT}"
+        )
+
 
 @dataclass(frozen=True)
 class CanonicalProjections:

@@ -16,16 +16,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from cmr.methods.base import InfeasibleError, Pairs
-from cmr.methods.deep.canonical import canonical_correlations, canonical_projections
+from cmr.methods.base import Pairs
+from cmr.methods.deep.canonical import canonical_correlations, canonical_projections, require_large_batches
 from cmr.methods.deep.encoders import encoder, parameter_groups
 from cmr.methods.deep.inputs import Inputs
 from cmr.methods.deep.layers import BatchNorm, Linear
 from cmr.methods.deep.method import NetworkMethod
 from cmr.methods.deep.network import Batch, TrainableSpace, outputs
 from cmr.methods.deep.trainer import Schedule
-
-PAIRS_A_COMPONENT = 10  # of fewer, even independent views look correlated, and training fits that
 
 
 @dataclass(frozen=True)
@@ -55,13 +53,7 @@ class DCCA(NetworkMethod):
 
     def check(self, train: Pairs) -> None:
         """Enough pairs a batch for the correlations to mean something."""
-        rows, needed = min(self.batch_size, len(train)), PAIRS_A_COMPONENT * self.n_components
-        if rows < needed:
-            raise InfeasibleError(
-                f"dcca: n_components={self.n_components} needs batches of at least {needed} pairs, but they have "
-                f"{rows} (batch_size={self.batch_size}, {len(train)} train pairs): correlations of fewer are mostly "
-                f"chance. Raise batch_size, or lower n_components to {rows // PAIRS_A_COMPONENT}"
-            )
+        require_large_batches(self.name, self.n_components, self.batch_size, len(train))
 
     def build(self, inputs: Inputs, generator: torch.Generator) -> "DCCANetwork":
         """See NetworkMethod."""
