@@ -229,8 +229,9 @@ def about_dataset(dataset, runs):
     used = {run[f"{modality}_view"] for run in runs for modality in ("image", "text") if run["dataset"] == dataset}
     ready = {view: views[view] for views in settings["views"].values() for view in views.keys() & used}
     about["ready_views"] = sorted(ready)
+    views = catalogue.image_views | catalogue.text_views | ready
     about["cautions"] = {
-        view: about_view["caution"] for view, about_view in sorted(ready.items()) if "caution" in about_view
+        view: views[view]["caution"] for view in sorted(used) if "caution" in views[view]
     }
     return about
 

@@ -9,7 +9,7 @@ from torchvision import models
 from torchvision.transforms import CenterCrop, FiveCrop, PILToTensor, Resize
 
 from cmr.errors import UserError
-from cmr.views.image.networks import NetworkLayer
+from cmr.views.image.networks import NetworkLayer, alexnet_two_groups
 
 IMAGE = Image.effect_noise((300, 260), 60).convert("RGB")
 
@@ -86,6 +86,74 @@ def test_maps_are_averaged_over_their_positions(tmp_path):
     np.testing.assert_allclose(features[1], features[0], rtol=0.02)
 
 
+def test_maps_are_flattened_where_that_is_asked_for(tmp_path):
+    state = random_weights(models.alexnet, tmp_path / "weights.pth")
+    options = {"architecture": "alexnet", "weights": tmp_path / "weights.pth"}
+    maps = torch.from_numpy(NetworkLayer(**options, layer="avgpool", maps="flattened", crop=227).features([IMAGE]))
+    assert maps.shape == (1, 256 * 6 * 6)
+    fc6 = torch.relu(maps @ state["classifier.1.weight"].T + state["classifier.1.bias"])
+    expected = NetworkLayer(**options, layer="classifier.2", crop=227).features([IMAGE])
+    np.testing.assert_allclose(fc6, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_alexnet_in_two_groups_has_the_published_parameters_and_maps():
+    network = alexnet_two_groups()
+    assert sum(parameter.numel() for parameter in network.parameters()) == 60_965_224
+    maps = {}
+    for size in (224, 227, 256):
+        x = torch.zeros(1, 3, size, size)
+        for name, layer in network.named_children():
+            x = layer(x)
+            maps[size, name] = x.shape[1:]
+        assert x.shape == (1, 1000)
+    assert [maps[227, name] for name in ("conv1", "pool1", "conv2", "pool2", "conv5")] == [
+        (96, 55, 55), (96, 27, 27), (256, 27, 27), (256, 13, 13), (256, 13, 13)
+    ]  # fmt: skip
+    assert [maps[size, "pool5"] for size in (224, 227, 256)] == [(256, 5, 5), (256, 6, 6), (256, 6, 6)]
+    assert maps[224, "flat"] == (9216,)
+
+
+def test_alexnet_in_two_groups_computes_what_is_printed():
+    """By hand in float64: groups see half of the maps, responses are divided by those of five neighbouring maps."""
+    torch.manual_seed(0)
+    network = alexnet_two_groups().double().eval()
+    x = 100 * torch.randn(1, 3, 227, 227, dtype=torch.float64)
+
+    def normalised(maps):
+        squares = nn.functional.pad(maps.square(), (0, 0, 0, 0, 2, 2))
+        sums = sum(squares[:, i : i + maps.shape[1]] for i in range(5))
+        return maps / (1 + 1e-4 / 5 * sums) ** 0.75
+
+    def convolved(maps, name, padding, groups=1):
+        layer = network.get_submodule(name)
+        halves = zip(maps.chunk(groups, 1), layer.weight.chunk(groups), layer.bias.chunk(groups), strict=True)
+        return torch.cat(
+            [nn.functional.conv2d(*half, stride=layer.stride, padding=padding) for half in halves], 1
+        ).relu()
+
+    def pooled(maps):
+        return nn.functional.max_pool2d(maps, 3, 2)
+
+    maps = pooled(normalised(convolved(x, "conv1", 0)))
+    maps = pooled(normalised(convolved(maps, "conv2", 2, groups=2)))
+    maps = convolved(convolved(maps, "conv3", 1), "conv4", 1, groups=2)
+    maps = pooled(convolved(maps, "conv5", 1, groups=2)).flatten(1)
+    for name in ("fc6", "fc7"):
+        maps = network.get_submodule(name)(maps).relu()
+    with torch.no_grad():
+        torch.testing.assert_close(network(x), network.fc8(maps))
+
+
+def test_random_weights_are_the_same_every_time_and_disturb_nobody():
+    torch.manual_seed(1)
+    view = {"architecture": "alexnet", "layer": "classifier.2", "weights": "random"}
+    first = NetworkLayer(**view).features([IMAGE])
+    expected = torch.rand(1, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(torch.rand(1), expected)
+    np.testing.assert_array_equal(NetworkLayer(**view).features([IMAGE]), first)
+    assert first.any()
+
+
 def test_patches_are_four_corners_and_the_centre(tmp_path):
     view = small(tmp_path, crops="five", crop=100, resize=128)
     features = view.features([IMAGE, Image.new("RGB", (140, 130), "white")])
@@ -122,6 +190,7 @@ def test_half_precision_agrees_with_single_to_its_precision(tmp_path):
         ({"batch_size": 0}, "batch_size: 0 will not do"),
         ({"batch_size": "8"}, "batch_size: '8' will not do"),
         ({"mean": [1, 2]}, "mean: three numbers are needed"),
+        ({"maps": "first"}, 'maps: "first" is unknown; give averaged or flattened'),
         ({"crop": 300}, "a crop of 300 pixels does not fit into images resized to 256"),
         ({"architecture": "resnet"}, 'unknown network "resnet": give a name of torchvision .*resnet18'),
         ({"architecture": f"{__name__}.Missing"}, 'Missing" cannot be imported'),
@@ -136,8 +205,24 @@ def test_faulty_option_is_named(options, message, tmp_path):
 
 def test_weights_of_another_network_are_refused(tmp_path):
     torch.save({"layer": torch.ones(1)}, tmp_path / "weights.pth")
-    with pytest.raises(UserError, match=r"weights\.pth do not fit AlexNet"):
+    with pytest.raises(
+        UserError, match=r"weights\.pth do not fit AlexNet: features\.0\.weight \(64, 3, 11, 11\) is missing"
+    ):
         NetworkLayer("alexnet", "classifier.5", tmp_path / "weights.pth").features([IMAGE])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"score.weight": torch.ones(3, 3)}, r"score\.weight has the shape \(3, 3\), not \(2, 3\)$"),
+        ({"more": torch.ones(1)}, "more is unknown$"),
+        ({"more": 1}, "names with tensors are needed"),
+    ],
+)
+def test_what_does_not_fit_is_named(change, message, tmp_path):
+    torch.save(Small().state_dict() | change, tmp_path / "w.pth")
+    with pytest.raises(UserError, match=r"w\.pth do not fit Small: .*" + message):
+        NetworkLayer(f"{__name__}.Small", "pool", tmp_path / "w.pth").features([IMAGE])
 
 
 @pytest.mark.parametrize("content", [b"<html>not found</html>", b"", b"hello world" * 10, b"\x80\x02" * 50])

@@ -1,7 +1,8 @@
 """The first layer of a network on each modality: whatever kind of data comes in, vectors come out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import numpy as np
@@ -63,10 +64,12 @@ class Vectors(Encoder):
 
 
 class Pixels(Encoder):
-    """A pretrained network up to one of its layers, see `cmr.views.image.pixels`.
+    """A convolutional network up to one of its layers, see `cmr.views.image.pixels`.
+
+    It is named `pretrained`, or, where its weights are random, `untrained`, so that these learn at the full rate.
 
     It sees a square of each image: in training a random one, half of the time mirrored, else the centre. What the
-    network itself does at random, such as dropout, is seeded from the same source.
+    network itself does at random, such as dropout, draws from the same source.
 
     Several seeds are not trained in one go: convolutions have no common form for them, and one fills a machine.
     """
@@ -75,11 +78,12 @@ class Pixels(Encoder):
 
     def __init__(self, side: Side, generator: torch.Generator) -> None:
         super().__init__()
-        from cmr.views.image.pixels import pretrained_network  # torchvision, which other data do without
+        from cmr.views.image.pixels import first_network  # torchvision, which other data do without
 
         self.generator = generator
-        self.pretrained, self.crop = pretrained_network(side.arrays)
-        self.pretrained.to(generator.device)
+        first = first_network(side.arrays)
+        self.crop, self._name = first.crop, "pretrained" if first.trained else "untrained"
+        self.add_module(self._name, first.layers.to(generator.device))
         self.width = self._width()
         # Generators are nothing that torch.compile could follow; the layers after this one are compiled. Not a
         # decorator: that would load the compiler, which takes longer than many a training, for all networks.
@@ -91,22 +95,24 @@ class Pixels(Encoder):
             y, z = (height - self.crop) // 2, (width - self.crop) // 2
             return self._network(x[:, y : y + self.crop, z : z + self.crop])
         squares = random_squares(x, self.crop, self.generator)
-        seed = torch.randint(2**62, (), generator=self.generator, device=self.generator.device).item()
-        with torch.random.fork_rng([x.device] if x.device.type == "cuda" else []):
-            torch.manual_seed(seed)
+        with drawing_from(self.generator):
             return self._network(squares)
 
     def _network(self, squares: Tensor) -> Tensor:
         # Under autocast a network gives half precision; what follows is to decide for itself.
-        return self.pretrained(squares.permute(0, 3, 1, 2)).float()
+        return self.layers(squares.permute(0, 3, 1, 2)).float()
+
+    @property
+    def layers(self) -> nn.Module:
+        """The network."""
+        return getattr(self, self._name)
 
     def _width(self) -> int:
-        parameter = next(self.pretrained.parameters())
-        blank = torch.zeros(1, self.crop, self.crop, 3, dtype=torch.uint8, device=parameter.device)
-        self.pretrained.eval()
+        blank = torch.zeros(1, self.crop, self.crop, 3, dtype=torch.uint8, device=self.generator.device)
+        self.layers.eval()
         with torch.no_grad():
             width = self._network(blank).shape[1]
-        self.pretrained.train()
+        self.layers.train()
         return width
 
 
@@ -139,6 +145,26 @@ class Tokens(Encoder):
     def forward(self, x: Tensor) -> Tensor:
         present = (x > 0).any(-1, keepdim=True)
         return self.scale(mean_vector(self.pretrained, x)) * present
+
+
+@contextmanager
+def drawing_from(generator: torch.Generator) -> Iterator[None]:
+    """What draws from torch's own source on the generator's device draws from the generator.
+
+    States of generators lie on the host, a GPU's too: a seed that is drawn there would have to be waited for.
+    """
+    device = generator.device
+    if device.type == "cuda":
+        own = torch.cuda.default_generators[torch.cuda.current_device() if device.index is None else device.index]
+    else:
+        own = torch.default_generator
+    before = own.get_state()
+    own.set_state(generator.get_state())
+    try:
+        yield
+        generator.set_state(own.get_state())
+    finally:
+        own.set_state(before)
 
 
 def random_squares(images: Tensor, size: int, generator: torch.Generator) -> Tensor:

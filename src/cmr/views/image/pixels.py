@@ -1,10 +1,10 @@
-"""The pixels of images, for networks that learn from them, with the pretrained network that these begin with."""
+"""The pixels of images, for networks that learn from them, with the network that these begin with."""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ class Pixels(ImageView):
 
     Parameters
     ----------
-    architecture, layer, weights, mean, std : of the network, see `NetworkLayer`.
+    architecture, layer, weights, mean, std, maps : of the network, see `NetworkLayer`.
     size : pixels of each side.
     crop : pixels of each side of the square that the network sees.
     batch_size : images computed at once.
@@ -31,12 +31,13 @@ class Pixels(ImageView):
 
     architecture: str
     layer: str
-    weights: Path
+    weights: Path | Literal["random"]
     mean: Sequence[float]
     std: Sequence[float]
     size: int = 256
     crop: int = 224
     batch_size: int = 64
+    maps: Literal["averaged", "flattened"] = "averaged"
 
     kind = "pixels"
 
@@ -45,33 +46,45 @@ class Pixels(ImageView):
         return np.stack([np.asarray(image.resize((self.size, self.size), Resampling.BILINEAR)) for image in images])
 
     def arrays(self) -> State:
-        """What `pretrained_network` needs: `pretrained` (1,), how to build it, and `network/...`, its weights.
+        """What `first_network` needs: `pretrained` (1,), how to build it, and `network/...`, its weights.
 
         Raises UserError where an option is faulty or the weights do not fit.
         """
         # Imports torch, which the processes that resize images do without.
         from cmr.checkpoint import to_arrays
-        from cmr.views.image.networks import NetworkLayer
+        from cmr.views.image.networks import RANDOM, NetworkLayer
 
-        options = {"architecture": self.architecture, "layer": self.layer, "crop": self.crop}
+        options = {"architecture": self.architecture, "layer": self.layer, "crop": self.crop, "maps": self.maps}
         options |= {"mean": [*self.mean], "std": [*self.std]}
         network = NetworkLayer(**options, weights=self.weights, resize=self.size).build().network
+        options["trained"] = self.weights != RANDOM
         return {"pretrained": np.array([json.dumps(options)])} | under("network", to_arrays(network.state_dict()))
 
 
-def pretrained_network(arrays: Mapping[str, NDArray]) -> tuple["LayerOutput", int]:
-    """The network up to its layer, with the weights that `Pixels.arrays` gave, and the side of the square it sees.
+@dataclass(frozen=True)
+class FirstNetwork:
+    """The network that learning from pixels begins with.
 
-    Its parameters may be trained.
+    Attributes
+    ----------
+    layers : up to the layer of the view; its parameters may be trained.
+    crop : side of the square that it sees.
+    trained : its weights are not random.
     """
-    import torch
 
+    layers: "LayerOutput"
+    crop: int
+    trained: bool
+
+
+def first_network(arrays: Mapping[str, NDArray]) -> FirstNetwork:
+    """The network with the weights that `Pixels.arrays` gave."""
     from cmr.checkpoint import to_tensors
     from cmr.views.image.networks import LayerOutput, architecture
 
     (description,) = arrays["pretrained"]
     options = json.loads(description)
-    with torch.random.fork_rng():  # new layers draw weights that others replace
-        network = architecture(options["architecture"])
+    crop, trained = options.pop("crop"), options.pop("trained")
+    network = architecture(options.pop("architecture"))
     network.load_state_dict(to_tensors(group(arrays, "network")))
-    return LayerOutput(network, options["layer"], options["mean"], options["std"]), options["crop"]
+    return FirstNetwork(LayerOutput(network, **options), crop, trained)
