@@ -229,6 +229,7 @@ def write_runs(
                         part: {"images": 0, "texts": 9 * k * (part == "test")} for part in ("train", "valid", "test")
                     },
                     "transductive": False,
+                    "sees_pairs": False,
                     "seconds": 1.5,
                     "device": "cpu",
                     "versions": {"numpy": "2.0"},

@@ -332,11 +332,12 @@ class Catalogue:
         """
         runs, item = self.runs(study), {**self.studies[study].get("setting", {}), **item}
         _check_names(item, runs, where)
-        keys = ("dataset", "image_view", "text_view")
-        shown = [run for run in runs if all(run[key] == item.get(key, run[key]) for key in keys)]
+        keys, views_of = ("dataset", "image_view", "text_view"), item.get("views_of", {})
+        wanted = {method: {**item, **views_of.get(method, {})} for method in {run["method"] for run in runs}}
+        shown = [run for run in runs if all(run[key] == wanted[run["method"]].get(key, run[key]) for key in keys)]
         for method in item.get("methods", []):
             _check_names({"method": method}, shown, where)
-        settings = {tuple(run[key] for key in keys) for run in shown}
+        settings = {tuple(run[key] for key in keys) for run in shown if run["method"] not in views_of}
         if len(settings) != 1 and item.get("kind") != "dataset_statistics":
             found = "; ".join(" ".join(setting) for setting in sorted(settings)) or "none"
             raise UserError(f"{where}: name {', '.join(keys)} so that exactly one setting fits; there are: {found}")
@@ -376,6 +377,15 @@ class Catalogue:
         if len(settings["claimed"]) == len(settings["vectorisers"]):
             raise UserError(f"{where}: claimed: leave out at least one vectoriser, with which the others are compared")
 
+    def _check_unreserved(self, method: str, key: str, value: Any, where: str) -> None:
+        """Refuse a value of a hyper-parameter that variants alone may have."""
+        if value in self.methods[method]["hyperparameters"][key].get("by_name", []):
+            having = [name for name, one in self.methods.items() if one.get("variant_values", {}).get(key) == value]
+            raise UserError(
+                f"{where}: {value} is not to be had by a setting: name a method that stands for it "
+                f"({', '.join(having) or 'there is none'}) in the runs of a study"
+            )
+
     def _check_references(self) -> None:
         for name in self.config["studies"]:
             _known(name, self.studies, "configuration: studies", "study")
@@ -393,6 +403,7 @@ class Catalogue:
                     )
                 for one in value if _are_candidates(value, schemas[key]) else [value]:
                     _check(one, StrictValidator(schemas[key]), f"configuration: methods: {name}: {key}")
+                    self._check_unreserved(name, key, one, f"configuration: methods: {name}: {key}")
         for name, settings in self.methods.items():
             if not _module_exists(settings["implementation"].rpartition(".")[0]):
                 raise UserError(
@@ -405,7 +416,10 @@ class Catalogue:
                 raise UserError(f"config/methods/{name}.yaml: title: {error} is no hyper-parameter") from error
             for key, schema in settings["hyperparameters"].items():
                 for value in (schema["default"], *schema.get("grid", [])):
-                    _check(value, StrictValidator(schema), f"config/methods/{name}.yaml: hyperparameters: {key}")
+                    where = f"config/methods/{name}.yaml: hyperparameters: {key}"
+                    _check(value, StrictValidator(schema), where)
+                    if key not in settings.get("variant_values", {}):
+                        self._check_unreserved(name, key, value, where)
         for name in self.datasets:
             self._check_dataset(name)
         for modality, views in self._computed_views():
@@ -430,7 +444,12 @@ class Catalogue:
                     self.check_run(run)
                 except UserError as error:
                     raise UserError(f"{where}: {run_name(run)}: {error}") from error
-            _check_names(study.get("setting", {}), self.runs(name), f"config/studies/{name}.yaml: setting")
+            setting, where = study.get("setting", {}), f"config/studies/{name}.yaml: setting"
+            _check_names(setting, self.runs(name), where)
+            for method, views in setting.get("views_of", {}).items():
+                _check_names({"method": method}, self.runs(name), f"{where}: views_of")
+                own = [run for run in self.runs(name) if run["method"] == method]
+                _check_names(views, own, f"{where}: views_of: {method}")
             for kind in ("tables", "figures"):
                 for item, spec in study[kind].items():
                     self._check_item(name, f"config/studies/{name}.yaml: {kind}: {item}", spec)
@@ -474,8 +493,7 @@ def _with_variants(methods: Named) -> Named:
                 _check(value, StrictValidator(schemas[key]), f"{where}: {key}")
                 ungridded = {part: rest for part, rest in schemas[key].items() if part != "grid"}
                 schemas[key] = ungridded | {"default": value}
-            own_keys = ("title", "description", "learns_from", "patches", "budget")
-            described = {key: variant[key] for key in own_keys if key in variant}
+            described = {key: value for key, value in variant.items() if key != "values"}
             own_values = {"variant_of": name, "variant_values": variant["values"]}
             entries[own] = {**entries[name], **described, "hyperparameters": schemas, **own_values}
     return Named("method", entries)

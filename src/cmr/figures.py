@@ -128,7 +128,7 @@ def size_in_words(size: Mapping[str, Any]) -> str:
 def _words_of_map_bars(study: Study, spec: dict[str, Any]) -> str:
     rows = [
         f"{TASK_TITLES[task]}: "
-        + ", ".join(f"{study.method_title(r.method)} {r.mean:.3f}" for r in part.itertuples(index=False))
+        + ", ".join(f"{study.method_label(r.method)} {r.mean:.3f}" for r in part.itertuples(index=False))
         for task, part in study.summary(spec).groupby("task", sort=False)
     ]
     return f"Bars of {metric_title(spec['metric'])}. {'. '.join(rows)}." if rows else NONE_APPLICABLE
@@ -137,7 +137,7 @@ def _words_of_map_bars(study: Study, spec: dict[str, Any]) -> str:
 def _words_of_precision_recall(study: Study, spec: dict[str, Any]) -> str:
     curves = study.curves_of(spec)
     means = curves.groupby("method")["precision"].mean()
-    rows = [f"{study.method_title(method)} {means[method]:.3f}" for method in study.methods if method in means]
+    rows = [f"{study.method_label(method)} {means[method]:.3f}" for method in study.methods if method in means]
     told = f"Precision against recall, {TASK_TITLES[spec['task']]}. Mean precision: {', '.join(rows)}."
     return told if rows else NONE_APPLICABLE
 
@@ -145,7 +145,7 @@ def _words_of_precision_recall(study: Study, spec: dict[str, Any]) -> str:
 def _words_of_training_history(study: Study, spec: dict[str, Any]) -> str:
     history = _epochs_of(study, spec)
     rows = [
-        f"{study.method_title(method)} trained for {_steps(history[history['method'] == method])} epochs"
+        f"{study.method_label(method)} trained for {_steps(history[history['method'] == method])} epochs"
         for method in study.methods
         if method in set(history["method"])
     ]
@@ -155,7 +155,7 @@ def _words_of_training_history(study: Study, spec: dict[str, Any]) -> str:
 def _words_of_convergence(study: Study, spec: dict[str, Any]) -> str:
     history = _objectives(study, spec)
     rows = [
-        f"{study.method_title(method)} {_steps(history[history['method'] == method], after=1)}"
+        f"{study.method_label(method)} {_steps(history[history['method'] == method], after=1)}"
         for method in _methods_in(study, history)
     ]
     return f"Objective against the iteration. {'Iterations: ' + ', '.join(rows) if rows else NONE_ITERATES}."

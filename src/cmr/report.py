@@ -12,7 +12,7 @@ from cmr import figures, tables
 from cmr.datasets.pairs import PARTS
 from cmr.figures import Drawing
 from cmr.gallery import Gallery, templates
-from cmr.results import Study, span
+from cmr.results import MARKS, Study, span
 from cmr.statistics import mean_interval
 from cmr.tables import Row, Table
 
@@ -94,6 +94,7 @@ class Report:
     methods: list[MethodFacts]
     not_applicable: list[tuple[str, list[str]]]
     transductive: list[str]
+    sees_pairs: list[str]
     runs: int
     image_views: list[str]
     text_views: list[str]
@@ -145,7 +146,10 @@ def make_report(study: Study, gallery: Gallery | None, command: str) -> str:
             for method in study.methods
             if (left_out := [run for run in facts["not_applicable"] if run["method"] == method])
         ],
-        transductive=[study.method_title(method) for method in study.methods if method in study.transductive],
+        **{
+            caveat: [study.method_title(method) for method in study.methods if study.caveats.get(method) == caveat]
+            for caveat in MARKS
+        },
         runs=len(runs),
         image_views=sorted({run["image_view"] for run in runs}),
         text_views=sorted({run["text_view"] for run in runs}),
@@ -157,8 +161,9 @@ def make_report(study: Study, gallery: Gallery | None, command: str) -> str:
 
 
 def _figure(study: Study, name: str) -> Drawing:
-    svg = figures.to_svg(figures.draw(study, name), name)
-    return Drawing(name, study.config["figures"][name]["caption"], figures.describe(study, name), Markup(svg))
+    svg, spec = figures.to_svg(figures.draw(study, name), name), study.config["figures"][name]
+    caption = " ".join([spec["caption"], *tables.caveats(study, spec)])
+    return Drawing(name, caption, figures.describe(study, name), Markup(svg))
 
 
 def _finding(study: Study, table: Table) -> str:

@@ -27,7 +27,8 @@ SCORES = ["study", *RUN, "seed", "part", "task", "metric", "value"]
 CURVES = ["study", *RUN, "seed", "part", "task", "recall", "precision"]
 HISTORY = ["study", *RUN, "seed", "step", "quantity", "value"]
 
-MARK = " †"  # behind the titles of methods that look at features of the test part while they learn
+# Why a method's scores cannot be compared with the others', by the fact of its runs that tells -> what marks its title.
+MARKS = {"sees_pairs": "‡", "transductive": "†"}
 TASK_TITLES = {
     "img2txt": "Image → text",
     "txt2img": "Text → image",
@@ -97,9 +98,9 @@ class Study:
         return self.facts["methods"][method]["title"]
 
     def method_label(self, method: str) -> str:
-        """The title as tables and figures show it: the floor is named so, a method that saw the test part marked."""
-        mark = " (floor)" if method == FLOOR else MARK if method in self.transductive else ""
-        return self.method_title(method) + mark
+        """The title as tables and figures show it: the floor is named so, a method of `caveats` marked."""
+        mark = "(floor)" if method == FLOOR else MARKS.get(self.caveats.get(method, ""), "")
+        return f"{self.method_title(method)} {mark}".rstrip()
 
     def item(self, kind: str, name: str) -> dict[str, Any]:
         """The config of the table or figure `name` (`kind`: "tables" or "figures")."""
@@ -125,6 +126,10 @@ class Study:
             f"and exactly one must. Name it by {', '.join(SETTING)} in the study's config. There are: {present}"
         )
 
+    def setting_of(self, method: str, spec: Mapping[str, Any]) -> dict[str, str]:
+        """The data set and views on which a table or figure shows a method: not all methods take all views."""
+        return {**self.setting(spec), **self.config.get("setting", {}).get("views_of", {}).get(method, {})}
+
     @property
     def settings(self) -> list[dict[str, str]]:
         """Every data set with a pair of views that the study has runs of."""
@@ -133,18 +138,19 @@ class Study:
 
     def not_applicable(self, spec: Mapping[str, Any]) -> dict[str, str]:
         """Methods that are not applicable to the data of a table or figure, on all splits or on some -> the reason."""
-        setting = self.setting(spec)
+        shown = [(method, self.setting_of(method, spec)) for method in spec.get("methods", self.methods)]
         found = {
-            run["method"]: run["reason"]
+            method: run["reason"]
+            for method, setting in shown
             for run in self.facts["not_applicable"]
-            if all(run[key] == setting[key] for key in SETTING)
+            if run["method"] == method and all(run[key] == setting[key] for key in SETTING)
         }
-        return {name: found[name] for name in self.methods if name in found and name in spec.get("methods", found)}
+        return {method: found[method] for method in self.methods if method in found}
 
     @property
-    def transductive(self) -> set[str]:
-        """Methods that look at the features of the test part while they learn."""
-        return {run["method"] for run in self.facts["runs"] if run["transductive"]}
+    def caveats(self) -> dict[str, str]:
+        """Methods whose scores cannot be compared with the others' -> the reason, a key of `MARKS`."""
+        return {run["method"]: caveat for caveat in reversed(MARKS) for run in self.facts["runs"] if run[caveat]}
 
     @property
     def has_several_settings(self) -> bool:
@@ -157,7 +163,8 @@ class Study:
             return self
         compared = self.config["view_comparison"]
         items = [*self.config["tables"].values(), *self.config["figures"].values()]
-        shown = [self.setting(item) for item in items if item.get("kind") != "dataset_statistics"]
+        items = [item for item in items if item.get("kind") != "dataset_statistics"]
+        shown = [self.setting_of(method, item) for item in items for method in item.get("methods", self.methods)]
         shown += [self.config["gallery"]] if "gallery" in self.config else []
         own_page = {*product([compared["dataset"]], compared["image_views"], compared["text_views"])}
         own_page -= {tuple(setting[key] for key in SETTING) for setting in shown}
@@ -187,16 +194,27 @@ class Study:
         `spec` holds `metric`, `tasks`, and optionally `part` (default test), `methods` (default all) and the keys of a
         setting. `mean` is the mean over img2txt and txt2img within each split and seed.
         """
-        return self._by_task(spec, self.setting(spec), ["method", "split", "seed"])
+        return self._by_task(spec, self._shown(self.scores, spec), ["method", "split", "seed"])
 
     def scores_of_views(self, spec: Mapping[str, Any]) -> pd.DataFrame:
         """As `scores_of`, of all methods on a data set: index (image_view, text_view, method, split, seed)."""
-        of_all = {key: value for key, value in spec.items() if key != "methods"}  # the floor among them
-        index = ["image_view", "text_view", "method", "split", "seed"]
-        return self._by_task(of_all, {"dataset": spec["dataset"]}, index)
+        rows = _matching(self.scores, dataset=spec["dataset"])  # of the floor too, whatever methods are compared
+        return self._by_task(spec, rows, ["image_view", "text_view", "method", "split", "seed"])
 
-    def _by_task(self, spec: Mapping[str, Any], wanted: Mapping[str, str], index: list[str]) -> pd.DataFrame:
-        rows = _matching(self.scores, {**wanted, "part": spec.get("part", "test")}, spec)
+    def _shown(self, frame: pd.DataFrame, spec: Mapping[str, Any]) -> pd.DataFrame:
+        """The rows of a table's or figure's methods, each on its views."""
+        settings: dict[tuple[str, ...], list[str]] = {}
+        for method in spec.get("methods", self.methods):
+            settings.setdefault(tuple(self.setting_of(method, spec).values()), []).append(method)
+        parts = [
+            rows[rows["method"].isin(methods)]
+            for setting, methods in settings.items()
+            for rows in [_matching(frame, **dict(zip(SETTING, setting, strict=True)))]
+        ]
+        return pd.concat(parts).sort_index()
+
+    def _by_task(self, spec: Mapping[str, Any], rows: pd.DataFrame, index: list[str]) -> pd.DataFrame:
+        rows = _matching(rows, part=spec.get("part", "test"))
         if rows.empty:  # no method is applicable
             return pd.DataFrame(np.nan, pd.MultiIndex.from_arrays([[] for _ in index], names=index), spec["tasks"])
         if spec["metric"] not in set(rows["metric"]):
@@ -239,8 +257,7 @@ class Study:
 
     def curves_of(self, spec: Mapping[str, Any]) -> pd.DataFrame:
         """Precision-recall points of one task in one setting; none where no method is applicable."""
-        wanted = self.setting(spec) | {"part": spec.get("part", "test"), "task": spec["task"]}
-        rows = _matching(self.curves, wanted, spec)
+        rows = _matching(self._shown(self.curves, spec), part=spec.get("part", "test"), task=spec["task"])
         if len(self.curves) and spec["task"] not in set(self.curves["task"]):
             raise UserError(
                 f"study {self.facts['study']}: no run has a precision-recall curve of the task {spec['task']}"
@@ -249,7 +266,7 @@ class Study:
 
     def history_of(self, spec: Mapping[str, Any]) -> pd.DataFrame:
         """Training histories in one setting; may be empty."""
-        return _matching(self.history, self.setting(spec), spec)
+        return self._shown(self.history, spec)
 
     def write(self, scores: Path, curves: Path, history: Path, facts: Path) -> None:
         """Scores as CSV with six decimals, so that equal results are equal bytes; curves and history as Parquet."""
@@ -377,7 +394,7 @@ def _run_facts(selections: Mapping[Run, Mapping[str, Any]]) -> dict[str, Any]:
                 "sizes": selection["sizes"],
                 "left_out": selection["left_out"],
                 "featureless": selection["featureless"],
-                "transductive": selection["transductive"],
+                **{caveat: selection[caveat] for caveat in MARKS},
                 "seconds": selection["seconds"],
                 "device": selection["device"],
             }
@@ -400,8 +417,8 @@ def _about_datasets(
     return facts
 
 
-def _matching(frame: pd.DataFrame, wanted: Mapping[str, Any], spec: Mapping[str, Any]) -> pd.DataFrame:
-    """The rows that have these values, of the methods that a table or figure is about."""
+def _matching(frame: pd.DataFrame, **wanted: str) -> pd.DataFrame:
+    """The rows that have these values."""
     for column, value in wanted.items():
         frame = frame[frame[column] == value]
-    return frame[frame["method"].isin(spec["methods"])] if "methods" in spec else frame
+    return frame

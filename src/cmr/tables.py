@@ -8,17 +8,20 @@ import io
 import math
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from cmr.methods import FLOOR
-from cmr.results import MARK, TASK_TITLES, Study, metric_name, metric_title, span
+from cmr.results import MARKS, TASK_TITLES, Study, metric_name, metric_title, span
 
 DIGITS = 3
 NOT_APPLICABLE = "n/a"
-SEES_TEST = f"{MARK.strip()} looks at the features of the test part while it learns: not comparable, and never best."
+CAVEATS = {
+    "transductive": "looks at the features of the test part while it learns: not comparable, and never best.",
+    "sees_pairs": "is not cross-modal retrieval: items are embedded with the help of their own other side. Never best.",
+}
 NOTE = "Mean ± half of the 95 % interval; best in bold, the floor aside. The floor is what a random ranking scores."
 NEEDED_BY_LATEX = r"% needs \usepackage{booktabs}"
 _LATEX = {
@@ -35,6 +38,7 @@ _LATEX = {
     "±": r"$\pm$",
     "→": r"$\to$",
     "†": r"$\dagger$",
+    "‡": r"$\ddagger$",
 }
 
 
@@ -71,7 +75,7 @@ class Row:
 
     Attributes
     ----------
-    transductive : the method looks at features of the test part while it learns.
+    caveat : why its scores cannot be compared with the others', a key of `CAVEATS`; empty where they can.
     reason : why it is not applicable, to all splits or to some; empty where it is.
     """
 
@@ -79,13 +83,13 @@ class Row:
     title: str
     is_floor: bool
     cells: tuple[Cell, ...]
-    transductive: bool = False
+    caveat: str = ""
     reason: str = ""
 
     @property
     def comparable(self) -> bool:
-        """Whether it may be best: it has seen no test item, and has all splits."""
-        return not self.transductive and not self.reason
+        """Whether it may be best: there is no caveat, and it has all splits."""
+        return not self.caveat and not self.reason
 
 
 @dataclass(frozen=True)
@@ -179,7 +183,7 @@ class Table:
 def make_table(study: Study, name: str) -> Table:
     """The table `name` of the study's config."""
     spec = study.item("tables", name)
-    summary, reasons, transductive = study.summary(spec), study.not_applicable(spec), study.transductive
+    summary, reasons = study.summary(spec), study.not_applicable(spec)
     rows = []
     for method in study.methods:
         own = summary[summary["method"] == method]
@@ -191,7 +195,7 @@ def make_table(study: Study, name: str) -> Table:
         else:
             continue
         title, reason = study.method_label(method), reasons.get(method, "")
-        rows.append(Row(method, title, method == FLOOR, cells, method in transductive, reason))
+        rows.append(Row(method, title, method == FLOOR, cells, study.caveats.get(method, ""), reason))
     return Table(
         name=name,
         measure=metric_name(spec["metric"]),
@@ -215,9 +219,17 @@ def _remarks(rows: Sequence[Row]) -> tuple[str, ...]:
         f"{', '.join(names)}: {NOT_APPLICABLE}{' on splits that the numbers leave out' if partly else ''}: {reason}."
         for (partly, reason), names in titles.items()
     ]
-    if any(row.transductive for row in rows):
-        remarks.append(SEES_TEST)
-    return tuple(remarks)
+    return (*remarks, *_explained({row.caveat for row in rows}))
+
+
+def caveats(study: Study, spec: dict) -> list[str]:
+    """What the marks behind titles in a figure mean."""
+    shown = [] if spec["kind"] == "dataset_statistics" else spec.get("methods", study.methods)
+    return _explained({study.caveats.get(method, "") for method in shown})
+
+
+def _explained(caveats: Collection[str]) -> list[str]:
+    return [f"{mark} {CAVEATS[caveat]}" for caveat, mark in MARKS.items() if caveat in caveats]
 
 
 def headline(study: Study) -> Table:
@@ -235,7 +247,14 @@ def setting_title(study: Study, spec: dict) -> str:
     """The data set and views of a table or figure, in words."""
     setting = study.setting(spec)
     dataset = study.facts["datasets"][setting["dataset"]]["title"]
-    return f"{dataset}, images as {setting['image_view']}, texts as {setting['text_view']}"
+    others = [
+        f"{modality}s of {study.method_title(method)} as {own[view]}"
+        for method in spec.get("methods", study.methods)
+        for own in [study.setting_of(method, spec)]
+        for modality, view in (("image", "image_view"), ("text", "text_view"))
+        if own[view] != setting[view]
+    ]
+    return ", ".join([dataset, f"images as {setting['image_view']}", f"texts as {setting['text_view']}", *others])
 
 
 def _repetitions(study: Study, spec: dict) -> str:

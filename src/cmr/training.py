@@ -25,12 +25,13 @@ from cmr.methods.base import (
     Pairs,
     PerTask,
     Unlabelled,
+    embed_sides,
     spaces,
 )
 from cmr.metrics import mean_average_precision
 from cmr.progress import SILENT, Progress
 from cmr.provenance import file_sha256, versions
-from cmr.rows import Rows, in_memory, map_rows, row_blocks
+from cmr.rows import Rows, in_memory, row_blocks
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +146,10 @@ def train(
     circumstances = {
         "device": compute.device,
         "mixed_precision": compute.mixed_precision,
-        "transductive": any(getattr(build(implementation, one), "transductive", False) for one in candidates),
+        **{
+            caveat: any(getattr(build(implementation, one), caveat, False) for one in candidates)
+            for caveat in ("transductive", "sees_pairs")
+        },
         "sizes": {name: len(part) for name, part in parts.items()},
         "featureless": {name: _featureless(part) for name, part in parts.items()},
         "versions": versions(),
@@ -202,8 +206,8 @@ def embeddings(trained: Trained, run: Run) -> dict[str, np.ndarray]:
         for part in parts:
             for task, space in spaces(model).items():
                 place = "/".join(filter(None, [str(seed), part, task]))
-                arrays[f"{place}/images"] = map_rows(space.embed_images, run.parts[part].images)
-                arrays[f"{place}/texts"] = map_rows(space.embed_texts, run.parts[part].texts)
+                images, texts = embed_sides(trained.method, space, run.parts[part])
+                arrays |= {f"{place}/images": images, f"{place}/texts": texts}
     return arrays
 
 
@@ -328,7 +332,7 @@ def _valid_map(method: Method, model: Model | PerTask, valid: Pairs | None) -> f
         return float("nan")
     scores = []
     for task, space in spaces(model).items():
-        images, texts = map_rows(space.embed_images, valid.images), map_rows(space.embed_texts, valid.texts)
+        images, texts = embed_sides(method, space, valid)
         sides = {"img2txt": (images, texts), "txt2img": (texts, images)}
         scores += [
             mean_average_precision(*sides[direction], valid.relevance, method.similarity)

@@ -515,6 +515,37 @@ def test_what_makes_a_variant_cannot_be_overridden_and_candidates_neither(root):
     assert Catalogue.read(root, config(methods={"seph_32": {"ridge": 0.5}})).method("seph_32")["fixed"]["ridge"] == 0.5
 
 
+def test_a_value_that_variants_alone_may_have_is_to_be_had_by_their_name_alone(root):
+    def reserve(settings):
+        settings["hyperparameters"]["power"]["by_name"] = [2.0]
+        settings["variants"] = {"squared": {"title": "CCA, squared", "values": {"power": 2.0}}}
+
+    edit(root / "config/methods/cca.yaml", reserve)
+    assert Catalogue.read(root).method("cca_squared")["fixed"]["power"] == 2.0
+    for value in (2.0, [1.0, 2.0]):
+        with pytest.raises(UserError, match=r"methods: cca: power: 2\.0 is not to be had by a setting.*cca_squared"):
+            Catalogue.read(root, config(methods={"cca": {"power": value}}))
+    edit(root / "config/methods/cca.yaml", lambda s: s["hyperparameters"]["power"].update(default=2.0, grid=[2.0, 1.0]))
+    with pytest.raises(UserError, match=r"cca\.yaml: hyperparameters: power: 2\.0 is not to be had by a setting"):
+        Catalogue.read(root)
+
+
+@pytest.mark.parametrize(
+    ("views_of", "message"),
+    [
+        ({"sn": {"text_view": "lda"}}, 'setting: views_of: unknown method of the study "sn"; did you mean "sm"'),
+        ({"sm": {"text_view": "bow"}}, 'setting: views_of: sm: unknown text view of the study "bow"'),
+        ({"sm": {}}, "setting: views_of: sm: {} should be non-empty"),
+    ],
+)
+def test_a_study_shows_methods_on_views_of_their_own_that_it_has(root, views_of, message):
+    edit(root / "config/studies/quickstart.yaml", lambda s: s["setting"].update(views_of={"sm": {"text_view": "lda"}}))
+    Catalogue.read(root)
+    edit(root / "config/studies/quickstart.yaml", lambda s: s["setting"].update(views_of=views_of))
+    with pytest.raises(UserError, match=message):
+        Catalogue.read(root)
+
+
 def test_a_title_names_the_values_that_are_in_force(root):
     titles = [
         Catalogue.read(root, config(methods=overrides)).method("seph")["title"]

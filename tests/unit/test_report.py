@@ -375,6 +375,15 @@ def test_a_report_tells_why_methods_are_not_applicable_and_which_saw_the_test_pa
     assert "but for methods marked †" in text
 
 
+def test_a_report_says_which_methods_are_no_cross_modal_retrieval_under_figures_too(tmp_path):
+    study = made_study(tmp_path)
+    assert "‡" not in make_report(study, None, "make")
+    runs = [run | {"sees_pairs": run["method"] == "acmr"} for run in study.facts["runs"]]
+    text = " ".join(make_report(dataclasses.replace(study, facts=study.facts | {"runs": runs}), None, "make").split())
+    assert "but for ACMR_$1, marked ‡" in text and "CCA has the highest" in text
+    assert "Bars. ‡ is not cross-modal retrieval" in text and "Counts. ‡" not in text
+
+
 def test_a_report_of_methods_none_of_which_is_applicable_can_be_made(tmp_path):
     methods = {name: range(3) for name in ("random", "cca", "acmr")}
     html = make_report(made_study(tmp_path, {}, not_applicable=methods), None, "make")

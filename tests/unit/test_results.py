@@ -8,7 +8,17 @@ from scipy import stats
 from cmr import store
 from cmr.errors import UserError
 from cmr.results import Run, Study, collect, metric_name, metric_title, span
-from tests.made_study import CONFIG, CONFIG_OF_TWO, CONFIG_OF_VIEWS, REASON, VALUES, made_study, write_runs
+from cmr.tables import make_table
+from tests.made_study import (
+    CONFIG,
+    CONFIG_OF_TWO,
+    CONFIG_OF_VIEWS,
+    REASON,
+    VALUES,
+    VALUES_OF_VIEWS,
+    made_study,
+    write_runs,
+)
 
 SPEC = {"metric": "map_all", "tasks": ["img2txt", "txt2img", "mean"]}
 
@@ -122,6 +132,21 @@ def test_the_study_s_own_setting_fills_in_what_an_item_leaves_open(tmp_path):
     assert study.setting(SPEC) == {"dataset": "made", "image_view": "pixels", "text_view": "bow"}
     assert study.setting({"text_view": "tags"}) == {"dataset": "made", "image_view": "pixels", "text_view": "tags"}
     assert len(study.scores_of(SPEC)) == 9
+
+
+def test_a_method_of_other_views_stands_beside_the_others(tmp_path):
+    config = copy.deepcopy(CONFIG_OF_VIEWS)
+    config["setting"]["views_of"] = {"acmr": {"text_view": "tags"}}
+    study = made_study(tmp_path, config=config)
+    values = study.summary(SPEC | {"tasks": ["img2txt"]}).set_index("method")["mean"]
+    assert values["cca"] == pytest.approx(np.mean(VALUES["cca"]), abs=1e-6)
+    assert values["acmr"] == pytest.approx(np.mean(VALUES_OF_VIEWS["pixels", "tags"]["acmr"]), abs=1e-6)
+    curves = study.curves_of({"task": "img2txt"})
+    assert set(map(tuple, curves[["method", "text_view"]].to_numpy())) == {
+        ("random", "bow"), ("cca", "bow"), ("acmr", "tags")
+    }  # fmt: skip
+    assert "texts as bow, texts of ACMR_$1 as tags" in make_table(study, "map_all").title
+    assert ("acmr", "tags") in {(run["method"], run["text_view"]) for run in study.reported.facts["runs"]}
 
 
 def test_what_is_reported_leaves_out_runs_that_the_comparison_of_views_alone_is_about(tmp_path):

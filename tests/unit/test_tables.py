@@ -168,13 +168,20 @@ def test_methods_with_the_same_reason_share_a_sentence(tmp_path):
     assert remark.startswith("CCA, ACMR_$1: n/a: gmlda: it is defined")  # both were given that reason
 
 
-def test_a_transductive_method_is_marked_and_never_best(tmp_path):
+@pytest.mark.parametrize(
+    ("caveat", "mark", "in_latex", "words"),
+    [
+        ("transductive", "†", r"$\dagger$", "looks at the features of the test part"),
+        ("sees_pairs", "‡", r"$\ddagger$", "is not cross-modal retrieval"),
+    ],
+)
+def test_a_method_that_has_seen_too_much_is_marked_and_never_best(tmp_path, caveat, mark, in_latex, words):
     study = made_study(tmp_path)
-    runs = [run | {"transductive": run["method"] == "acmr"} for run in study.facts["runs"]]
+    runs = [run | {caveat: run["method"] == "acmr"} for run in study.facts["runs"]]
     table = make_table(replace(study, facts=study.facts | {"runs": runs}), "map_all")
     assert [row.title for row in table.rows if any(cell.best for cell in row.cells)] == ["CCA"]
-    assert table.rows[1].title == "ACMR_$1 †" and table.rows[1].cells[0].mean > table.rows[0].cells[0].mean
-    assert "looks at the features of the test part" in table.to_text() and r"$\dagger$" in table.to_latex()
+    assert table.rows[1].title == f"ACMR_$1 {mark}" and table.rows[1].cells[0].mean > table.rows[0].cells[0].mean
+    assert words in " ".join(table.to_text().split()) and words in table.to_markdown() and in_latex in table.to_latex()
 
 
 def test_a_table_of_methods_none_of_which_is_applicable_says_so(tmp_path):

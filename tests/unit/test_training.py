@@ -1,7 +1,7 @@
 """Selection on the valid part, seeds, and what a run leaves behind."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -360,6 +360,41 @@ def test_a_transductive_method_is_given_features_of_the_test_part_and_no_other_i
     np.testing.assert_array_equal(given.images, parts["test"].images)
     np.testing.assert_array_equal(given.texts, parts["test"].texts)
     assert withheld is None
+
+
+@dataclass(frozen=True)
+class Peeking(CCA):
+    """Embeds an item as its other side."""
+
+    sees_pairs: ClassVar[bool] = True
+
+    def fit(self, train, valid=None, **options):
+        return PeekingModel(super().fit(train, valid))
+
+
+@dataclass(frozen=True)
+class PeekingModel:
+    model: Any
+    history: ClassVar[dict] = {}
+
+    def embed_images(self, images, paired_texts):
+        return self.model.embed_texts(paired_texts)
+
+    def embed_texts(self, texts, paired_images):
+        return self.model.embed_images(paired_images)
+
+
+def test_a_method_that_sees_pairs_is_given_them_and_its_runs_say_so(parts):
+    trained, honest = (
+        training.train(f"{__name__}.{name}", {"n_components": 1}, {}, parts, [0]) for name in ("Peeking", "CCA")
+    )
+    assert trained.selection["sees_pairs"] and not honest.selection["sees_pairs"]
+    ids = {name: np.array([f"{name}{i}" for i in range(len(part))]) for name, part in parts.items()}
+    own, usual = (training.embeddings(one, training.Run(parts, ids, {}, {})) for one in (trained, honest))
+    np.testing.assert_array_equal(own["0/test/images"], usual["0/test/texts"])
+    np.testing.assert_array_equal(own["0/test/texts"], usual["0/test/images"])
+    (peeked,), (candidate,) = trained.selection["candidates"], honest.selection["candidates"]
+    assert peeked["valid_map"] == pytest.approx(candidate["valid_map"])  # directions change places
 
 
 class NeverDefined(CCA):

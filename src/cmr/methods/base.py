@@ -16,7 +16,7 @@ from cmr.errors import UserError
 from cmr.metrics import relevance_labels
 from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity
-from cmr.rows import Array, Rows, in_memory, row_blocks
+from cmr.rows import Array, Rows, in_memory, map_rows, row_blocks
 from cmr.store import Kind, under
 
 State = dict[str, np.ndarray]
@@ -168,6 +168,30 @@ class PerTask:
         return under("image_queries", self.image_queries.state()) | under("text_queries", self.text_queries.state())
 
 
+class PairedModel(Protocol):
+    """What a method gives whose `sees_pairs` is true: it needs an item's own other side, see `Method`.
+
+    Both functions refuse by a UserError to do without.
+    """
+
+    def embed_images(self, images: Array, paired_texts: Array | None = None) -> Array:
+        """(n, d_x) and the text of each, (n, d_y) -> (n, k)."""
+
+    def embed_texts(self, texts: Array, paired_images: Array | None = None) -> Array:
+        """(n, d_y) and the image of each, (n, d_x) -> (n, k)."""
+
+
+def embed_sides(method: "Method", model: Model, pairs: Pairs) -> tuple[Array, Array]:
+    """Embeddings of the images and of the texts of `pairs`, each item from itself alone.
+
+    A method that sees pairs is given the other side of each.
+    """
+    if getattr(method, "sees_pairs", False):
+        pairs = pairs.in_memory()
+        return model.embed_images(pairs.images, pairs.texts), model.embed_texts(pairs.texts, pairs.images)
+    return map_rows(model.embed_images, pairs.images), map_rows(model.embed_texts, pairs.texts)
+
+
 def spaces(model: Model | PerTask) -> dict[str, Model]:
     """The models of a model's spaces: {"": the model}, or one by the task that queries by image, one by text."""
     if isinstance(model, PerTask):
@@ -191,6 +215,9 @@ class Method(Protocol):
 
     One with an attribute `transductive` that is true is fitted with a further argument, `unlabelled: Unlabelled`, the
     test part: its scores are not those of a method that meets its queries later.
+
+    One with an attribute `sees_pairs` that is true fits `PairedModel`s, which embed an item with the help of its own
+    other side. That is no cross-modal retrieval; it serves to check publications that did so.
     """
 
     similarity: ClassVar[Similarity]

@@ -12,7 +12,7 @@ from cmr import store
 from cmr.catalogue import Catalogue
 from cmr.construct import build, load
 from cmr.errors import UserError
-from cmr.methods.base import NotApplicableError, Pairs, Unlabelled, spaces
+from cmr.methods.base import NotApplicableError, Pairs, Unlabelled, embed_sides, spaces
 from cmr.training import Run, Trained, embeddings
 
 # A fit that warns has met something that its hyper-parameters or its code should have ruled out.
@@ -58,6 +58,8 @@ SMALL_OF = {
     "ccl": CONTRASTIVE,
     "ccl_coarse": CONTRASTIVE,
     "cmdn": TRAINED | {"depth": 1},  # seeds that choose other depths have codes of other widths
+    # Before inner products come to -1, where the printed logarithm ends.
+    "idcmr_printed_likelihood": {"initial_scale": 0.1, "learning_rate": 1e-4},
 }
 
 
@@ -81,13 +83,33 @@ def with_parts(pairs):
     return replace(pairs, **views, image_kind="patches", text_kind="patches")
 
 
+def in_words(pairs):
+    """The same pairs with texts of up to eight words, some of which are their class's own."""
+    rng = np.random.default_rng(len(pairs))
+    numbers = rng.integers(1, 13, (len(pairs), 8))
+    own = rng.uniform(size=numbers.shape) < 0.7
+    numbers[own] = np.broadcast_to(4 * pairs.labels.argmax(1)[:, None] + numbers % 4 + 1, numbers.shape)[own]
+    numbers[np.arange(8) >= rng.integers(2, 9, len(pairs))[:, None]] = 0
+    vectors = np.concatenate([np.zeros((1, 6)), np.random.default_rng(5).normal(size=(12, 6))]).astype(np.float32)
+    return replace(pairs, texts=numbers.astype(np.int32), text_kind="tokens", text_arrays={"word_vectors": vectors})
+
+
 VECTORS = make_pairs(60, 0), make_pairs(24, 1), make_pairs(18, 2)
 PATCHES = tuple(map(with_parts, VECTORS))
+WORDS = tuple(map(in_words, VECTORS))
 
 
 def data(name):
     """Train, valid and test part, of the kind that a method takes."""
-    return PATCHES if CATALOGUE.methods[name].get("patches") else VECTORS
+    settings = CATALOGUE.methods[name]
+    if settings.get("text_kinds") == ["tokens"]:
+        return WORDS
+    return PATCHES if settings.get("patches") else VECTORS
+
+
+def rows(pairs, index):
+    """Some of the pairs."""
+    return replace(pairs, images=pairs.images[index], texts=pairs.texts[index], labels=pairs.labels[index])
 
 
 def small(name):
@@ -121,18 +143,14 @@ def test_config_names_every_hyperparameter_with_the_default_of_the_class(name):
     assert {key: schema["default"] for key, schema in settings["hyperparameters"].items()} == defaults
 
 
-def embedded(model, part):
+def embedded(method, model, part):
     """Embeddings of a part in each space of a model, images and texts one after the other."""
-    return [
-        array
-        for space in spaces(model).values()
-        for array in (space.embed_images(part.images), space.embed_texts(part.texts))
-    ]
+    return [array for space in spaces(model).values() for array in embed_sides(method, space, part)]
 
 
 def test_embeddings_are_finite_float32_or_packed_codes_in_one_space(fitted):
     method, model, (*_, test) = fitted
-    arrays = embedded(model, test)
+    arrays = embedded(method, model, test)
     for images, texts in zip(arrays[::2], arrays[1::2], strict=True):
         assert images.shape == texts.shape and len(images) == len(test)
         assert images.dtype == texts.dtype == (np.uint8 if method.similarity == "hamming" else np.float32)
@@ -143,33 +161,34 @@ def test_embeddings_differ_by_more_than_these_tests_tolerate(fitted):
     method, model, (*_, test) = fitted
     if isinstance(method, load(CATALOGUE.methods["random"]["implementation"])):
         pytest.skip("all items tie")
-    assert all(array.std(axis=0).max() > 2e-3 for array in embedded(model, test))
+    assert all(array.std(axis=0).max() > 2e-3 for array in embedded(method, model, test))
 
 
 def test_an_items_embedding_depends_on_that_item_alone(fitted):
-    _, model, (*_, test) = fitted
+    method, model, (*_, test) = fitted
     order = np.random.default_rng(0).permutation(len(test))
-    for space in spaces(model).values():
-        for embed, items in ((space.embed_images, test.images), (space.embed_texts, test.texts)):
-            whole = embed(items)
-            # Tolerance of float32 products, whose order of summation may follow the batch, through many layers.
-            np.testing.assert_allclose(embed(items[order]), whole[order], atol=1e-4)
-            np.testing.assert_allclose(embed(items[:1]), whole[:1], atol=1e-4)
+    whole, other, first = (embedded(method, model, rows(test, own)) for own in (slice(None), order, slice(1)))
+    for one, two, three in zip(whole, other, first, strict=True):
+        # Tolerance of float32 products, whose order of summation may follow the batch, through many layers.
+        np.testing.assert_allclose(two, one[order], atol=1e-4)
+        np.testing.assert_allclose(three, one[:1], atol=1e-4)
 
 
 def test_an_item_far_from_all_others_changes_no_embedding_but_its_own(fitted):
-    _, model, (*_, test) = fitted
-    for space in spaces(model).values():
-        for embed, items in ((space.embed_images, test.images), (space.embed_texts, test.texts)):
-            with_outlier = np.concatenate([items[:1] * 1e6, items])
-            np.testing.assert_allclose(embed(with_outlier)[1:], embed(items), atol=1e-4)
+    method, model, (*_, test) = fitted
+    with_outlier = rows(test, [0, *range(len(test))])
+    for items in (with_outlier.images, with_outlier.texts):
+        items[0] *= 0 if items.dtype == np.int32 else 1e6  # a text without words
+    for one, other in zip(embedded(method, model, with_outlier), embedded(method, model, test), strict=True):
+        np.testing.assert_allclose(one[1:], other, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", sorted(set(CATALOGUE.methods) - set(STOCHASTIC)))
 def test_closed_forms_learn_nothing_from_the_valid_part(name):
     train, valid, test = data(name)
     other = replace(valid, images=valid.images[::-1], texts=-valid.texts, labels=~valid.labels)
-    with_valid, without, other = (embedded(fit(small(name), train, one, test), test) for one in (valid, None, other))
+    method = small(name)
+    with_valid, without, other = (embedded(method, fit(method, train, one, test), test) for one in (valid, None, other))
     for one, two, three in zip(with_valid, without, other, strict=True):
         np.testing.assert_array_equal(one, two)
         np.testing.assert_array_equal(one, three)
@@ -178,6 +197,8 @@ def test_closed_forms_learn_nothing_from_the_valid_part(name):
 def test_no_embedding_depends_on_the_other_modalitys_test_items(fitted):
     """What a run embeds of a modality stays when the other's test items are permuted, blanked, or were never there."""
     method, model, (*_, test) = fitted
+    if getattr(method, "sees_pairs", False):
+        pytest.skip("it is to see pairs")
     order = np.random.default_rng(0).permutation(len(test))
 
     def of_run(model, **other):
@@ -197,48 +218,61 @@ def test_no_embedding_depends_on_the_other_modalitys_test_items(fitted):
             np.testing.assert_array_equal(getattr(space, f"embed_{side}")(getattr(test, side)), usual[path])
 
 
+def test_a_method_that_sees_pairs_is_marked_and_embeds_nothing_without_them(fitted, request):
+    method, model, (*_, test) = fitted
+    settings = CATALOGUE.methods[request.node.callspec.params["fitted"]]
+    assert getattr(method, "sees_pairs", False) == settings.get("sees_pairs", False)
+    if not getattr(method, "sees_pairs", False):
+        pytest.skip("it sees none")
+    for embed, items in ((model.embed_images, test.images), (model.embed_texts, test.texts)):
+        with pytest.raises(UserError, match="paired"):
+            embed(items)
+
+
 def test_a_transductive_method_makes_no_use_of_which_test_items_are_pairs(fitted):
     method, model, (train, valid, test) = fitted
     if not getattr(method, "transductive", False):
         pytest.skip("not transductive")
     order = np.random.default_rng(0).permutation(len(test))
     other = fit(method, train, valid, replace(test, texts=test.texts[order]))
-    for one, again in zip(embedded(model, test), embedded(other, test), strict=True):
+    for one, again in zip(embedded(method, model, test), embedded(method, other, test), strict=True):
         np.testing.assert_allclose(one, again, atol=1e-5)
 
 
 def test_embedding_changes_neither_its_input_nor_the_model(fitted):
-    _, model, (_, valid, test) = fitted
-    before, first = test.images.copy(), embedded(model, test)
-    embedded(model, valid)
+    method, model, (_, valid, test) = fitted
+    before, first = test.images.copy(), embedded(method, model, test)
+    embedded(method, model, valid)
     np.testing.assert_array_equal(test.images, before)
-    for one, other in zip(embedded(model, test), first, strict=True):
+    for one, other in zip(embedded(method, model, test), first, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 def test_same_arguments_give_the_same_model(fitted):
     method, model, parts = fitted
     again = fit(method, *parts)
-    for one, other in zip(embedded(again, parts[-1]), embedded(model, parts[-1]), strict=True):
+    for one, other in zip(embedded(method, again, parts[-1]), embedded(method, model, parts[-1]), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("name", STOCHASTIC)
 def test_another_seed_gives_another_model(name):
     train, valid, test = data(name)
-    one, other = (small(name).fit(train, valid, seed=seed) for seed in (3, 4))
-    assert not np.allclose(one.embed_images(test.images), other.embed_images(test.images), rtol=1e-2)
-    assert not np.allclose(one.embed_texts(test.texts), other.embed_texts(test.texts), rtol=1e-2)
+    method = small(name)
+    models = (method.fit(train, valid, seed=seed) for seed in (3, 4))
+    for one, other in zip(*(embedded(method, model, test) for model in models), strict=True):
+        assert one.shape != other.shape or not np.allclose(one, other, rtol=1e-2)
 
 
 @pytest.mark.parametrize("name", STOCHASTIC)
 def test_seeds_that_train_together_give_the_models_that_they_give_alone(name):
     train, valid, test = data(name)
-    together = small(name).fit_seeds(train, valid, seeds=[3, 4, 5])
+    method = small(name)
+    together = method.fit_seeds(train, valid, seeds=[3, 4, 5])
     assert list(together) == [3, 4, 5]
     for seed, model in together.items():
-        alone = small(name).fit(train, valid, seed=seed)
-        for one, other in zip(embedded(model, test), embedded(alone, test), strict=True):
+        alone = method.fit(train, valid, seed=seed)
+        for one, other in zip(embedded(method, model, test), embedded(method, alone, test), strict=True):
             # Products of batches and of matrices may round otherwise, and training carries that on.
             np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3)
         assert model.history.keys() == alone.history.keys()
@@ -255,13 +289,14 @@ def test_a_train_part_without_pairs_is_refused(name):
 @pytest.mark.parametrize("name", sorted(CATALOGUE.methods))
 def test_without_classes_a_method_learns_from_pairs_or_says_that_it_cannot(name):
     train, valid, test = (replace(part, labels=part.labels[:, :0]) for part in data(name))
+    method = small(name)
     try:
-        model = fit(small(name), train, valid, test)
+        model = fit(method, train, valid, test)
     except NotApplicableError as error:
         assert "it learns from classes, but the data set has none" in str(error)
         assert "classes" in CATALOGUE.methods[name]["learns_from"]
     else:
-        assert all(np.isfinite(array).all() for array in embedded(model, test))
+        assert all(np.isfinite(array).all() for array in embedded(method, model, test))
 
 
 @pytest.mark.parametrize("name", sorted(CATALOGUE.methods))
@@ -271,11 +306,13 @@ def test_of_several_classes_a_pair_a_method_learns_or_says_that_it_cannot(name):
         replace(part, labels=part.labels | more) for part, more in zip(data(name), several, strict=True)
     )
     assert (train.labels.sum(axis=1) == 2).any() and (train.labels.sum(axis=1) == 1).any()
+    method = small(name)
     if CATALOGUE.methods[name].get("one_class_a_pair"):
         with pytest.raises(NotApplicableError, match="it is defined for one class a pair"):
-            fit(small(name), train, valid, test)
+            fit(method, train, valid, test)
     else:
-        assert all(np.isfinite(array).all() for array in embedded(fit(small(name), train, valid, test), test))
+        arrays = embedded(method, fit(method, train, valid, test), test)
+        assert all(np.isfinite(array).all() for array in arrays)
 
 
 def test_views_read_in_blocks_from_disk_give_the_same_model(fitted, tmp_path, monkeypatch):
@@ -286,7 +323,7 @@ def test_views_read_in_blocks_from_disk_give_the_same_model(fitted, tmp_path, mo
         store.write_view(tmp_path / f"{side}.h5", map(str, range(len(train))), getattr(train, side), {})
         views[side] = store.ViewRows(tmp_path / f"{side}.h5", np.arange(len(train)))
     streamed = fit(method, replace(train, **views), valid, test)
-    for one, other in zip(embedded(streamed, test), embedded(model, test), strict=True):
+    for one, other in zip(embedded(method, streamed, test), embedded(method, model, test), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
@@ -295,7 +332,7 @@ def test_state_survives_the_file_and_restores_the_model(fitted, tmp_path):
     store.write_arrays(tmp_path / "model.h5", model.state())
     state, _ = store.read_arrays(tmp_path / "model.h5")
     restored = method.restore(state)
-    for one, other in zip(embedded(restored, test), embedded(model, test), strict=True):
+    for one, other in zip(embedded(method, restored, test), embedded(method, model, test), strict=True):
         np.testing.assert_array_equal(one, other)
     assert restored.history == model.history
 
