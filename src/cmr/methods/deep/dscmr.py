@@ -84,8 +84,8 @@ class DSCMR(NetworkMethod):
         return torch.optim.Adam(groups, betas=(0.5, 0.999), weight_decay=self.weight_decay, fused=True)
 
 
-class DSCMRNetwork(TrainableSpace):
-    """A perceptron a modality, then the same linear layer into the common space and the same linear classifier."""
+class SharedLayerNetwork(TrainableSpace):
+    """A perceptron a modality, then the same linear layer into the common space."""
 
     def __init__(self, method: DSCMR, inputs: Inputs, generator: torch.Generator) -> None:
         super().__init__()
@@ -94,13 +94,20 @@ class DSCMRNetwork(TrainableSpace):
         self.image_net = perceptron((self.image_encoder.width, *method.image_widths), generator, nn.ReLU)
         self.text_net = perceptron((self.text_encoder.width, *method.text_widths), generator, nn.ReLU)
         self.shared = Linear(method.image_widths[-1], method.n_components, generator)
-        self.classifier = Linear(method.n_components, inputs.n_classes, generator)
 
     def embed_images(self, images: Tensor) -> Tensor:
         return self.shared(self.image_net(self.dropout(self.image_encoder(images))))
 
     def embed_texts(self, texts: Tensor) -> Tensor:
         return self.shared(self.text_net(self.dropout(self.text_encoder(texts))))
+
+
+class DSCMRNetwork(SharedLayerNetwork):
+    """With a linear classifier, the same for both modalities."""
+
+    def __init__(self, method: DSCMR, inputs: Inputs, generator: torch.Generator) -> None:
+        super().__init__(method, inputs, generator)
+        self.classifier = Linear(method.n_components, inputs.n_classes, generator)
 
     def losses(self, batch: Batch, progress: float) -> dict[str, Tensor]:
         u, v = self.embed_images(batch.images), self.embed_texts(batch.texts)

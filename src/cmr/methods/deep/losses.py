@@ -34,3 +34,8 @@ def pairwise_likelihood(theta: Tensor, similar: Tensor) -> Tensor:
 def mean_row_norm(x: Tensor) -> Tensor:
     """Mean over the rows of |x|, not squared; its gradient at a row of zeros is zero, not undefined."""
     return (x.square().sum(-1) + 1e-12).sqrt().mean(-1)
+
+
+def mean_frobenius_norm(x: Tensor) -> Tensor:
+    """The Frobenius norm of x (b, d), not squared, over b; its gradient where x is zero is zero, not undefined."""
+    return (x.square().sum((-2, -1)) + 1e-12).sqrt() / x.shape[-2]
