@@ -36,6 +36,7 @@ def methods(catalogue: Catalogue, root: Path, names: Sequence[str]) -> str:
         words = (
             catalogue.method(name)["title"] if "variant_of" in settings else _first_sentence(settings["description"])
         )
+        words += "; no cross-modal retrieval" if settings.get("sees_pairs") else ""
         families.setdefault(settings["family"], []).append(f"    {name:{width}}  {learns:22}  {words}".rstrip())
     lines = [line for family in sorted(families) for line in (f"{family}:", *families[family])]
     return "\n".join([*lines, "`python -m cmr methods NAME` tells more, docs/methods/<family>.md of a family."])
@@ -55,6 +56,8 @@ def _method_in_full(catalogue: Catalogue, name: str) -> str:
     kinds = {side: " or ".join(settings.get(f"{side}_kinds", ["vectors"])) for side in ("image", "text")}
     parts = ", and their parts" if settings.get("patches") else ""
     lines.append(f"    takes images as {kinds['image']}, texts as {kinds['text']}{parts}")
+    if settings.get("sees_pairs"):
+        lines.append("    embeds test items with the help of their other side, which is no cross-modal retrieval")
     lines += [f"    budget: {settings['budget']}"] if "budget" in settings else []
     for key, schema in settings["hyperparameters"].items():
         candidates = f", tries {settings['grid'][key]}" if key in settings["grid"] else ""

@@ -90,7 +90,7 @@ def read_gallery(study: Study, pairs: Path, embeddings: Path, image_view: Path, 
     """The gallery that the study's config asks for, from the files of its data set, its views and its run."""
     spec = study.config["gallery"]
     arrays, attributes = store.read_arrays(embeddings)
-    dataset, method = study.facts["datasets"][spec["dataset"]]["title"], study.method_title(spec["method"])
+    dataset, method = study.facts["datasets"][spec["dataset"]]["title"], study.method_label(spec["method"])
     if attributes["not_applicable"]:
         return Gallery(method, dataset, spec["split"], 0, "class", {}, attributes["not_applicable"])
     views = {"img": store.read_view(image_view), "txt": store.read_view(text_view)}

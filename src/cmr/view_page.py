@@ -144,7 +144,7 @@ def render(
         ],
         finding=_finding(study, comparison, matrices[0]),
         text_views=names["text_view"],
-        methods=[study.method_title(method) for method in names["method"]],
+        methods=[study.method_label(method) for method in names["method"]],
         first=matrices[0],
         others=matrices[1:],
         drawing=_drawing(study, comparison),
@@ -189,7 +189,7 @@ def _matrices(study: Study, comparison: Comparison, task: str) -> TaskMatrices:
         shaded = [(cell, shade(cell.mean)) for cell in _cells(own, comparison)]
         width = len(names["text_view"])
         rows = [(view, shaded[k * width : (k + 1) * width]) for k, view in enumerate(names["image_view"])]
-        matrices.append(Matrix(study.method_title(method), rows))
+        matrices.append(Matrix(study.method_label(method), rows))
     ends = (f"{number:.{DIGITS}f}" for number in (lowest, highest))
     floor = f"A random ranking scores {span(floors)}." if floors else "What a random ranking scores was not measured."
     return TaskMatrices(_title(task), *ends, floor, matrices)
@@ -225,7 +225,7 @@ def _leads(study: Study, comparison: Comparison, task: str) -> list[tuple[str, s
         ("Image views, averaged over methods and text views", ["image_view"], None),
         ("Text views, averaged over methods and image views", ["text_view"], None),
         ("Pairs of views, averaged over methods", pair, None),
-        *((f"Pairs of views, {study.method_title(method)}", pair, method) for method in names["method"]),
+        *((f"Pairs of views, {study.method_label(method)}", pair, method) for method in names["method"]),
     ]
     if min(len(names[factor]) for factor in (*pair, "method")) == 1:  # the averaged pairs are what another line tells
         del asked[2]
@@ -256,7 +256,7 @@ def _finding(study: Study, comparison: Comparison, first: TaskMatrices) -> str:
     top = summary.loc[summary[summary["task"] == task]["mean"].idxmax()]
     cell = Cell(top["mean"], top["low"], top["high"], top["n_splits"])
     sentences.append(
-        f"The highest single value is {cell}: {study.method_title(top['method'])} with {top['image_view']} and "
+        f"The highest single value is {cell}: {study.method_label(top['method'])} with {top['image_view']} and "
         f"{top['text_view']}. {first.floor}"
     )
     shares = comparison.shares(task)
@@ -281,7 +281,7 @@ def _drawing(study: Study, comparison: Comparison) -> Drawing:
     task = comparison.tasks[0]
     cells = comparison.summary().query("task == @task").rename(columns={"text_view": "group", "image_view": "series"})
     panels = {
-        study.method_title(method): cells[cells["method"] == method].sort_values(
+        study.method_label(method): cells[cells["method"] == method].sort_values(
             "group", key=lambda groups: groups.map(comparison.names["text_view"].index), kind="stable"
         )
         for method in comparison.names["method"]
