@@ -196,8 +196,9 @@ def test_view_is_read_in_blocks_and_checked(tmp_path):
 
 
 @pytest.mark.parametrize("gathered", [False, True])
-def test_rows_are_read_by_number_in_the_order_asked_for(tmp_path, gathered):
-    values = np.random.default_rng(0).random((100, 5, 3), dtype=np.float32)
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
+def test_rows_are_read_by_number_in_the_order_asked_for(tmp_path, gathered, dtype):
+    values = (256 * np.random.default_rng(0).random((100, 5, 3))).astype(dtype)
     store.gather_view(tmp_path / "v.h5", shards_of(tmp_path, values))
     with store.ViewFile.open(tmp_path / ("v.h5" if gathered else "v.1.h5")) as view:
         own = values if gathered else values[34:67]
@@ -212,10 +213,9 @@ def test_some_rows_of_a_view_are_read_by_their_own_numbers(view_path):
     np.testing.assert_array_equal(rows.take(np.array([1, 0, 1])), store.read_view(view_path).values[[2, 0, 2]])
 
 
-@pytest.mark.parametrize("shape", [(60, 5000), (60, 200, 200, 3)])
-def test_damage_is_told_when_rows_of_the_chunk_are_read_and_no_others(tmp_path, shape):
-    path, values = tmp_path / "v.h5", np.random.default_rng(0).integers(256, size=shape).astype(np.uint8)
-    store.write_view(path, map(str, range(60)), values if len(shape) == 4 else values.astype(np.float32), {})
+def test_damage_is_told_when_rows_of_the_chunk_are_read_and_no_others(tmp_path):
+    path, values = tmp_path / "v.h5", np.random.default_rng(0).integers(256, size=(60, 5000)).astype(np.float32)
+    store.write_view(path, map(str, range(60)), values, {})
     with h5py.File(path) as file:
         chunk = file["values"].id.get_chunk_info(0)
         rows = file["values"].chunks[0]
@@ -228,10 +228,22 @@ def test_damage_is_told_when_rows_of_the_chunk_are_read_and_no_others(tmp_path, 
         view.take(np.array([59, 0]))
 
 
-def test_images_have_a_chunk_each_so_that_reading_one_reads_no_other(tmp_path):
-    store.write_view(tmp_path / "v.h5", ["a", "b"], np.zeros((2, 256, 256, 3), np.uint8), {})
-    with h5py.File(tmp_path / "v.h5") as file:
-        assert file["values"].chunks == (1, 256, 256, 3)
+@pytest.mark.parametrize("gathered", [False, True])
+def test_damage_of_an_image_is_told_when_it_is_read_and_not_with_another(tmp_path, gathered):
+    values = np.random.default_rng(0).integers(256, size=(60, 20, 20, 3), dtype=np.uint8)
+    store.gather_view(tmp_path / "v.h5", shards_of(tmp_path, values))
+    path = tmp_path / "v.0.h5"
+    with h5py.File(path) as file:
+        place = file["values"].id.get_offset() + 5 * 20 * 20 * 3 + 77
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    view = store.ViewRows(tmp_path / "v.h5" if gathered else path, np.arange(10))
+    np.testing.assert_array_equal(view.take(np.array([6, 4, 6])), values[[6, 4, 6]])
+    with pytest.raises(UserError, match=r"v\.0\.h5 is damaged"):
+        view.take(np.array([4, 5]))
+    with pytest.raises(UserError, match="damaged"):
+        store.read_view(tmp_path / "v.h5" if gathered else path)
 
 
 def test_words_have_the_fingerprint_of_what_they_say_wherever_they_lie():

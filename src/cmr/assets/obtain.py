@@ -197,9 +197,9 @@ def _find(
             reasons.append(f"{source}: {error}")
     raise UserError(
         "\n  ".join([f"asset {name} could not be obtained.", *reasons])
-        + f"\nBy hand: get {_or(_mirror_names(spec))} ({spec['description']}; {spec['by_hand']}) and put it into "
-        f"{_manual(raw)} or a mirror (configuration key `mirrors` or environment variable {MIRRORS_VARIABLE}), then "
-        "run again"
+        + f"\nBy hand: get {_or(_mirror_names(spec))} ({spec['description']}; {spec['by_hand']}{_digests(spec)}) and put "
+        f"it into {_manual(raw)} or a mirror (configuration key `mirrors` or environment variable {MIRRORS_VARIABLE}), "
+        "then run again" + (f"\nInstead: {spec['instead']}" if "instead" in spec else "")
     )
 
 
@@ -252,6 +252,14 @@ def _mirror_names(spec: Mapping[str, Any]) -> list[str]:
     """What a mirror may hold, each once; a folder's name ends in a slash."""
     sources = mirror_files(spec)
     return list(dict.fromkeys(source.mirror_name + "/" * isinstance(source, MirrorFolder) for source in sources))
+
+
+def _digests(spec: Mapping[str, Any]) -> str:
+    """What is known of the files' digests, after what is told of the asset."""
+    known = [source.expected for source in mirror_files(spec)]
+    told = [f"SHA-256 {one.sha256 or f'{one.sha256_prefix}...'}" for one in known if one.sha256 or one.sha256_prefix]
+    told += [f"MD5 {one.md5}" for one in known if one.md5]
+    return "".join(f"; {digest}" for digest in dict.fromkeys(told))
 
 
 def _manual(raw: Path) -> Path:

@@ -17,7 +17,7 @@ from cmr.methods.deep.network import Batch, HostRows, as_tensor
 from cmr.rows import take_rows
 
 RESIDENT_BYTES = 2 << 30  # of all train parts, as they are held: more stay where they are
-AHEAD = 2  # batches that are read while one is computed
+AHEAD = 4  # batches that are read while one is computed, each by a thread of its own
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -26,7 +26,7 @@ Result = TypeVar("Result")
 class Batches:
     """The train parts of networks that train together: one part for all of them where they share it, else one each.
 
-    Parts of more than RESIDENT_BYTES stay in memory or on disk, and a thread reads batches ahead; the batches are the
+    Parts of more than RESIDENT_BYTES stay in memory or on disk, and threads read batches ahead; the batches are the
     same, bit for bit.
 
     Attributes
@@ -79,7 +79,10 @@ class Batches:
 
     def _joined(self, own: Sequence[NDArray]) -> Tensor:
         tensor = as_tensor(own[0] if len(own) == 1 else np.stack(own))
-        return tensor.pin_memory() if self._device.type == "cuda" else tensor
+        if self._device.type != "cuda":
+            return tensor
+        with torch.cuda.device(self._device):  # each thread has a current device, at first the first one
+            return tensor.pin_memory()
 
     def _arrived(self, sides: tuple[Tensor, Tensor], indices: Sequence[Tensor]) -> Batch:
         images, texts = (side.to(self._device, non_blocking=True) for side in sides)
@@ -91,9 +94,9 @@ class Batches:
 
 
 def ahead(function: Callable[[Item], Result], items: Iterable[Item], count: int) -> Iterator[Result]:
-    """`function` of each item, in order, computed by a thread that is up to `count` items ahead."""
+    """`function` of each item, in order, computed by threads that are up to `count` items ahead together."""
     items = iter(items)
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(count) as pool:
         waiting = deque(pool.submit(function, item) for item in islice(items, count))
         while waiting:
             result = waiting.popleft().result()
