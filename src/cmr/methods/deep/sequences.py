@@ -7,7 +7,7 @@ from torch.nn.functional import embedding, pad, relu
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from cmr.methods.base import NotApplicableError
-from cmr.methods.deep.encoders import Encoder
+from cmr.methods.deep.encoders import Encoder, drawing_from
 from cmr.methods.deep.inputs import Side
 from cmr.methods.deep.layers import Linear, Standardise
 from cmr.rows import Rows, row_blocks
@@ -16,11 +16,10 @@ from cmr.rows import Rows, row_blocks
 class WordSequences(Encoder):
     """A bidirectional LSTM over the words of a text, a convolution over time, and the largest value of each kernel.
 
-    The vectors of words begin as the view's, and are trained; they are z-scored by those that occur in the
-    train texts. A
-    kernel stands over each word in turn; it sees its whole window, with zeros where that reaches beyond the text. A
-    number of 0 or below is no word, wherever it stands, and what it changes is nothing. A text without words gives
-    zeros.
+    (b, l) numbers of words -> (b, kernels). The vectors of words begin as the view's, and are trained; they are
+    z-scored by those that occur in the train texts. A kernel stands over each word in turn, and sees zeros where it
+    reaches beyond the text. A number of 0 or below is no word and changes nothing, wherever it stands. A text without
+    words gives zeros.
 
     Several seeds are not trained in one go: torch's LSTM computes a network at a time.
 
@@ -48,8 +47,14 @@ class WordSequences(Encoder):
         self.width, self.kernel_width = kernels, kernel_width
         self.pretrained = nn.Parameter(vectors)
         self.scale = Standardise(vectors.shape[1]).to(generator.device)
-        self.lstm = lstm(vectors.shape[1], lstm_width, generator)
+        with drawing_from(generator):
+            self.lstm = nn.LSTM(
+                vectors.shape[1], lstm_width, batch_first=True, bidirectional=True, device=generator.device
+            )
         self.convolution = Linear(kernel_width * 2 * lstm_width, kernels, generator)
+        # torch.compile follows neither LSTMs nor the lengths of texts; the layers after this one are compiled. Not a
+        # decorator, which would load the compiler for all networks.
+        self.forward = torch.compiler.disable(self.forward)
 
     def prepare(self, x: Rows) -> None:
         seen = np.zeros(len(self.pretrained), dtype=bool)
@@ -85,13 +90,3 @@ def words_first(x: Tensor) -> tuple[Tensor, Tensor]:
     order = (x <= 0).sort(stable=True).indices
     numbers = x.gather(-1, order).clamp(min=0).long()
     return numbers, numbers > 0
-
-
-def lstm(inputs: int, width: int, generator: torch.Generator) -> nn.LSTM:
-    """A bidirectional LSTM with torch's own uniform weights, drawn from `generator`, on its device."""
-    # On no device at first, where torch's global source would not be asked for its weights.
-    layer = nn.LSTM(inputs, width, batch_first=True, bidirectional=True, device="meta")
-    layer.to_empty(device=generator.device)
-    for parameter in layer.parameters():
-        nn.init.uniform_(parameter, -(width**-0.5), width**-0.5, generator=generator)
-    return layer
