@@ -24,6 +24,8 @@ which later variants cannot lower.
 features, the same method on what the pretrained network makes of the centre squares, with the hyper-parameters
 `--frozen`. Means over seeds; mAP over whole rankings of image and of text queries.
 
+`--explore` adds bare loops of channels-first squares, and of cudnn.benchmark, which tries kernels out.
+
 `--network NAME`: in the place of the file's network one of random weights that a view of config/views/image.yaml names.
 
 Nothing of torch's global settings is changed: float32 convolutions on CUDA are in TF32, products of matrices are not,
@@ -51,7 +53,7 @@ from cmr.construct import build
 from cmr.device import resolve_device
 from cmr.methods.base import Pairs, embed_sides, spaces
 from cmr.methods.deep import loading
-from cmr.methods.deep.encoders import encoder
+from cmr.methods.deep.encoders import Pixels, encoder
 from cmr.methods.deep.inputs import Inputs
 from cmr.methods.deep.loading import Batches
 from cmr.methods.deep.method import NetworkMethod
@@ -122,10 +124,13 @@ class Speed:
         """A network at its start."""
         return self.method.start(pairs, None, 0, self.device, QUIET).training
 
-    def bare(self, pairs: Pairs) -> Measured:
-        """By hand, on resident pairs."""
+    def bare(self, pairs: Pairs, channels_first: bool = False, choose_kernels: bool = False) -> Measured:
+        """By hand, on resident pairs; in the workflow pixels are channels-last, and cudnn tries no kernels out."""
         training, weights, schedule = self.started(pairs), self.method.weights(), self.schedule
         network = training.network
+        for module in network.modules():
+            if channels_first and isinstance(module, Pixels):
+                module.layers.register_forward_pre_hook(lambda _, squares: (squares[0].contiguous(),))
 
         def work() -> None:
             optimiser = self.method.optimiser(dict(network.named_parameters()))
@@ -146,7 +151,11 @@ class Speed:
                         torch.nn.utils.clip_grad_norm_(network.parameters(), schedule.clip)
                     optimiser.step()
 
-        return measured(work, self.device)
+        before, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, choose_kernels
+        try:
+            return measured(work, self.device)
+        finally:
+            torch.backends.cudnn.benchmark = before
 
     def trainer(self, pairs: Pairs, resident_limit: int) -> Measured:
         """By the trainer."""
@@ -191,18 +200,18 @@ def least(variants: Mapping[str, Callable[[], Measured]], repeats: int) -> dict[
     return {name: min((own[name] for own in rounds[1:]), key=lambda one: one.seconds) for name in variants}
 
 
-def compare_speeds(speed: Speed, pairs: Pairs, streamed: Pairs, repeats: int) -> float:
+def compare_speeds(speed: Speed, pairs: Pairs, streamed: Pairs, repeats: int, explore: bool) -> float:
     """Print pairs a second, ratios and memory; the lowest ratio of the trainer to the bare loop."""
-    held = sys.maxsize
-    found = least(
-        {
-            "bare loop, resident": lambda: speed.bare(pairs),
-            "trainer, resident": lambda: speed.trainer(pairs, held),
-            "trainer, streamed from disk": lambda: speed.trainer(streamed, 0),
-            "reading alone": lambda: speed.reading(streamed),
-        },
-        repeats,
-    )
+    variants = {
+        "bare loop, resident": lambda: speed.bare(pairs),
+        "trainer, resident": lambda: speed.trainer(pairs, sys.maxsize),
+        "trainer, streamed from disk": lambda: speed.trainer(streamed, 0),
+        "reading alone": lambda: speed.reading(streamed),
+    }
+    if explore:
+        variants["bare loop, channels first"] = lambda: speed.bare(pairs, channels_first=True)
+        variants["bare loop, cudnn.benchmark"] = lambda: speed.bare(pairs, choose_kernels=True)
+    found = least(variants, repeats)
     n = len(pairs) * speed.schedule.epochs
     rates = {name: n / own.seconds for name, own in found.items()}
     bare = rates["bare loop, resident"]
@@ -272,6 +281,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=2048, help="train pairs of the comparison of speeds; 0: none")
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--explore", action="store_true", help="bare loops of other settings of torch, too")
     parser.add_argument("--least", type=float, default=0.0, help="lowest ratio to pass")
     parser.add_argument("--train", action="store_true", help="whole trainings, too")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
@@ -297,7 +307,7 @@ def main() -> None:
             streamed = on_disk(pairs, Path(folder) / "pixels.h5")
             for precision in arguments.precision:
                 speed = Speed(method, device, precision == "mixed", arguments.epochs)
-                ratios.append(compare_speeds(speed, pairs, streamed, arguments.repeats))
+                ratios.append(compare_speeds(speed, pairs, streamed, arguments.repeats, arguments.explore))
 
     if arguments.train:
         rows = []
