@@ -105,6 +105,14 @@ def repeated(train: Pairs, images: int) -> Pairs:
     return replace(train, **own, labels=train.labels[rows], groups=None)
 
 
+def some(part: Pairs, most: int) -> Pairs:
+    """Pairs of a part, so many at most, evenly spaced."""
+    rows = np.unique(np.linspace(0, len(part) - 1, min(most, len(part))).astype(int))
+    own = {side: take_rows(getattr(part, side), rows) for side in ("images", "texts")}
+    groups = None if part.groups is None else part.groups[rows]
+    return replace(part, **own, labels=part.labels[rows], groups=groups)
+
+
 def on_disk(pairs: Pairs, path: Path) -> Pairs:
     """The same pairs, with pixels in a file."""
     n = len(pairs)
@@ -284,6 +292,7 @@ def main() -> None:
     parser.add_argument("--explore", action="store_true", help="bare loops of other settings of torch, too")
     parser.add_argument("--least", type=float, default=0.0, help="lowest ratio to pass")
     parser.add_argument("--train", action="store_true", help="whole trainings, too")
+    parser.add_argument("--most", type=int, help="pairs of each part, to try this program out")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--threads", type=int, help="of torch on the CPU; by default as torch has it")
     parser.add_argument("--scratch", type=Path, help="folder of the file that is streamed; by default a temporary one")
@@ -295,6 +304,8 @@ def main() -> None:
     print(f"{name}; torch {torch.__version__}; {arguments.method} {arguments.hyperparameters}", flush=True)
 
     parts = dict(read_run(arguments.pairs, arguments.split, arguments.pixels, arguments.texts).parts)
+    if arguments.most:
+        parts = {part: some(own, arguments.most) for part, own in parts.items()}
     if arguments.network:
         arrays = random_network(arguments.network)
         parts = {part: replace(own, image_arrays=arrays) for part, own in parts.items()}

@@ -23,7 +23,6 @@ from torchvision import models
 from torchvision.transforms import CenterCrop, Compose, FiveCrop, PILToTensor, Resize
 from torchvision.transforms.functional import pil_to_tensor
 
-from cmr.assets import single_file
 from cmr.construct import load
 from cmr.errors import UserError
 from cmr.store import Kind
@@ -144,6 +143,8 @@ class NetworkLayer(ImageView):
     @property
     def weights_file(self) -> Path:
         """The file of the weights."""
+        from cmr.assets import single_file  # what fetches files, which networks out of a view's file do without
+
         return single_file(self.weights) if self.weights.is_dir() else self.weights
 
     @property
