@@ -35,7 +35,7 @@ def squared_objective(c, u, v, z, ridge):
     return (u @ c - z).square().sum() + (v @ c - z).square().sum() + ridge * len(z) * c.square().sum()
 
 
-@pytest.mark.parametrize("d", [6, 50], ids=["more items", "more dimensions"])
+@pytest.mark.parametrize("d", [6, 100], ids=["more items", "more dimensions"])
 def test_the_joint_classifier_minimises_the_squared_distances_to_the_labels_and_its_ridge(d):
     u, v, z = codes_and_labels(d=d)
     c = joint_classifier(u, v, z, 0.1).requires_grad_()

@@ -49,6 +49,9 @@ class IDCMR(DSCMR):
     The others are those of DSCMR.
     """
 
+    input_dropout: float = 0.5
+    learning_rate: float = 0.002
+    batch_size: int = 128
     theta: Similarities = "half_dot"
     likelihood: Literal["resolved", "printed"] = "resolved"
     likelihood_divisor: Literal["pairs", "items"] = "pairs"
