@@ -384,6 +384,22 @@ def test_when_all_fails_the_message_says_what_was_tried_and_what_to_do(server, f
 # Packages
 
 
+@pytest.mark.parametrize(
+    ("known", "told"),
+    [
+        ({"sha256": SHA256}, f"; SHA-256 {SHA256})"),
+        ({"sha256_prefix": SHA256[:8]}, f"; SHA-256 {SHA256[:8]}...)"),
+        ({"md5": "0" * 32}, f"; MD5 {'0' * 32})"),
+        ({}, "the author's page)"),
+    ],
+)
+def test_what_is_to_be_got_by_hand_comes_with_its_digest_and_with_what_serves_instead(folder, known, told):
+    spec = ABOUT | {"mirror": [{"file": "weights.bin", **known}]}
+    message = failure(folder, spec)
+    assert told in message and "Instead" not in message
+    assert failure(folder, spec | {"instead": "the view of stripes"}).endswith("\nInstead: the view of stripes")
+
+
 @pytest.fixture
 def apt_get(tmp_path, monkeypatch):
     """A stand-in for apt-get that knows its package only after `update`, and notes how it is called."""
