@@ -58,6 +58,9 @@ SMALL_OF = {
     "ccl": CONTRASTIVE,
     "ccl_coarse": CONTRASTIVE,
     "cmdn": TRAINED | {"depth": 1},  # seeds that choose other depths have codes of other widths
+    # From weights as small as the paper's, so few steps leave all posteriors alike.
+    "eisr_as_published": {"batch_size": 10, "learning_rate": 0.1, "initialisation": "he"},
+    "hrl": TRAINED | {"depth": 1, "image_friendly_widths": (16,), "text_friendly_widths": (16,)},
     # Before inner products come to -1, where the printed logarithm ends.
     "idcmr_printed_likelihood": {"initial_scale": 0.1, "learning_rate": 1e-4},
 }

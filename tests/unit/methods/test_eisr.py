@@ -189,7 +189,10 @@ def test_from_weights_as_small_as_the_papers_the_gradient_is_tiny():
 @pytest.mark.parametrize("multi_label", [False, True])
 @pytest.mark.parametrize(
     "options",
-    [{"mode": mode} for mode in MODES] + [{"output": output, "dropout": 0.0} for output in ("linear", "sigmoid")],
+    [{"mode": mode} for mode in MODES]
+    + [
+        {"output": output, "dropout": 0.0, "n_components": 20, "text_widths": (20,)} for output in ("linear", "sigmoid")
+    ],
 )
 def test_it_retrieves_unseen_pairs_of_the_same_classes(options, multi_label):
     train, valid, test = (made_pairs(seed, multi_label=multi_label) for seed in range(3))
