@@ -18,12 +18,12 @@ import torch
 from torch import Tensor, nn
 
 from cmr.methods.base import History, Pairs
-from cmr.methods.boltzmann.multimodal_dbn import MultimodalDBN, fit_multimodal_dbn
+from cmr.methods.boltzmann.multimodal_dbn import MultimodalDBN
 from cmr.methods.deep.inputs import Inputs
 from cmr.methods.deep.network import CommonSpace
 from cmr.methods.pipelines.fusion import SIDES
 from cmr.methods.pipelines.intra_modal import IntraModalAutoencoder
-from cmr.methods.pipelines.pipeline import JOINT_LEARNING_RATE, Pipeline
+from cmr.methods.pipelines.pipeline import Pipeline
 from cmr.methods.pipelines.stacked_bimodal import BimodalStack, halved
 from cmr.methods.pipelines.stages import Context, embedded
 from cmr.rows import in_memory
@@ -56,20 +56,9 @@ class CMDN(Pipeline):
 
     def fit_space(self, train: Pairs, valid: Pairs | None, context: Context) -> tuple["CMDNSpace", History]:
         """See Pipeline."""
-        stacks = self.fit_stacks(train, context.seed, context.device, context.progress)
-        network, history = fit_multimodal_dbn(
-            stacks,
-            train,
-            n_components=self.inter_width,
-            epochs=self.stack_epochs,
-            batch_size=self.stack_batch_size,
-            learning_rate=JOINT_LEARNING_RATE,
-            seed=context.seed,
-            device=context.device,
-            progress=context.progress,
-        )
+        network, history = self.fit_multimodal_dbn(train, self.inter_width, context)
         space = CMDNSpace(self, network, Inputs.of(train), context)
-        return space, space.fit(train, valid, context) | history | stacks.history
+        return space, space.fit(train, valid, context) | history
 
     def untrained(self, inputs: Inputs) -> "CMDNSpace":
         """See Pipeline."""

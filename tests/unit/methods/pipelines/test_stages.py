@@ -12,7 +12,7 @@ from cmr.methods.base import Pairs
 from cmr.methods.boltzmann.contrastive_divergence import ContrastiveDivergence
 from cmr.methods.deep.network import Batch, embed
 from cmr.methods.pipelines.classifier import Classifier
-from cmr.methods.pipelines.fusion import FusedClassifiers
+from cmr.methods.pipelines.fusion import FusedClassifiers, FusionRBM
 from cmr.methods.pipelines.intra_modal import IntraModalAutoencoder
 from cmr.methods.pipelines.scaling import MinMax, StandardisedSpace
 from cmr.methods.pipelines.stacked_bimodal import BimodalStack, halved
@@ -167,7 +167,8 @@ def test_the_classifier_learns_classes_and_keeps_its_best_epoch():
 
 def made_fused(train, valid=None, descent=BRIEF, context=None):
     context = context or Context()
-    fused = FusedClassifiers((10, 8), 12, (6, 5), 3, 0.2, context)
+    joints = (FusionRBM(dimension, 12, context.device) for dimension in (10, 8))
+    fused = FusedClassifiers(*joints, (6, 5), 3, 0.2, context)
     return fused, fused.fit(train, valid, CD, descent, context)
 
 
