@@ -85,7 +85,7 @@ class IDCMR(DSCMR):
             raise InfeasibleError(
                 f"{self.name}: eq. 19 as printed takes log(1 + theta), which has no value where the similarity theta "
                 "of two items is -1 or less. Training ended without a finite loss, as it does once it comes to such a "
-                "pair. With likelihood: resolved it is log(1 + exp(theta)), as a likelihood has to be"
+                "pair. Set likelihood to resolved, which takes log(1 + exp(theta)), as a likelihood has to"
             ) from error
 
 
