@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -71,6 +71,9 @@ class Pixels(Encoder):
     It sees a square of each image: in training a random one, half of the time mirrored, else the centre. What the
     network itself does at random, such as dropout, draws from the same source.
 
+    A pretrained network keeps the statistics of its batch normalisation: those of some small batches are far from those
+    over all items, with which it embeds.
+
     Several seeds are not trained in one go: convolutions have no common form for them, and one fills a machine.
     """
 
@@ -98,6 +101,15 @@ class Pixels(Encoder):
         with drawing_from(self.generator):
             return self._network(squares)
 
+    def train(self, mode: bool = True) -> Self:
+        """See nn.Module."""
+        super().train(mode)
+        if self._name == "pretrained":
+            for layer in self.layers.modules():
+                if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+                    layer.eval()
+        return self
+
     def _network(self, squares: Tensor) -> Tensor:
         # Under autocast a network gives half precision; what follows is to decide for itself.
         return self.layers(squares.permute(0, 3, 1, 2)).float()
@@ -109,10 +121,10 @@ class Pixels(Encoder):
 
     def _width(self) -> int:
         blank = torch.zeros(1, self.crop, self.crop, 3, dtype=torch.uint8, device=self.generator.device)
-        self.layers.eval()
+        self.eval()
         with torch.no_grad():
             width = self._network(blank).shape[1]
-        self.layers.train()
+        self.train()
         return width
 
 

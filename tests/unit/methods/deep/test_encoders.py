@@ -161,6 +161,19 @@ def test_random_weights_are_trained_at_the_full_rate(pairs, pixel_view):
     assert group["lr"] == 0.2 and len(group["params"]) == len([*Tiny().parameters()])
 
 
+@pytest.mark.parametrize("weights", ["pretrained", "random"])
+def test_a_pretrained_network_alone_keeps_the_statistics_of_its_batch_normalisation(pairs, pixel_view, weights):
+    arrays = pixel_view.arrays() if weights == "pretrained" else replace(pixel_view, weights="random").arrays()
+    own = image_encoder(replace(pairs, image_arrays=arrays))
+    before = {name: buffer.clone() for name, buffer in own.named_buffers()}
+    for _ in range(2):  # after an epoch's evaluation, too
+        own.eval()
+        own.train()
+        own(torch.from_numpy(pairs.images[:8]))
+    changed = {name for name, buffer in own.named_buffers() if not torch.equal(buffer, before[name])}
+    assert bool(changed) == (weights == "random")
+
+
 def test_a_text_is_the_z_scored_mean_of_its_words(pairs):
     own, vectors = text_encoder(pairs), pairs.text_arrays["word_vectors"].astype(np.float64)
     means = np.stack([vectors[row[row > 0]].mean(axis=0) for row in pairs.texts])
