@@ -69,7 +69,7 @@ class ALSCOR(NetworkMethod):
     batch_size : pairs a step; at least 10 gamma. A smaller batch at the end of an epoch is left out.
     """
 
-    n_components: int = 16
+    n_components: int = 10
     image_widths: tuple[int, ...] = (128,)
     image_start: Literal["glorot", "normal"] = "glorot"
     text_network: Literal["bilstm_cnn", "perceptron"] = "bilstm_cnn"
@@ -87,8 +87,8 @@ class ALSCOR(NetworkMethod):
     learning_rate: float = 0.003
     momentum: float = 0.8
     weight_decay: float = 0.0
-    epochs: int = 40
-    batch_size: int = 200
+    epochs: int = 30
+    batch_size: int = 100
     patience: int = 10
 
     name: ClassVar[str] = "alscor"
