@@ -140,6 +140,7 @@ def test_a_method_that_looks_at_parts_needs_views_that_have_them(root):
         root / "config/studies/quickstart.yaml",
         lambda s: s.update(runs=s["runs"][:1], figures={}, view_comparison=None) or s.pop("view_comparison"),
     )
+    edit(root / "config/studies/quickstart.yaml", lambda s: s["setting"].pop("views_of"))
     (root / "config/studies/wikipedia.yaml").unlink()
     catalogue = Catalogue.read(root)
     run = {"dataset": "tuxpaint_stamps", "method": "cca", **views}
@@ -187,6 +188,7 @@ def test_run_has_the_seeds_of_all_studies_that_share_it(root):
         item.pop("methods", None)
     study.pop("gallery", None)
     study.pop("view_comparison", None)
+    study["setting"].pop("views_of")
     (root / "config/studies/other.yaml").write_text(yaml.safe_dump(study))
     catalogue = Catalogue.read(root)
     setting = study["setting"].items()

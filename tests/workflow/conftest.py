@@ -10,7 +10,7 @@ from tests.shapes import write_shapes
 from tests.workflow.project import Project, copy_checkout
 
 STUDY = "results/studies/shapes"
-METHODS = ["random", "cca", "sm", "dcmh", "corr_ae", "acmr", "ccl"]
+METHODS = ["random", "cca", "sm", "dcmh", "corr_ae", "acmr", "ccl", "hrl_paired", "alscor"]
 
 # Budgets and candidates small enough for a test.
 OVERRIDES = {
@@ -19,6 +19,8 @@ OVERRIDES = {
     "corr_ae": {"alpha": [0.2, 0.8], "stack_epochs": 2, "epochs": 5, "n_components": 16},
     "acmr": {"epochs": 3, "learning_rate": 0.001},
     "dcmh": {"epochs": 4, "bits": 16},
+    "hrl_paired": {"stack_epochs": 2, "epochs": 3},
+    "alscor": {"epochs": 3, "n_components": 3, "lstm_width": 8, "kernels": 8},
     "ccl": {"stack_epochs": 2, "epochs": 3, "n_components": 8, "code_width": 16, "fusion_width": 16, "top_width": 16},
 }
 
@@ -54,7 +56,9 @@ def fresh(tmp_path_factory) -> Project:
     }
     (project.root / "config/datasets/shapes.yaml").write_text(yaml.safe_dump(dataset))
     study = yaml.safe_load((project.root / "config/studies/quickstart.yaml").read_text())
-    study["runs"] = [study["runs"][0] | {"datasets": ["shapes"], "splits": ["random-0"], "methods": METHODS}]
+    block = study["runs"][0] | {"datasets": ["shapes"], "splits": ["random-0"], "methods": METHODS[:-1]}
+    study["runs"] = [block, block | {"text_views": ["tokens"], "methods": METHODS[-1:]}]
+    study["setting"]["views_of"] = {"alscor": {"text_view": "tokens"}}
     for item in (*study["tables"].values(), *study["figures"].values()):
         item.pop("methods", None)  # not all of them run here
     study["gallery"] = study["gallery"] | {"dataset": "shapes", "classes": 3}

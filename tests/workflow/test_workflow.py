@@ -41,6 +41,12 @@ def test_labels_beat_the_floor_on_an_easy_data_set(undisturbed):
         assert score["sm", task] > score["random", task] + 0.2
 
 
+def test_methods_stand_side_by_side_on_views_of_their_own_and_marked_where_they_see_pairs(undisturbed):
+    table = (undisturbed.root / STUDY / "tables/map_all.md").read_text()
+    assert "texts as tfidf, texts of ALSCOR as tokens" in table.replace("\\_", "_")
+    assert "| ALSCOR |" in table and "| HRL, given pairs ‡ |" in table and "is not cross-modal retrieval" in table
+
+
 def test_every_output_of_the_study_stands(undisturbed):
     study = undisturbed.root / STUDY
     for file in ("report.html", "gallery.html", "views.html", "views.csv", "results.csv", "study.json"):
