@@ -60,7 +60,15 @@ SMALL_OF = {
     "cmdn": TRAINED | {"depth": 1},  # seeds that choose other depths have codes of other widths
     # From weights as small as the paper's, so few steps leave all posteriors alike.
     "eisr_as_published": {"batch_size": 10, "learning_rate": 0.1, "initialisation": "he"},
-    "hrl": TRAINED | {"depth": 1, "image_friendly_widths": (16,), "text_friendly_widths": (16,)},
+    "hrl": TRAINED
+    | {
+        "stack_epochs": 60,
+        "image_friendly_widths": (16,),
+        "text_friendly_widths": (16,),
+        "mutual_width": 16,
+        "fusion_width": 16,
+        "depth": 1,
+    },
     # Before inner products come to -1, where the printed logarithm ends.
     "idcmr_printed_likelihood": {"initial_scale": 0.1, "learning_rate": 1e-4},
 }
