@@ -204,7 +204,7 @@ def _not_told_apart(study: Study, table: Table, column: str, best: list[Row]) ->
 def _views(study: Study, further_runs: int) -> str:
     """What the page that compares views is about."""
     spec = study.config["view_comparison"]
-    methods = _in_words([study.method_title(method) for method in spec["methods"]])
+    methods = _in_words([study.method_label(method) for method in spec["methods"]])
     image_views, text_views = (
         _number([len(spec[f"{modality}_views"])], f"{modality} view") for modality in ("image", "text")
     )
