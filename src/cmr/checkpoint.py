@@ -61,10 +61,9 @@ class Checkpoint:
             store.write_arrays(self.path, arrays, attributes)
         self._written = time.monotonic()
 
-    @property
-    def due(self) -> bool:
-        """Whether enough time has passed since the last write."""
-        return self.path is not None and time.monotonic() - self._written >= SECONDS_BETWEEN
+    def due(self, finished: bool = False) -> bool:
+        """Whether to write, where anything is kept: the work is finished, or the last write was long enough ago."""
+        return self.path is not None and (finished or time.monotonic() - self._written >= SECONDS_BETWEEN)
 
 
 class BestEpoch:

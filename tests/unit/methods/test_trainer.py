@@ -276,11 +276,12 @@ def test_a_finished_training_returns_at_once(tmp_path):
 
 def test_a_checkpoint_is_not_written_more_often_than_every_ten_seconds(tmp_path, monkeypatch):
     checkpoint, start = Checkpoint(tmp_path / "c.h5"), time.monotonic()
-    assert not checkpoint.due
+    assert not checkpoint.due()
     monkeypatch.setattr(checkpoint_module.time, "monotonic", lambda: start + 10.0)
-    assert checkpoint.due
+    assert checkpoint.due()
     checkpoint.write({}, {})
-    assert not checkpoint.due
+    assert not checkpoint.due()
+    assert checkpoint.due(finished=True) and not Checkpoint().due(finished=True)
 
 
 def cut_short(path):

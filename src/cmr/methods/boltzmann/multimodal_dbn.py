@@ -155,7 +155,7 @@ class MultimodalDBNMethod(StackedMethod, SeedBySeed):
                     )
                     means["valid_map"] = bimodal_map(*sides, valid.relevance, self.similarity)
                 run.record(means, self.epochs, self.patience)
-                if run.finished or checkpoint.due:
+                if checkpoint.due(run.finished):
                     checkpoint.write(*run.to_arrays())
                 bar.update()
         run.restore_best()

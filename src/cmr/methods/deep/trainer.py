@@ -162,7 +162,7 @@ def _fit(
                 if training.valid is not None:
                     own["valid_map"] = _score(training, similarity, schedule, run)
                 run.record(own, schedule.epochs, schedule.patience)
-            if state.finished or checkpoint.due:
+            if checkpoint.due(state.finished):
                 checkpoint.write(*state.to_arrays())
             shown = {name: f"{means[0][name]:.4g}" for name in ("loss", "valid_map") if name in means[0]}
             bar.set_postfix(shown, refresh=False)
