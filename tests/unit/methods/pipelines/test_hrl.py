@@ -68,6 +68,7 @@ def test_the_mutual_code_is_inferred_from_what_its_name_says_beside_the_friendly
     train = made_pairs()
     network = replace(TINY, mutual=mutual).fit(train).network
     assert network.method.sees_pairs == (mutual == "paired")
+    assert [network.stacks[side].width for side in SIDES] == [5, 4]
     stacks = {"images": network.network.image_stack, "texts": network.network.text_stack}
     tops = {
         side: embed(stack, stack, getattr(train, side)).astype(float) for side, stack in stacks.items()
@@ -294,10 +295,11 @@ def test_the_valid_part_chooses_epochs_and_depth_and_nothing_else():
 
 @pytest.mark.parametrize("joint", ["rbm", "autoencoder"])
 def test_it_retrieves_unseen_pairs(fit, joint):
-    model, test = fit(joint=joint), PARTS[2]
+    model, (_, valid, test) = fit(joint=joint), PARTS
     assert bimodal_map(*both(model, test), test.labels, "cosine") > 0.7  # a random ranking has 0.35
     history = model.history
     assert max(history["valid_map"]) == pytest.approx(max(history["depth_valid_map"]))
+    assert max(history["valid_map"]) == pytest.approx(bimodal_map(*both(model, valid), valid.labels, "cosine"))
     errors = history[f"texts_joint_{joint}"]
     assert errors[-1] < errors[0]
     assert {"friendly_images_rbm_2", "images_rbm_2", "joint_rbm", "images_classifier_loss"} <= set(history)
@@ -313,6 +315,23 @@ def test_given_pairs_unseen_pairs_are_found_by_what_the_other_side_alone_knows(t
         model = replace(LEARNT, mutual=mutual).fit(train, valid, progress=progress)
         scores[mutual] = bimodal_map(*both(model, test), test.labels, "cosine")
     assert scores["filled"] < 0.45 and scores["paired"] > 0.6  # a random ranking has 0.35
+
+
+def test_the_label_weight_is_of_the_cross_entropies_of_the_bimodal_autoencoders():
+    history = {
+        name: np.array(values) for name, values in replace(TINY, label_weight=3.0).fit(made_pairs()).history.items()
+    }
+    np.testing.assert_allclose(history["loss"], history["reconstruction"] + 3 * history["label"], rtol=1e-5)
+
+
+def test_networks_of_the_two_modalities_begin_with_random_weights_of_their_own():
+    """With equal ones, the units of two spaces that nothing joins would still be numbered alike."""
+    method = replace(TINY, text_friendly_widths=(6, 5), joint="autoencoder", epochs=1, learning_rate=1e-9)
+    fused = method.fit(made_pairs()).network.fused
+    for networks in (fused.joints, fused.classifiers):
+        of_images, of_texts = (dict(networks[side].named_parameters()) for side in SIDES)
+        for name in (name for name in of_images if name.endswith("weight")):
+            assert (of_images[name] - of_texts[name]).abs().max() > 0.1, name
 
 
 def test_the_joint_autoencoder_has_a_hidden_layer_a_code_and_sigmoid_units():
