@@ -157,12 +157,19 @@ def test_the_rate_of_gradient_descent_falls_to_a_tenth_at_half_of_the_epochs():
     assert EISR().schedule().rate is None
 
 
-def test_pretrained_layers_learn_at_a_tenth_of_the_rate_of_new_ones():
-    parameters = {"image_encoder.pretrained.w": torch.ones(2, requires_grad=True), "last.0.weight": torch.ones(3)}
-    optimiser = EISR(solver="sgd", learning_rate=0.01, weight_decay=0.0005).optimiser(parameters)
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_pretrained_layers_learn_at_a_tenth_of_the_rate_of_new_ones(solver):
+    parameters = {name: torch.ones(n, requires_grad=True) for n, name in ((2, "encoder.pretrained.w"), (3, "last.0"))}
+    optimiser = EISR(solver=solver, learning_rate=0.01, weight_decay=0.0007).optimiser(parameters)
+    assert isinstance(optimiser, {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[solver])
     groups = {len(group["params"][0]): group for group in optimiser.param_groups}
     assert [groups[size]["lr"] for size in (2, 3)] == pytest.approx([0.001, 0.01])
-    assert all(group["momentum"] == 0.9 and group["weight_decay"] == 0.0005 for group in groups.values())
+    assert all(group["weight_decay"] == 0.0007 for group in groups.values())
+    assert solver == "adam" or all(group["momentum"] == 0.9 for group in groups.values())
+
+
+def test_items_are_ranked_by_the_euclidean_distance():
+    assert EISR.similarity == "euclidean"
 
 
 def test_hidden_units_and_image_features_drop_out_in_training_alone():

@@ -80,7 +80,7 @@ class IDCMR(DSCMR):
         try:
             return super().fit_seeds(train, valid, seeds=seeds, compute=compute, progress=progress)
         except InfeasibleError as error:
-            if self.likelihood == "resolved":
+            if self.likelihood == "resolved" or self.theta == "half_cosine":  # of which no half comes to -1
                 raise
             raise InfeasibleError(
                 f"{self.name}: eq. 19 as printed takes log(1 + theta), which has no value where the similarity theta "
