@@ -32,7 +32,7 @@ from cmr.files import unreadable, whole_file
 
 Kind = Literal["vectors", "patches", "pixels", "tokens"]  # what the values of a view are
 
-CHUNK_BYTES = 1 << 17  # training reads single rows in random order, each with its chunk; an image is a chunk
+CHUNK_BYTES = 1 << 17  # training reads single rows in random order, each with its chunk
 BLOCK_BYTES = 16 << 20
 SPARSE = 2 / 3  # share of zeros
 
