@@ -36,7 +36,7 @@ def methods(catalogue: Catalogue, root: Path, names: Sequence[str]) -> str:
         words = (
             catalogue.method(name)["title"] if "variant_of" in settings else _first_sentence(settings["description"])
         )
-        words += "; no cross-modal retrieval" if settings.get("sees_pairs") else ""
+        words += "; not cross-modal retrieval" if settings.get("sees_pairs") else ""
         families.setdefault(settings["family"], []).append(f"    {name:{width}}  {learns:22}  {words}".rstrip())
     lines = [line for family in sorted(families) for line in (f"{family}:", *families[family])]
     return "\n".join([*lines, "`python -m cmr methods NAME` tells more, docs/methods/<family>.md of a family."])
@@ -57,7 +57,7 @@ def _method_in_full(catalogue: Catalogue, name: str) -> str:
     parts = ", and their parts" if settings.get("patches") else ""
     lines.append(f"    takes images as {kinds['image']}, texts as {kinds['text']}{parts}")
     if settings.get("sees_pairs"):
-        lines.append("    embeds test items with the help of their other side, which is no cross-modal retrieval")
+        lines.append("    embeds test items with the help of their other side, which is not cross-modal retrieval")
     lines += [f"    budget: {settings['budget']}"] if "budget" in settings else []
     for key, schema in settings["hyperparameters"].items():
         candidates = f", tries {settings['grid'][key]}" if key in settings["grid"] else ""
@@ -92,12 +92,17 @@ def views(catalogue: Catalogue, root: Path, names: Sequence[str]) -> str:
 
 
 def _view_in_brief(catalogue: Catalogue, root: Path, modality: str, name: str) -> str:
-    return f"{modality} {name}: {catalogue.view(modality, name)['description']}"
+    settings = catalogue.view(modality, name)
+    return f"{modality} {name}: {settings['description']}{_caution(settings)}"
+
+
+def _caution(settings: Settings) -> str:
+    return f" (caution: {settings['caution']})" if "caution" in settings else ""
 
 
 def _view_in_full(catalogue: Catalogue, root: Path, modality: str, name: str) -> str:
     settings = catalogue.view(modality, name)
-    lines = [f"{modality} {name}: {settings['description']}"]
+    lines = [_view_in_brief(catalogue, root, modality, name)]
     if "concatenate" in settings:
         lines.append(f"    of {', '.join(settings['concatenate'])}, side by side")
     else:
@@ -186,8 +191,7 @@ def _dataset_in_full(catalogue: Catalogue, root: Path, name: str) -> str:
     for modality, views in settings["views"].items():
         for view, ready in views.items():
             state = _state_of_view(catalogue, root, ready)
-            caution = f" (caution: {ready['caution']})" if "caution" in ready else ""
-            lines.append(f"    {modality} view {view}, {state}: {ready['description']}{caution}")
+            lines.append(f"    {modality} view {view}, {state}: {ready['description']}{_caution(ready)}")
     for asset, uses in used.items():
         lines.append(f"    asset {asset}, for {', '.join(uses)}:")
         lines.append(f"        {_status(catalogue, root, asset).words}")

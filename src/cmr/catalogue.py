@@ -325,22 +325,50 @@ class Catalogue:
         if implementation and not _module_exists(implementation.rpartition(".")[0]):
             raise UserError(f'{where}: there is no class "{implementation}"; give its dotted name')
 
+    def _shown(self, study: str, item: Settings) -> list[dict[str, str]]:
+        """The runs on the views of a table or figure, each method's on those that the study's `setting` gives it."""
+        setting = self.studies[study].get("setting", {})
+        wanted = {**setting, **item}
+        return [
+            run
+            for run in self.runs(study)
+            for own in [{**wanted, **setting.get("views_of", {}).get(run["method"], {})}]
+            if all(run[key] == own.get(key, run[key]) for key in ("dataset", "image_view", "text_view"))
+        ]
+
     def _check_item(self, study: str, where: str, item: Settings) -> None:
         """A table or figure names what the study has, and one data set with one pair of views, if there are several.
 
         What it does not name may stand in the study's `setting`.
         """
-        runs, item = self.runs(study), {**self.studies[study].get("setting", {}), **item}
-        _check_names(item, runs, where)
-        keys, views_of = ("dataset", "image_view", "text_view"), item.get("views_of", {})
-        wanted = {method: {**item, **views_of.get(method, {})} for method in {run["method"] for run in runs}}
-        shown = [run for run in runs if all(run[key] == wanted[run["method"]].get(key, run[key]) for key in keys)]
+        runs, shown, given = self.runs(study), self._shown(study, item), self.studies[study].get("setting", {})
+        _check_names({**given, **item}, runs, where)
         for method in item.get("methods", []):
             _check_names({"method": method}, shown, where)
+        keys, views_of = ("dataset", "image_view", "text_view"), given.get("views_of", {})
         settings = {tuple(run[key] for key in keys) for run in shown if run["method"] not in views_of}
         if len(settings) != 1 and item.get("kind") != "dataset_statistics":
             found = "; ".join(" ".join(setting) for setting in sorted(settings)) or "none"
             raise UserError(f"{where}: name {', '.join(keys)} so that exactly one setting fits; there are: {found}")
+
+    def _check_all_shown(self, study: str) -> None:
+        """Where something shows all methods, none is left out unawares, being run on other views than those shown."""
+        settings, runs = self.studies[study], self.runs(study)
+        items = [*settings["tables"].values(), *settings["figures"].values()]
+        items = [item for item in items if item.get("kind") != "dataset_statistics"]
+        seen = {
+            run["method"]
+            for item in items
+            for run in self._shown(study, item)
+            if run["method"] in item.get("methods", [run["method"]])
+        }
+        seen |= {*settings.get("view_comparison", {}).get("methods", [])}
+        unseen = [method for method in dict.fromkeys(run["method"] for run in runs) if method not in seen]
+        if unseen and any("methods" not in item for item in items):
+            raise UserError(
+                f"config/studies/{study}.yaml: no table or figure shows {', '.join(unseen)}, run on other views than "
+                "they show: name these views under setting: views_of"
+            )
 
     def _check_view_comparison(self, study: str) -> None:
         """A comparison of views names what the study has, and the floor was run on its splits."""
@@ -352,6 +380,12 @@ class Catalogue:
                 _check_names({key: name}, runs, where)
         if FLOOR in spec["methods"]:
             raise UserError(f'{where}: methods: leave out "{FLOOR}": the page names its score beside all others')
+        for method in spec["methods"]:
+            if self.methods[method].get("sees_pairs"):
+                raise UserError(
+                    f'{where}: methods: leave out "{method}": it sees pairs, which is not cross-modal retrieval, and '
+                    "the page names the best of all"
+                )
         floors = {run["split"] for run in runs if run["method"] == FLOOR}
         for split in self.view_comparison(study)["splits"]:
             if split not in floors:
@@ -453,6 +487,7 @@ class Catalogue:
             for kind in ("tables", "figures"):
                 for item, spec in study[kind].items():
                     self._check_item(name, f"config/studies/{name}.yaml: {kind}: {item}", spec)
+            self._check_all_shown(name)
             if "view_comparison" in study:
                 self._check_view_comparison(name)
             if gallery := study.get("gallery"):
@@ -555,6 +590,9 @@ def _explain(error: ValidationError) -> str:
         known = error.schema.get("properties", {})
         unknown = [key for key in error.instance if key not in known]
         return "; ".join(f'unknown key "{key}"{_suggest(key, known)}' for key in unknown)
+    if error.validator == "enum":
+        known = [str(value) for value in error.validator_value if value not in error.schema.get("by_name", [])]
+        return f"{error.instance!r} is not one of {', '.join(known)}"
     if error.validator == "pattern" and "description" in error.schema:
         return f'"{error.instance}" will not do: {error.schema["description"]}'
     return error.message

@@ -6,6 +6,7 @@ figures of the same methods. Sizes are those of a phone's screen, so that nothin
 
 import io
 import re
+import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,8 @@ INK = "#1b2530"  # text and axes; the report replaces it by its own text colour
 WIDTH = 4.3  # inches
 OBJECTIVE = "objective"  # how the name of a quantity ends that an iterating solver lowers or raises
 SHORT_LABEL = 14  # characters; of longer ones only two fit side by side
+HALF_WIDTH = 22  # characters that fit into half of a figure; longer legends stand below each other, longer titles wrap
+WRAPPED = 27  # characters of a line of a bar's long name
 NONE_APPLICABLE = "No method is applicable to these data."
 NONE_ITERATES = "No method of this study iterates on an objective"
 NAMED_CLASSES = 100  # of a data set, at most; more have no room for their names
@@ -203,9 +206,12 @@ def _map_bars(study: Study, spec: dict[str, Any]) -> Figure:
     methods = _methods_in(study, summary)[::-1]  # the first on top
     if not methods:
         return _notice(NONE_APPLICABLE)
+    labels = [textwrap.fill(study.method_label(method), WRAPPED) for method in methods]
+    size = STYLE["font.size"] if max(map(len, labels)) <= HALF_WIDTH else 8.5  # or nothing is left for the bars
+    row = max(0.36, 0.145 * max(1 + label.count("\n") for label in labels))
     columns = min(2, len(tasks))
     rows = -(-len(tasks) // columns)
-    figure = Figure(figsize=(WIDTH, rows * (0.36 * len(methods) + 0.5) + 0.35), layout="constrained")
+    figure = Figure(figsize=(WIDTH, rows * (row * len(methods) + 0.5) + 0.35), layout="constrained")
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
     reach = max(np.nanmax(summary[["mean", "high"]].to_numpy()), np.nanmax(values.to_numpy()))
     for panel, task in zip(panels, tasks, strict=False):
@@ -228,7 +234,7 @@ def _map_bars(study: Study, spec: dict[str, Any]) -> Figure:
             dots = values.xs(method, level="method")[task]
             panel.scatter(dots, np.full(len(dots), place - 0.26), s=12, color=colour, linewidths=0)
         panel.set(title=TASK_TITLES[task], yticks=np.arange(len(methods)) + 0.12, xlim=(0, 1.3 * reach))
-        panel.set_yticklabels([study.method_label(method) for method in methods])
+        panel.set_yticklabels(labels, fontsize=size)
         panel.set_ylim(-0.6, len(methods) - 0.4)
         panel.tick_params(axis="y", length=0)
         panel.grid(axis="y", visible=False)
@@ -285,12 +291,13 @@ def _training_history(study: Study, spec: dict[str, Any]) -> Figure:
     if not methods:
         return _notice("No method of this study learns by epochs.")
     height = 2.1 if len(methods) <= 3 else 1.3
-    figure = Figure(figsize=(WIDTH, height * len(methods) + 0.4), layout="constrained")
+    names = [textwrap.fill(f"{study.method_label(method)}: loss", HALF_WIDTH) for method in methods]
+    further = 0.17 * "".join(names).count("\n")  # inches of the lines that long names add
+    figure = Figure(figsize=(WIDTH, height * len(methods) + 0.4 + further), layout="constrained")
     rows = figure.subplots(len(methods), 2, sharex="row", squeeze=False)
-    for (left, right), method in zip(rows, methods, strict=True):
+    for (left, right), method, name in zip(rows, methods, names, strict=True):
         own, colour = history[history["method"] == method], _style(study, spec, method)["color"]
-        titles = f"{study.method_label(method)}: loss", "valid mAP"
-        for panel, quantity, title in zip((left, right), ("loss", "valid_map"), titles, strict=True):
+        for panel, quantity, title in zip((left, right), ("loss", "valid_map"), (name, "valid mAP"), strict=True):
             runs = own[own["quantity"] == quantity].pivot(index="step", columns=["split", "seed"], values="value")
             panel.plot(runs.index, runs.to_numpy(), color=colour, alpha=0.4, linewidth=0.8)
             if quantity == "valid_map":  # losses of runs with other hyper-parameters are no scale to average on
@@ -327,7 +334,7 @@ def _convergence(study: Study, spec: dict[str, Any]) -> Figure:
             dashes = DASHES[quantities.index(quantity) % len(DASHES)]
             shares = values / values[0] if values[0] else values
             panel.plot(np.arange(len(values)), shares, color=colour, linestyle=dashes, alpha=0.7, linewidth=1.1)
-        panel.set_title(study.method_label(method))
+        panel.set_title(textwrap.fill(study.method_label(method), HALF_WIDTH))
         panel.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     for panel in panels[len(methods) :]:
         panel.set_visible(False)
@@ -475,7 +482,9 @@ def _style(study: Study, spec: Mapping[str, Any], method: str) -> dict[str, Any]
 
 def _legend_below(figure: Figure, axes: Any) -> None:
     handles, labels = axes.get_legend_handles_labels()
-    columns = 3 if max(map(len, labels)) <= SHORT_LABEL else 2
+    longest = max(map(len, labels))
+    columns = 3 if longest <= SHORT_LABEL else 2 if longest <= HALF_WIDTH else 1
+    labels = [textwrap.fill(label, 2 * HALF_WIDTH) for label in labels]
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, columnspacing=1.4, handlelength=2.2)
 
 

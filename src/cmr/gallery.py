@@ -6,7 +6,7 @@ Nothing here is chosen for looking good: a random generator with a fixed seed dr
 import base64
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from cmr.errors import UserError
 from cmr.evaluation import embeddings_of
 from cmr.results import TASK_TITLES, Study
 from cmr.retrieval import top
+from cmr.tables import explained
 
 THUMBNAIL = 160  # pixels, the longer side
 
@@ -63,6 +64,7 @@ class Gallery:
     kind : "class" or "group".
     tasks : title of each task -> its retrievals, the same queries for the same side.
     not_applicable : why there are none, where the method is not applicable to the data.
+    caveat : what the mark behind the method's title means; empty where it has none.
     """
 
     method: str
@@ -72,6 +74,7 @@ class Gallery:
     kind: str
     tasks: dict[str, tuple[Retrieval, ...]]
     not_applicable: str = ""
+    caveat: str = ""
 
     @property
     def drawn(self) -> int:
@@ -95,7 +98,8 @@ def read_gallery(study: Study, pairs: Path, embeddings: Path, image_view: Path, 
         return Gallery(method, dataset, spec["split"], 0, "class", {}, attributes["not_applicable"])
     views = {"img": store.read_view(image_view), "txt": store.read_view(text_view)}
     featureless = {side: ~view.rows(arrays["test/ids"]).any(axis=1) for side, view in views.items()}
-    return make_gallery(spec, dataset, method, store.read_table(pairs), arrays, attributes, featureless, raw)
+    gallery = make_gallery(spec, dataset, method, store.read_table(pairs), arrays, attributes, featureless, raw)
+    return replace(gallery, caveat=" ".join(explained({study.caveats.get(spec["method"], "")})))
 
 
 def make_gallery(

@@ -142,7 +142,7 @@ def make_report(study: Study, gallery: Gallery | None, command: str) -> str:
         has_ready_views=any(dataset["ready_views"] for dataset in datasets),
         methods=[_method(study, method) for method in study.methods if method in {run["method"] for run in runs}],
         not_applicable=[
-            (study.method_title(method), sorted({run["reason"] for run in left_out}))
+            (study.method_title(method), sorted({study.reason_of(method, run["reason"]) for run in left_out}))
             for method in study.methods
             if (left_out := [run for run in facts["not_applicable"] if run["method"] == method])
         ],

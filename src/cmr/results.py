@@ -147,10 +147,16 @@ class Study:
         }
         return {method: found[method] for method in self.methods if method in found}
 
+    def reason_of(self, method: str, reason: str) -> str:
+        """Why a method is not applicable, without its name, or that of the method that it is a variant of, in front."""
+        names = {method, self.facts["methods"][method].get("variant_of", method)}
+        name, colon, rest = reason.partition(": ")
+        return rest if colon and name in names else reason
+
     @property
     def caveats(self) -> dict[str, str]:
         """Methods whose scores cannot be compared with the others' -> the reason, a key of `MARKS`."""
-        return {run["method"]: caveat for caveat in reversed(MARKS) for run in self.facts["runs"] if run[caveat]}
+        return {run["method"]: caveat for caveat in reversed(MARKS) for run in self.facts["runs"] if run.get(caveat)}
 
     @property
     def has_several_settings(self) -> bool:
@@ -269,8 +275,12 @@ class Study:
         return self._shown(self.history, spec)
 
     def write(self, scores: Path, curves: Path, history: Path, facts: Path) -> None:
-        """Scores as CSV with six decimals, so that equal results are equal bytes; curves and history as Parquet."""
-        files.write_text(scores, self.scores.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
+        """Scores as CSV with six decimals, so that equal results are equal bytes; curves and history as Parquet.
+
+        In the CSV a last column `caveat` tells rows that cannot be compared with the others, by a key of `MARKS`.
+        """
+        marked = self.scores.assign(caveat=self.scores["method"].map(self.caveats))
+        files.write_text(scores, marked.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
         store.write_table(curves, self.curves)
         store.write_table(history, self.history)
         files.write_json(facts, self.facts)
@@ -279,8 +289,8 @@ class Study:
     def read(cls, folder: Path) -> Self:
         """The study whose collected results lie in `folder`."""
         try:
-            scores = pd.read_csv(folder / "results.csv", dtype=dict.fromkeys(["study", *RUN], str))
-        except (OSError, ValueError) as error:
+            scores = pd.read_csv(folder / "results.csv", dtype=dict.fromkeys(["study", *RUN], str))[SCORES]
+        except (OSError, ValueError, KeyError) as error:
             raise UserError(f"{folder / 'results.csv'} cannot be read: {error}") from error
         tables = (store.read_table(folder / name) for name in ("curves.parquet", "history.parquet"))
         return cls(scores, *tables, files.read_json(folder / "study.json"))

@@ -126,16 +126,17 @@ class Table:
     def to_csv(self) -> str:
         """The numbers: for each task its mean, the interval's ends, and the number of values; a line a method.
 
-        Numbers are empty where the method is not applicable, and the last column tells why.
+        Numbers are empty where the method is not applicable, and the column `not_applicable` tells why. The last one,
+        `caveat`, tells by a key of `CAVEATS` why a method's numbers cannot be compared with the others'.
         """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         statistics = ("", "_low", "_high", "_n")
         numbers = (f"{task}{name}" for task in self.columns for name in statistics)
-        writer.writerow(["method", *numbers, "not_applicable"])
+        writer.writerow(["method", *numbers, "not_applicable", "caveat"])
         for row in self.rows:
             numbers = [value for c in row.cells for value in (_number(c.mean), _number(c.low), _number(c.high), c.n)]
-            writer.writerow([row.method, *numbers, row.reason])
+            writer.writerow([row.method, *numbers, row.reason, row.caveat])
         return text.getvalue()
 
     def to_markdown(self) -> str:
@@ -203,32 +204,33 @@ def make_table(study: Study, name: str) -> Table:
         caption=spec["caption"],
         columns=tuple(spec["tasks"]),
         rows=_mark_best(rows),
-        remarks=_remarks(rows),
+        remarks=_remarks(study, rows),
     )
 
 
-def _remarks(rows: Sequence[Row]) -> tuple[str, ...]:
+def _remarks(study: Study, rows: Sequence[Row]) -> tuple[str, ...]:
     """What is to be told about single rows; those that have the same reason share a sentence."""
     titles: dict[tuple[bool, str], list[str]] = {}
     for row in rows:
         if row.reason:
             partly = any(cell.n for cell in row.cells)
-            reason = row.reason.removeprefix(f"{row.method}: ").rstrip(".")
+            reason = study.reason_of(row.method, row.reason).rstrip(".")
             titles.setdefault((partly, reason), []).append(row.title)
     remarks = [
         f"{', '.join(names)}: {NOT_APPLICABLE}{' on splits that the numbers leave out' if partly else ''}: {reason}."
         for (partly, reason), names in titles.items()
     ]
-    return (*remarks, *_explained({row.caveat for row in rows}))
+    return (*remarks, *explained({row.caveat for row in rows}))
 
 
 def caveats(study: Study, spec: dict) -> list[str]:
     """What the marks behind titles in a figure mean."""
     shown = [] if spec["kind"] == "dataset_statistics" else spec.get("methods", study.methods)
-    return _explained({study.caveats.get(method, "") for method in shown})
+    return explained({study.caveats.get(method, "") for method in shown})
 
 
-def _explained(caveats: Collection[str]) -> list[str]:
+def explained(caveats: Collection[str]) -> list[str]:
+    """What the marks of these `CAVEATS` mean, a sentence each."""
     return [f"{mark} {CAVEATS[caveat]}" for caveat, mark in MARKS.items() if caveat in caveats]
 
 
@@ -247,14 +249,23 @@ def setting_title(study: Study, spec: dict) -> str:
     """The data set and views of a table or figure, in words."""
     setting = study.setting(spec)
     dataset = study.facts["datasets"][setting["dataset"]]["title"]
-    others = [
-        f"{modality}s of {study.method_title(method)} as {own[view]}"
-        for method in spec.get("methods", study.methods)
-        for own in [study.setting_of(method, spec)]
-        for modality, view in (("image", "image_view"), ("text", "text_view"))
-        if own[view] != setting[view]
-    ]
-    return ", ".join([dataset, f"images as {setting['image_view']}", f"texts as {setting['text_view']}", *others])
+    shown = {method: study.setting_of(method, spec) for method in spec.get("methods", study.methods)}
+    others: dict[tuple[str, str], list[str]] = {}  # a modality and a view other than the usual -> methods
+    for method, own in shown.items():
+        for modality in ("image", "text"):
+            if (view := own[f"{modality}_view"]) != setting[f"{modality}_view"]:
+                others.setdefault((modality, view), []).append(method)
+    told = [f"{modality}s of {_together(study, some, shown)} as {view}" for (modality, view), some in others.items()]
+    return ", ".join([dataset, f"images as {setting['image_view']}", f"texts as {setting['text_view']}", *told])
+
+
+def _together(study: Study, methods: Sequence[str], shown: Collection[str]) -> str:
+    """Titles of methods; a method and all of its variants that are shown are named by the method's alone."""
+    kin = {one: study.facts["methods"][one].get("variant_of", one) for one in shown}
+    base = kin[methods[0]]
+    if base in methods and len(methods) > 1 and set(methods) == {one for one in shown if kin[one] == base}:
+        return f"{study.method_title(base)} and its variants"
+    return "; ".join(map(study.method_title, methods))
 
 
 def _repetitions(study: Study, spec: dict) -> str:

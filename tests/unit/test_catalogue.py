@@ -58,7 +58,7 @@ def config(**changes):
         (
             "datasets/tuxpaint_stamps.yaml",
             lambda s: s.update(on_bad_item="ignore"),
-            r"datasets/tuxpaint_stamps\.yaml: on_bad_item: 'ignore' is not one of \['stop', 'drop'\]",
+            r"datasets/tuxpaint_stamps\.yaml: on_bad_item: 'ignore' is not one of stop, drop",
         ),
         (
             "views/image.yaml",
@@ -524,6 +524,9 @@ def test_a_value_that_variants_alone_may_have_is_to_be_had_by_their_name_alone(r
 
     edit(root / "config/methods/cca.yaml", reserve)
     assert Catalogue.read(root).method("cca_squared")["fixed"]["power"] == 2.0
+    edit(root / "config/methods/cca.yaml", lambda s: s["hyperparameters"]["power"].update(enum=[0.0, 1.0, 2.0]))
+    with pytest.raises(UserError, match=r"cca: power: 3\.0 is not one of 0\.0, 1\.0$"):
+        Catalogue.read(root, config(methods={"cca": {"power": 3.0}}))
     for value in (2.0, [1.0, 2.0]):
         with pytest.raises(UserError, match=r"methods: cca: power: 2\.0 is not to be had by a setting.*cca_squared"):
             Catalogue.read(root, config(methods={"cca": {"power": value}}))
@@ -541,10 +544,33 @@ def test_a_value_that_variants_alone_may_have_is_to_be_had_by_their_name_alone(r
     ],
 )
 def test_a_study_shows_methods_on_views_of_their_own_that_it_has(root, views_of, message):
-    edit(root / "config/studies/quickstart.yaml", lambda s: s["setting"].update(views_of={"sm": {"text_view": "lda"}}))
+    edit(root / "config/studies/quickstart.yaml", lambda s: s["setting"]["views_of"].update(sm={"text_view": "lda"}))
     Catalogue.read(root)
-    edit(root / "config/studies/quickstart.yaml", lambda s: s["setting"].update(views_of=views_of))
+    edit(root / "config/studies/quickstart.yaml", lambda s: s["setting"]["views_of"].update(views_of))
     with pytest.raises(UserError, match=message):
+        Catalogue.read(root)
+
+
+def test_a_method_that_no_table_or_figure_would_show_is_named(root):
+    file = root / "config/studies/ablations.yaml"
+    edit(file, lambda s: s["setting"]["views_of"].pop("alscor_without_adversary"))
+    with pytest.raises(
+        UserError, match=r"ablations\.yaml: no table or figure shows alscor_without_adversary, .* setting: views_of"
+    ):
+        Catalogue.read(root)
+    # Who names the methods of each table and figure, leaves others out on purpose.
+    items = ("tables", "map_all"), ("figures", "map_bars"), ("figures", "training_history")
+    edit(file, lambda s: [s[kind][item].update(methods=["eisr"]) for kind, item in items])
+    Catalogue.read(root)
+
+
+def test_a_comparison_of_views_takes_no_method_that_sees_pairs(root):
+    def compare(study):
+        study["runs"][-1]["methods"].append("hrl_paired")
+        study["view_comparison"]["methods"] = ["hrl_paired"]
+
+    edit(root / "config/studies/quickstart.yaml", compare)
+    with pytest.raises(UserError, match='view_comparison: methods: leave out "hrl_paired": it sees pairs'):
         Catalogue.read(root)
 
 

@@ -266,3 +266,33 @@ def test_bars_mark_methods_that_look_at_the_test_part(study):
     panel = figures.draw(replace(study, facts=study.facts | {"runs": runs}), "map_bars").axes[0]
     labels = {label.get_text() for label in panel.get_yticklabels()}
     assert labels == {"CCA", "ACMR_$1 †", "Random (floor)"}
+
+
+LONG = "HRL without classifiers and autoencoders, given pairs ‡"
+
+
+def with_long_names(study):
+    study = copy.deepcopy(study)
+    for method in study.facts["methods"].values():
+        method["title"] = LONG
+    return study
+
+
+def test_long_names_leave_room_for_the_bars_and_do_not_overlap(study):
+    figure = figures.draw(with_long_names(study), "map_bars")
+    for panel in figure.axes:
+        assert panel.get_window_extent().width > figure.bbox.width / 5
+    labels = [label.get_window_extent() for label in figure.axes[0].get_yticklabels()]
+    assert not any(one.overlaps(other) for i, one in enumerate(labels) for other in labels[:i])
+    assert min(label.x0 for label in labels) >= 0
+
+
+def test_long_titles_of_histories_and_legends_stay_in_their_places(study):
+    history = figures.draw(with_long_names(study), "training_history")
+    left, right = history.axes
+    assert not left._left_title.get_window_extent().overlaps(right._left_title.get_window_extent())
+    assert left.get_window_extent().height > history.bbox.height / 3
+    curves = figures.draw(with_long_names(study), "precision_recall_img2txt")
+    texts = [text.get_window_extent() for text in curves.legends[0].get_texts()]
+    assert max(text.x1 for text in texts) <= curves.bbox.width
+    assert not any(one.overlaps(other) for i, one in enumerate(texts) for other in texts[:i])

@@ -1,6 +1,7 @@
 import base64
 import io
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -154,7 +155,13 @@ def test_items_without_features_are_marked(made, tmp_path):
     assert all(item.featureless == (item.source is None and item.id in without) for item in shown)
     html = render(gallery)
     assert html.count('class="featureless"') == sum(item.featureless for item in shown)
-    assert "get the same ranking" in html
+    assert "get the same ranking" in html and "‡" not in html
+
+    study = made_study(tmp_path / "marked")
+    runs = [run | {"sees_pairs": run["method"] == SPEC["method"]} for run in study.facts["runs"]]
+    paths = (tmp_path / name for name in ("pairs.parquet", "embeddings.h5", "images.h5", "texts.h5"))
+    html = render(read_gallery(replace(study, facts=study.facts | {"runs": runs}), *paths, raw))
+    assert "CCA ‡ on" in html and "‡ is not cross-modal retrieval" in html
 
 
 def test_page_tells_how_many_classes_gave_a_query(made, gallery):

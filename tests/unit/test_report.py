@@ -370,7 +370,7 @@ def test_a_report_tells_why_methods_are_not_applicable_and_which_saw_the_test_pa
     study = made_study(tmp_path, config=config, not_applicable={"gmlda": range(3)})
     runs = [run | {"transductive": run["method"] == "acmr"} for run in study.facts["runs"]]
     text = " ".join(make_report(dataclasses.replace(study, facts=study.facts | {"runs": runs}), None, "make").split())
-    assert "<dt>GMLDA</dt><dd>gmlda: it is defined for one class a pair" in text
+    assert "<dt>GMLDA</dt><dd>it is defined for one class a pair" in text
     assert "CCA has the highest" in text and "Not so ACMR_$1, marked †" in text
     assert "but for methods marked †" in text
 

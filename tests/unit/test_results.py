@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -234,6 +235,16 @@ def test_a_metrics_file_of_other_columns_is_refused(tmp_path):
         UserError, match=r"metrics\.parquet has the columns seed, task, metric, value; expected seed, part"
     ):
         collect("made", methods, [folder], [], [])
+
+
+def test_the_scores_on_disk_tell_which_cannot_be_compared(tmp_path):
+    study = made_study(tmp_path)
+    runs = [run | {"sees_pairs": run["method"] == "acmr"} for run in study.facts["runs"]]
+    paths = [tmp_path / "study" / name for name in ("results.csv", "curves.parquet", "history.parquet", "study.json")]
+    replace(study, facts=study.facts | {"runs": runs}).write(*paths)
+    caveats = pd.read_csv(paths[0]).groupby("method")["caveat"].unique()
+    assert list(caveats["acmr"]) == ["sees_pairs"] and pd.isna(caveats["cca"]).all()
+    pd.testing.assert_frame_equal(Study.read(tmp_path / "study").scores, study.scores)
 
 
 def test_a_damaged_results_file_is_named(tmp_path):

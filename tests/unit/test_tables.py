@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from cmr.tables import headline, make_table
-from tests.made_study import CONFIG, REASON, made_study
+from tests.made_study import CONFIG, CONFIG_OF_VIEWS, REASON, made_study
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +47,24 @@ def test_title_says_what_the_numbers_are(table):
         "mAP over the whole ranking (normaliser: all relevant items): Made pictures, images as pixels, texts as bow, "
         "test part, 3 splits"
     )
+
+
+def titled_with_views_of(root, variants, of_tags):
+    """A table's title where these methods are variants of CCA, and those are shown with texts as tags."""
+    config = copy.deepcopy(CONFIG_OF_VIEWS)
+    config["setting"]["views_of"] = {name: {"text_view": "tags"} for name in of_tags}
+    study = made_study(root, config=config)
+    for name in variants:
+        study.facts["methods"][name]["variant_of"] = "cca"
+    return make_table(study, "map_all").title
+
+
+def test_a_title_names_a_method_on_other_views_and_its_variants_once(tmp_path):
+    said = "images as pixels, texts as bow, texts of {} as tags, test part"
+    assert said.format("ACMR_$1") in titled_with_views_of(tmp_path / "a", [], ["acmr"])
+    assert said.format("CCA; ACMR_$1") in titled_with_views_of(tmp_path / "b", [], ["cca", "acmr"])
+    assert said.format("CCA and its variants") in titled_with_views_of(tmp_path / "c", ["acmr"], ["cca", "acmr"])
+    assert said.format("CCA") in titled_with_views_of(tmp_path / "d", ["acmr"], ["cca"])
 
 
 @pytest.mark.parametrize(
@@ -162,6 +180,13 @@ def test_a_method_that_is_not_applicable_to_some_splits_is_never_best_and_says_s
     assert remark.startswith("GMLDA: n/a on splits that the numbers leave out: it is defined for one class a pair")
 
 
+def test_a_variant_s_reason_comes_without_its_method_s_name_in_front(tmp_path):
+    study = made_study(tmp_path, {"random": (0.1, 0.1, 0.1)}, not_applicable={"cca": range(3)})
+    study.facts["methods"]["cca"]["variant_of"] = "gmlda"  # whose name the message begins with
+    (remark,) = make_table(study, "map_all").remarks
+    assert remark.startswith("CCA: n/a: it is defined for one class a pair")
+
+
 def test_methods_with_the_same_reason_share_a_sentence(tmp_path):
     study = made_study(tmp_path, {"random": (0.1, 0.1, 0.1)}, not_applicable={"cca": range(3), "acmr": range(3)})
     (remark,) = make_table(study, "map_all").remarks
@@ -182,6 +207,7 @@ def test_a_method_that_has_seen_too_much_is_marked_and_never_best(tmp_path, cave
     assert [row.title for row in table.rows if any(cell.best for cell in row.cells)] == ["CCA"]
     assert table.rows[1].title == f"ACMR_$1 {mark}" and table.rows[1].cells[0].mean > table.rows[0].cells[0].mean
     assert words in " ".join(table.to_text().split()) and words in table.to_markdown() and in_latex in table.to_latex()
+    assert [row["caveat"] for row in csv.DictReader(io.StringIO(table.to_csv()))] == ["", caveat, ""]
 
 
 def test_a_table_of_methods_none_of_which_is_applicable_says_so(tmp_path):

@@ -60,7 +60,7 @@ rule make_table:
         "../../environment.yml"
     params:
         code=digest_of(code_of("scripts/make_table.py")),
-        caption=lambda wildcards: table_settings(wildcards)["caption"],
+        caption=caption_of_table,
     shell:
         "python scripts/make_table.py $(dirname {input.study[0]}) {wildcards.table}"
         " --csv {output.csv} --markdown {output.markdown} --latex {output.latex} > {log} 2>&1"
@@ -88,7 +88,7 @@ rule make_figure:
         "../../environment.yml"
     params:
         code=digest_of(code_of("scripts/make_figure.py")),
-        caption=lambda wildcards: figure_settings(wildcards)["caption"],
+        caption=caption_of_figure,
     shell:
         "python scripts/make_figure.py $(dirname {input.study[0]}) {wildcards.figure} --output {output} > {log} 2>&1"
 

@@ -230,9 +230,7 @@ def about_dataset(dataset, runs):
     ready = {view: views[view] for views in settings["views"].values() for view in views.keys() & used}
     about["ready_views"] = sorted(ready)
     views = catalogue.image_views | catalogue.text_views | ready
-    about["cautions"] = {
-        view: views[view]["caution"] for view in sorted(used) if "caution" in views[view]
-    }
+    about["cautions"] = {view: views[view]["caution"] for view in sorted(used) if "caution" in views[view]}
     return about
 
 
@@ -242,12 +240,21 @@ def methods_of_study(wildcards):
     return {method: method_config(method) for method in methods}
 
 
-def table_settings(wildcards):
-    return study_config(wildcards.study)["tables"][wildcards.table]
+def caption_of_table(wildcards):
+    return caption_of(wildcards, study_config(wildcards.study)["tables"][wildcards.table])
 
 
-def figure_settings(wildcards):
-    return study_config(wildcards.study)["figures"][wildcards.figure]
+def caption_of_figure(wildcards):
+    return caption_of(wildcards, study_config(wildcards.study)["figures"][wildcards.figure])
+
+
+def caption_of(wildcards, item):
+    """The caption of a table or figure, and what the mark of methods that see pairs means where it shows some."""
+    methods = item.get("methods", methods_of_study(wildcards))
+    marked = [method_config(method)["title"] for method in methods if method_config(method).get("sees_pairs")]
+    if not marked or item.get("kind") == "dataset_statistics":
+        return item["caption"]
+    return f"{item['caption']} Marked ‡, {'; '.join(marked)}: not cross-modal retrieval, and never best."
 
 
 def gallery_inputs(wildcards):

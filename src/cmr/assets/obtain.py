@@ -197,8 +197,9 @@ def _find(
             reasons.append(f"{source}: {error}")
     raise UserError(
         "\n  ".join([f"asset {name} could not be obtained.", *reasons])
-        + f"\nBy hand: get {_or(_mirror_names(spec))} ({spec['description']}; {spec['by_hand']}{_digests(spec)}) and put "
-        f"it into {_manual(raw)} or a mirror (configuration key `mirrors` or environment variable {MIRRORS_VARIABLE}), "
+        + f"\nBy hand: get {_or(_mirror_names(spec))} ({spec['description']}; {spec['by_hand']}{_digests(spec)}) and "
+        f"put it into {_manual(raw)} or a mirror (configuration key `mirrors` or environment variable "
+        f"{MIRRORS_VARIABLE}), "
         "then run again" + (f"\nInstead: {spec['instead']}" if "instead" in spec else "")
     )
 
