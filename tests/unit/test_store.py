@@ -206,6 +206,7 @@ def test_rows_are_read_by_number_in_the_order_asked_for(tmp_path, gathered, dtyp
             np.testing.assert_array_equal(view.take(np.array(rows, dtype=int)), own[np.array(rows, dtype=int)])
         with pytest.raises(IndexError):
             view.take(np.array([len(own)]))
+        assert set(view.arrays()) == {"w"}  # checksums are no part of what a view is made of
 
 
 def test_some_rows_of_a_view_are_read_by_their_own_numbers(view_path):
