@@ -185,8 +185,9 @@ def _finding(study: Study, table: Table) -> str:
 
 
 def _in_words(names: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    """`a`, `a and b`, `a, b and c`; `a, x; b and c` where a comma is part of a name."""
+    between = "; " if any("," in name for name in names) and len(names) > 2 else ", "
+    return " and ".join(filter(None, [between.join(names[:-1]), names[-1]]))
 
 
 def _not_told_apart(study: Study, table: Table, column: str, best: list[Row]) -> list[str]:

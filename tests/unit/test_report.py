@@ -364,6 +364,14 @@ def test_several_methods_without_a_lead_are_listed_in_words(tmp_path):
     assert "Its lead over CCA and ACMR_$1 is smaller" in html
 
 
+def test_titles_with_commas_are_told_apart_in_a_list(tmp_path):
+    config = copy.deepcopy(CONFIG)
+    config["runs"][0]["methods"].append("gmlda")
+    study = made_study(tmp_path, dict.fromkeys(["random", "cca", "acmr", "gmlda"], (0.5, 0.6, 0.7)), config)
+    study.facts["methods"]["cca"]["title"] = "CCA, whole"
+    assert "CCA, whole; ACMR_$1 and GMLDA have the highest" in make_report(study, None, "make")
+
+
 def test_a_report_tells_why_methods_are_not_applicable_and_which_saw_the_test_part(tmp_path):
     config = copy.deepcopy(CONFIG)
     config["runs"][0]["methods"].append("gmlda")
