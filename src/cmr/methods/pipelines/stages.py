@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cmr import provenance
+from cmr.checkpoint import to_arrays
 from cmr.compute import CPU, Compute
 from cmr.device import resolve_device
 from cmr.methods.base import Array, History, Pairs
@@ -54,7 +55,7 @@ class Context:
             seed=self.seed,
             mixed_precision=self.compute.mixed_precision,
             compile=self.compute.compile,
-            shapes=shapes(module),
+            start=to_arrays(module.state_dict()),
             made_of=provenance.code_reached_from(*(name for name in modules if name.startswith("cmr."))),
             **facts,
         )

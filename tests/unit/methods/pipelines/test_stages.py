@@ -263,9 +263,9 @@ def test_equal_stages_are_trained_once_and_any_other_fact_makes_another(tmp_path
     train, valid = as_codes(made_pairs()), as_codes(made_pairs(30, 1))
     progress = Progress(stages=tmp_path, quiet=True)
 
-    def stages_after(train=train, valid=valid, descent=BRIEF, dropout=0.2, seed=0, widths=(6, 5)):
+    def stages_after(train=train, valid=valid, descent=BRIEF, dropout=0.2, seed=0, widths=(6, 5), start="weights"):
         context = Context(seed=seed, progress=progress)
-        network = Classifier(10, widths, 3, dropout, context.generator("weights"))
+        network = Classifier(10, widths, 3, dropout, context.generator(start))
         sides = [None if part is None else alone(part.images, part.labels) for part in (train, valid)]
         history = network.fit(*sides, descent, "c", context)
         return len(list(tmp_path.glob("*.h5"))), weights_of(network), history
@@ -283,6 +283,7 @@ def test_equal_stages_are_trained_once_and_any_other_fact_makes_another(tmp_path
         {"dropout": 0.3},
         {"seed": 1},
         {"widths": (6, 6)},
+        {"start": "other weights"},
     ]
     assert [stages_after(**change)[0] for change in changes] == list(range(2, 2 + len(changes)))
 
