@@ -83,12 +83,12 @@ def config(**changes):
         (
             "studies/quickstart.yaml",
             lambda s: s["runs"][0].update(image_views=["efficientnet_lite0_patches"]),
-            r'runs: .*"efficientnet_lite0_patches" holds patches, but random takes vectors: choose another view',
+            r'runs: .*"efficientnet_lite0_patches" holds patches, but random takes vectors or pixels: choose another view',
         ),
         (
             "studies/quickstart.yaml",
             lambda s: s["runs"][0].update(text_views=["tokens"]),
-            r'runs: .*the text view "tokens" holds tokens, but random takes vectors: choose another view',
+            r'runs: .*the text view "tokens" holds tokens, but cca takes vectors: choose another view',
         ),
         (
             "views/image.yaml",

@@ -142,6 +142,8 @@ def test_a_method_of_other_views_stands_beside_the_others(tmp_path):
     values = study.summary(SPEC | {"tasks": ["img2txt"]}).set_index("method")["mean"]
     assert values["cca"] == pytest.approx(np.mean(VALUES["cca"]), abs=1e-6)
     assert values["acmr"] == pytest.approx(np.mean(VALUES_OF_VIEWS["pixels", "tags"]["acmr"]), abs=1e-6)
+    history = study.history_of({})
+    assert len(history) and set(history["text_view"]) == {"tags"}  # ACMR's alone
     curves = study.curves_of({"task": "img2txt"})
     assert set(map(tuple, curves[["method", "text_view"]].to_numpy())) == {
         ("random", "bow"), ("cca", "bow"), ("acmr", "tags")
