@@ -83,7 +83,7 @@ def config(**changes):
         (
             "studies/quickstart.yaml",
             lambda s: s["runs"][0].update(image_views=["efficientnet_lite0_patches"]),
-            r'runs: .*"efficientnet_lite0_patches" holds patches, but random takes vectors or pixels: choose another view',
+            r'runs: .*"efficientnet_lite0_patches" holds patches, but random takes vectors or pixels',
         ),
         (
             "studies/quickstart.yaml",
