@@ -11,7 +11,10 @@ from tests.workflow.project import Project
 
 DATA = "data/views/shapes"
 # What nobody can have without a network.
-DOWNLOADS = {"alexnet_weights", "vgg16_weights", "vgg19_weights", "glove_6b_300d", "word2vec_google_news"}
+DOWNLOADS = {
+    "alexnet_weights", "alexnet_caffe_weights", "vgg16_weights", "vgg19_weights",
+    "glove_6b_300d", "word2vec_google_news",
+}  # fmt: skip
 
 
 def views_of(project, modality):
