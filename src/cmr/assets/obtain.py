@@ -199,8 +199,7 @@ def _find(
         "\n  ".join([f"asset {name} could not be obtained.", *reasons])
         + f"\nBy hand: get {_or(_mirror_names(spec))} ({spec['description']}; {spec['by_hand']}{_digests(spec)}) and "
         f"put it into {_manual(raw)} or a mirror (configuration key `mirrors` or environment variable "
-        f"{MIRRORS_VARIABLE}), "
-        "then run again" + (f"\nInstead: {spec['instead']}" if "instead" in spec else "")
+        f"{MIRRORS_VARIABLE}), then run again" + (f"\nInstead: {spec['instead']}" if "instead" in spec else "")
     )
 
 

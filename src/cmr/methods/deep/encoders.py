@@ -136,13 +136,8 @@ class Tokens(Encoder):
 
     def __init__(self, side: Side, generator: torch.Generator) -> None:
         super().__init__()
-        if "word_vectors" not in side.arrays:
-            raise NotApplicableError(
-                "networks take token sequences with a matrix of word vectors, but this view has none"
-            )
-        vectors = torch.tensor(side.arrays["word_vectors"], dtype=torch.float32, device=generator.device)
-        self.width = vectors.shape[1]
-        self.pretrained = nn.Parameter(vectors)
+        self.pretrained = word_vectors(side, generator)
+        self.width = self.pretrained.shape[1]
         self.scale = Standardise(self.width).to(generator.device)
 
     def prepare(self, x: Rows) -> None:
@@ -177,6 +172,13 @@ def drawing_from(generator: torch.Generator) -> Iterator[None]:
         generator.set_state(own.get_state())
     finally:
         own.set_state(before)
+
+
+def word_vectors(side: Side, generator: torch.Generator) -> nn.Parameter:
+    """Those of the view, (V, d), on the generator's device; raises NotApplicableError where it has none."""
+    if "word_vectors" not in side.arrays:
+        raise NotApplicableError("networks take token sequences with a matrix of word vectors, but this view has none")
+    return nn.Parameter(torch.tensor(side.arrays["word_vectors"], dtype=torch.float32, device=generator.device))
 
 
 def random_squares(images: Tensor, size: int, generator: torch.Generator) -> Tensor:

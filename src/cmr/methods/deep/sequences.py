@@ -6,8 +6,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding, pad, relu
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from cmr.methods.base import NotApplicableError
-from cmr.methods.deep.encoders import Encoder, drawing_from
+from cmr.methods.deep.encoders import Encoder, drawing_from, word_vectors
 from cmr.methods.deep.inputs import Side
 from cmr.methods.deep.layers import Linear, Standardise
 from cmr.rows import Rows, row_blocks
@@ -41,16 +40,12 @@ class WordSequences(Encoder):
         self, side: Side, lstm_width: int, kernels: int, kernel_width: int, generator: torch.Generator
     ) -> None:
         super().__init__()
-        if "word_vectors" not in side.arrays:
-            raise NotApplicableError("networks that read texts word by word need a view with vectors of the words")
-        vectors = torch.tensor(side.arrays["word_vectors"], dtype=torch.float32, device=generator.device)
         self.width, self.kernel_width = kernels, kernel_width
-        self.pretrained = nn.Parameter(vectors)
-        self.scale = Standardise(vectors.shape[1]).to(generator.device)
+        self.pretrained = word_vectors(side, generator)
+        d = self.pretrained.shape[1]
+        self.scale = Standardise(d).to(generator.device)
         with drawing_from(generator):
-            self.lstm = nn.LSTM(
-                vectors.shape[1], lstm_width, batch_first=True, bidirectional=True, device=generator.device
-            )
+            self.lstm = nn.LSTM(d, lstm_width, batch_first=True, bidirectional=True, device=generator.device)
         self.convolution = Linear(kernel_width * 2 * lstm_width, kernels, generator)
         # torch.compile follows neither LSTMs nor the lengths of texts; the layers after this one are compiled. Not a
         # decorator, which would load the compiler for all networks.

@@ -166,5 +166,5 @@ def test_half_precision_leaves_it_in_float32():
 
 
 def test_a_view_without_vectors_of_words_is_refused():
-    with pytest.raises(NotApplicableError, match="word by word need a view with vectors of the words"):
+    with pytest.raises(NotApplicableError, match="with a matrix of word vectors, but this view has none"):
         WordSequences(Side("tokens", (6,)), 4, 4, 3, seeded())
