@@ -78,12 +78,14 @@ class Study:
         of each, and `cmr.datasets.statistics.dataset_facts`), `runs` (selection, sizes of the parts, their items left
         out and without features, device and seconds of each), `not_applicable` (runs of methods that are not defined
         for the data, each with its `reason`), `versions`.
+    folder : where it was read from; what a table or figure needs besides lies there too. None: it was not read.
     """
 
     scores: pd.DataFrame
     curves: pd.DataFrame
     history: pd.DataFrame
     facts: dict[str, Any]
+    folder: Path | None = None
 
     @property
     def config(self) -> dict[str, Any]:
@@ -293,7 +295,7 @@ class Study:
         except (OSError, ValueError, KeyError) as error:
             raise UserError(f"{folder / 'results.csv'} cannot be read: {error}") from error
         tables = (store.read_table(folder / name) for name in ("curves.parquet", "history.parquet"))
-        return cls(scores, *tables, files.read_json(folder / "study.json"))
+        return cls(scores, *tables, files.read_json(folder / "study.json"), folder)
 
 
 def collect(
