@@ -14,11 +14,15 @@ def main() -> None:
     parser.add_argument("--pairs", type=Path, required=True, help="Parquet table of the data set's pairs, for labels")
     parser.add_argument("--metrics", type=Path, required=True, help="output: seed, part, task, metric, value")
     parser.add_argument("--curves", type=Path, required=True, help="output: seed, part, task, recall, precision")
+    parser.add_argument(
+        "--queries", type=Path, required=True, help="output: seed, task, id, and the average precision of each query"
+    )
     args = parser.parse_args()
 
-    metrics, curves = evaluate_run(*store.read_arrays(args.embeddings), store.read_table(args.pairs))
+    metrics, curves, queries = evaluate_run(*store.read_arrays(args.embeddings), store.read_table(args.pairs))
     store.write_table(args.metrics, metrics)
     store.write_table(args.curves, curves)
+    store.write_table(args.queries, queries)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""All scores of a model: four retrieval tasks, their metrics and their precision-recall curves."""
+"""All scores of a model: four retrieval tasks, their metrics, their precision-recall curves, and single queries."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -24,6 +24,7 @@ from cmr.retrieval import Similarity
 
 TASKS = ("img2txt", "txt2img", "img2all", "txt2all")
 PARTS = ("valid", "test")
+PER_QUERY = ("map_all", "map_at_40_hits", "map_at_50_hits")  # as whose means the metrics of these names are told
 
 
 def evaluate(
@@ -41,11 +42,11 @@ def evaluate(
 
     Returns
     -------
-    scores : columns task, metric, value. Metrics: `map_all`, `map_at_50_hits`, `map_at_50_min`, `precision_at_1`, `_5`,
-        `_10`, `recall_at_1`, `_5`, `_10`; defined in `cmr.metrics`.
+    scores : columns task, metric, value. Metrics: `map_all`, `map_at_40_hits`, `map_at_50_hits`, `map_at_50_min`,
+        `precision_at_1`, `_5`, `_10`, `recall_at_1`, `_5`, `_10`; defined in `cmr.metrics`.
     curves : columns task, recall (0.01, 0.02 ... 1), precision.
     """
-    return _evaluate(dict.fromkeys(TASKS, (images, texts)), np.asarray(labels, dtype=bool), similarity)
+    return _evaluate(dict.fromkeys(TASKS, (images, texts)), np.asarray(labels, dtype=bool), similarity)[:2]
 
 
 def embeddings_of(arrays: Mapping[str, NDArray], seed: int, part: str, task: str) -> tuple[NDArray, NDArray]:
@@ -60,20 +61,22 @@ def embeddings_of(arrays: Mapping[str, NDArray], seed: int, part: str, task: str
 
 def _evaluate(
     by_task: Mapping[str, tuple[ArrayLike, ArrayLike]], labels: NDArray[np.bool_], similarity: Similarity
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    scores, curves = [], []
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, pd.DataFrame]]:
+    """Scores, curves, and of each task a row a query with a column a metric."""
+    scores, curves, queries = [], [], {}
     for task, (images, texts) in by_task.items():
         blocks = [(_metrics(p), precision_at_recall(p)) for p in _places(task, images, texts, labels, similarity)]
-        means = pd.concat([metrics for metrics, _ in blocks]).mean()
+        queries[task] = pd.concat([metrics for metrics, _ in blocks], ignore_index=True)
+        means = queries[task].mean()
         scores.append(pd.DataFrame({"task": task, "metric": means.index, "value": means.to_numpy()}))
         curve = np.concatenate([precision for _, precision in blocks]).mean(axis=0)
         curves.append(pd.DataFrame({"task": task, "recall": RECALL_LEVELS, "precision": curve}))
-    return pd.concat(scores, ignore_index=True), pd.concat(curves, ignore_index=True)
+    return pd.concat(scores, ignore_index=True), pd.concat(curves, ignore_index=True), queries
 
 
 def evaluate_run(
     embeddings: Mapping[str, NDArray], attributes: Mapping[str, Any], pairs: pd.DataFrame
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Score the embeddings of a run, all its seeds, on the valid and the test part.
 
     Parameters
@@ -87,11 +90,17 @@ def evaluate_run(
     -------
     scores : columns seed, part, task, metric, value.
     curves : columns seed, part, task, recall, precision; of the test part only.
+    queries : columns seed, task, id (of the query's pair) and `PER_QUERY` (float32), the average precision of one query
+        each; of the test part only.
     """
     if attributes["not_applicable"]:
-        return _no_rows(["task", "metric", "value"]), _no_rows(["task", "recall", "precision"])
+        return (
+            _no_rows("part", "task", "metric", "value"),
+            _no_rows("part", "task", "recall", "precision"),
+            _no_rows("task", "id", *PER_QUERY),
+        )
     known = set(pairs["id"])
-    scores, curves = [], []
+    scores, curves, queries = [], [], []
     for part in PARTS:
         ids = embeddings[f"{part}/ids"]
         if unknown := [item for item in ids if item not in known]:
@@ -102,11 +111,15 @@ def evaluate_run(
         labels = relevance_labels(label_matrix(pairs, ids), group_numbers(pairs, ids))
         for seed in attributes["seeds"]:
             by_task = {task: embeddings_of(embeddings, seed, part, task) for task in TASKS}
-            part_scores, part_curves = _evaluate(by_task, labels, attributes["similarity"])
-            scores.append(_labelled(part_scores, seed, part))
+            part_scores, part_curves, part_queries = _evaluate(by_task, labels, attributes["similarity"])
+            scores.append(_labelled(part_scores, seed=seed, part=part))
             if part == "test":
-                curves.append(_labelled(part_curves, seed, part))
-    return pd.concat(scores, ignore_index=True), pd.concat(curves, ignore_index=True)
+                curves.append(_labelled(part_curves, seed=seed, part=part))
+                queries += [
+                    _labelled(table[[*PER_QUERY]].astype("float32"), seed=seed, task=task, id=ids)
+                    for task, table in part_queries.items()
+                ]
+    return tuple(pd.concat(tables, ignore_index=True) for tables in (scores, curves, queries))
 
 
 def _places(
@@ -126,6 +139,7 @@ def _metrics(places: Places) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "map_all": average_precision(places),
+            "map_at_40_hits": average_precision_at(places, 40, "hits"),
             "map_at_50_hits": average_precision_at(places, 50, "hits"),
             "map_at_50_min": average_precision_at(places, 50, "min"),
         }
@@ -134,13 +148,12 @@ def _metrics(places: Places) -> pd.DataFrame:
     )
 
 
-def _no_rows(columns: list[str]) -> pd.DataFrame:
-    types = {"seed": "int64", "part": "str"} | dict.fromkeys(columns, "float64")
-    types |= {name: "str" for name in columns if name in ("task", "metric")}
-    return pd.DataFrame(columns=list(types)).astype(types)
+def _no_rows(*columns: str) -> pd.DataFrame:
+    types = {"seed": "int64", "part": "str", "task": "str", "metric": "str", "id": "str"}
+    types |= dict.fromkeys(("value", "recall", "precision"), "float64") | dict.fromkeys(PER_QUERY, "float32")
+    return pd.DataFrame({name: pd.Series(dtype=types[name]) for name in ("seed", *columns)})
 
 
-def _labelled(table: pd.DataFrame, seed: int, part: str) -> pd.DataFrame:
-    table.insert(0, "seed", seed)
-    table.insert(1, "part", part)
-    return table
+def _labelled(table: pd.DataFrame, **labels: Any) -> pd.DataFrame:
+    """The table behind columns that tell what it is about."""
+    return table.assign(**labels)[[*labels, *table]]

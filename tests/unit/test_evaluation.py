@@ -13,7 +13,7 @@ from cmr.evaluation import TASKS, evaluate, evaluate_run
 from cmr.metrics import bimodal_map
 
 ROOT = Path(__file__).parents[2]
-METRICS = ["map_all", "map_at_50_hits", "map_at_50_min"] + [
+METRICS = ["map_all", "map_at_40_hits", "map_at_50_hits", "map_at_50_min"] + [
     f"{m}_at_{k}" for m in ("precision", "recall") for k in (1, 5, 10)
 ]
 
@@ -44,8 +44,10 @@ def plain_scores(ranking):
     relevant = int(ranking.sum())
     precision = np.cumsum(ranking) / np.arange(1, len(ranking) + 1)
     head, head_sum = ranking[:50], precision[:50][ranking[:50]].sum()
+    short, short_sum = ranking[:40], precision[:40][ranking[:40]].sum()
     scores = {
         "map_all": precision[ranking].mean(),
+        "map_at_40_hits": short_sum / short.sum(),
         "map_at_50_hits": head_sum / head.sum(),
         "map_at_50_min": head_sum / min(50, relevant),
     }
@@ -150,7 +152,8 @@ def run(tmp_path):
 
 
 def script(folder):
-    options = {"embeddings": "embeddings.h5", "pairs": "pairs.parquet", "metrics": "m.parquet", "curves": "c.parquet"}
+    options = {"embeddings": "embeddings.h5", "pairs": "pairs.parquet", "metrics": "m.parquet"}
+    options |= {"curves": "c.parquet", "queries": "q.parquet"}
     arguments = [part for name, file in options.items() for part in (f"--{name}", folder / file)]
     return subprocess.run(
         [sys.executable, ROOT / "scripts/evaluate.py", *arguments], capture_output=True, text=True, check=False
@@ -171,6 +174,37 @@ def test_the_script_scores_every_seed_on_its_own_labels(run):
     assert (maps.loc[7] < 0.95).all()
 
 
+def test_queries_are_told_one_by_one_with_their_own_id(run):
+    arrays, attributes = store.read_arrays(run / "embeddings.h5")
+    pairs = store.read_table(run / "pairs.parquet")
+    rng = np.random.default_rng(3)
+    for side in ("images", "texts"):
+        arrays[f"0/test/{side}"] = rng.normal(size=(18, 3))
+    scores, _, queries = evaluate_run(arrays, attributes, pairs)
+    assert list(queries) == ["seed", "task", "id", "map_all", "map_at_40_hits", "map_at_50_hits"]
+    assert len(queries) == 2 * 4 * 18 and set(queries["id"]) == set(arrays["test/ids"])
+    told = queries.melt(["seed", "task", "id"], var_name="metric").astype({"value": float})
+    means = told.groupby(["seed", "task", "metric"])["value"].mean()
+    expected = scores.query("part == 'test'").set_index(["seed", "task", "metric"])["value"]
+    np.testing.assert_allclose(means, expected.loc[means.index], rtol=1e-6)
+    labels = dict(zip(pairs["id"], map(set, pairs["labels"]), strict=True))
+    for row, item in enumerate(arrays["test/ids"]):
+        cosine = arrays["0/test/texts"] @ arrays["0/test/images"][row]
+        cosine /= np.linalg.norm(arrays["0/test/texts"], axis=1)
+        relevance = np.array([bool(labels[item] & labels[other]) for other in arrays["test/ids"]])
+        one = told.query("seed == 0 and task == 'img2txt' and id == @item").set_index("metric")["value"]
+        assert one["map_all"] == pytest.approx(plain_scores(relevance[np.argsort(-cosine)])[0]["map_all"], rel=1e-6)
+
+
+def test_without_scores_tables_have_their_types(run):
+    arrays, attributes = store.read_arrays(run / "embeddings.h5")
+    pairs = store.read_table(run / "pairs.parquet")
+    full = evaluate_run(arrays, attributes, pairs)
+    empty = evaluate_run({}, attributes | {"not_applicable": "never"}, pairs)
+    for some, none in zip(full, empty, strict=True):
+        assert not len(none) and none.dtypes.to_dict() == some.dtypes.to_dict()
+
+
 def test_without_classes_what_belongs_together_is_relevant():
     """Two captions an image: the gallery holds two relevant items a query."""
     ids = [f"i{k}" for k in range(6)]
@@ -179,12 +213,12 @@ def test_without_classes_what_belongs_together_is_relevant():
     points = np.repeat(np.eye(3), 2, axis=0)
     arrays = {f"{part}/ids": np.array(ids) for part in ("valid", "test")}
     arrays |= {f"0/{part}/{side}": points for part in ("valid", "test") for side in ("images", "texts")}
-    scores, _ = evaluate_run(arrays, {"similarity": "cosine", "seeds": [0], "not_applicable": None}, pairs)
+    scores, *_ = evaluate_run(arrays, {"similarity": "cosine", "seeds": [0], "not_applicable": None}, pairs)
     scores = scores.query("part == 'test' and task == 'img2txt'").set_index("metric")["value"]
     assert scores["map_all"] == 1
     assert scores["precision_at_5"] == pytest.approx(2 / 5)
     arrays["0/test/texts"] = np.roll(points, 2, axis=0)  # every group finds another
-    scores, _ = evaluate_run(arrays, {"similarity": "cosine", "seeds": [0], "not_applicable": None}, pairs)
+    scores, *_ = evaluate_run(arrays, {"similarity": "cosine", "seeds": [0], "not_applicable": None}, pairs)
     assert scores.query("part == 'test' and metric == 'precision_at_1'")["value"].iloc[0] == 0
 
 
@@ -195,7 +229,7 @@ def test_items_of_another_data_set_are_refused(run):
     assert result.returncode == 1
     assert result.stderr.startswith("error: ")
     assert "items of the valid part, the first is 'item" in result.stderr
-    assert not list(run.glob("[mc].parquet"))
+    assert not list(run.glob("[mcq].parquet"))
 
 
 def test_a_side_of_another_length_is_refused(part):

@@ -409,6 +409,7 @@ def test_a_method_that_is_not_defined_for_the_data_ends_with_the_reason_and_no_s
     arrays = training.embeddings(trained, training.Run(parts, ids, {}, {}))
     assert set(arrays) == {"valid/ids", "test/ids"} and training.histories(trained).empty
     attributes = {"similarity": "cosine", "seeds": [0, 1], "not_applicable": trained.not_applicable}
-    metrics, curves = evaluate_run(arrays, attributes, pd.DataFrame({"id": []}))
+    metrics, curves, queries = evaluate_run(arrays, attributes, pd.DataFrame({"id": []}))
     assert list(metrics) == ["seed", "part", "task", "metric", "value"] and metrics.empty
     assert list(curves) == ["seed", "part", "task", "recall", "precision"] and curves.empty
+    assert list(queries)[:3] == ["seed", "task", "id"] and queries.empty

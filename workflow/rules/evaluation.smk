@@ -10,6 +10,7 @@ rule evaluate:
     output:
         metrics="<results>/runs/{dataset}/{split}/{image_view}+{text_view}/{method}/metrics.parquet",
         curves="<results>/runs/{dataset}/{split}/{image_view}+{text_view}/{method}/curves.parquet",
+        queries="<results>/runs/{dataset}/{split}/{image_view}+{text_view}/{method}/queries.parquet",
     log:
         "<logs>/runs/{dataset}/{split}/{image_view}+{text_view}/{method}/evaluate.log",
     benchmark:
@@ -20,4 +21,4 @@ rule evaluate:
         code=digest_of(code_of("scripts/evaluate.py")),
     shell:
         "python scripts/evaluate.py --embeddings {input.embeddings} --pairs {input.pairs}"
-        " --metrics {output.metrics} --curves {output.curves} > {log} 2>&1"
+        " --metrics {output.metrics} --curves {output.curves} --queries {output.queries} > {log} 2>&1"

@@ -87,7 +87,7 @@ def test_random_map_is_what_the_evaluator_gives_constant_embeddings(with_classes
     ids = {part: pairs["id"][np.array(parts) == part].to_numpy() for part in ("valid", "test")}
     embeddings = {f"{part}/ids": items for part, items in ids.items()}
     embeddings |= {f"0/{part}/{side}": np.ones((len(ids[part]), 2)) for part in ids for side in ("images", "texts")}
-    scores, _ = evaluate_run(embeddings, {"similarity": "cosine", "seeds": [0], "not_applicable": None}, pairs)
+    scores, *_ = evaluate_run(embeddings, {"similarity": "cosine", "seeds": [0], "not_applicable": None}, pairs)
     (score,) = scores.query("part == 'test' and task == 'img2txt' and metric == 'map_all'")["value"]
     assert facts_of_split(pairs, parts)["random_map"] == pytest.approx(score, abs=1e-12)
 
