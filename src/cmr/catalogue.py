@@ -1,7 +1,5 @@
 """Everything that the configuration names: assets, data sets, views, methods, studies; checked before anything runs."""
 
-import difflib
-import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,31 +9,13 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Self
 
-import yaml
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError, best_match
 from jsonschema.protocols import Validator
-from jsonschema.validators import extend
 
+from cmr.configuration import StrictValidator, check, check_name, read_yaml, unknown
 from cmr.errors import UserError
 from cmr.methods import FLOOR
 
 Settings = dict[str, Any]
-
-# The same loader in C is ten times as fast where PyYAML was built with it.
-SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-# 10.0 is no integer and NaN no number for the methods that these values reach.
-_TYPES = Draft202012Validator.TYPE_CHECKER.redefine_many(
-    {
-        "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
-        "number": lambda _, value: (
-            isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        ),
-    }
-)
-StrictValidator = extend(Draft202012Validator, type_checker=_TYPES)
 
 
 class Named(dict[str, Settings]):
@@ -46,7 +26,7 @@ class Named(dict[str, Settings]):
         self.kind = kind
 
     def __missing__(self, name: str) -> Settings:
-        raise _unknown(name, self, "config", self.kind)
+        raise unknown(name, self, "config", self.kind)
 
 
 @dataclass(frozen=True)
@@ -79,11 +59,11 @@ class Catalogue:
 
         @cache
         def schema_of(kind: str) -> Validator:
-            return StrictValidator(_read_yaml(schemas / f"{kind}.schema.yaml"))
+            return StrictValidator(read_yaml(schemas / f"{kind}.schema.yaml"))
 
         def read_one(path: Path, kind: str) -> Settings:
-            value = _read_yaml(path)
-            _check(value, schema_of(kind), str(path.relative_to(root)))
+            value = read_yaml(path)
+            check(value, schema_of(kind), str(path.relative_to(root)))
             return value
 
         def read_all(subfolder: str, kind: str) -> Named:
@@ -92,8 +72,8 @@ class Catalogue:
                 raise UserError(f"{strange[0]}: its name becomes a folder's: use letters, digits, _ and - alone")
             return Named(kind, {path.stem: read_one(path, kind) for path in paths})
 
-        config = dict(config) if config is not None else _read_yaml(folder / "config.yaml")
-        _check(config, schema_of("config"), "configuration")
+        config = dict(config) if config is not None else read_yaml(folder / "config.yaml")
+        check(config, schema_of("config"), "configuration")
         assets = {path: read_one(path, "assets") for path in sorted((folder / "assets").glob("*.yaml"))}
         datasets = read_all("datasets", "dataset")
         own = {name: _own_folder(settings) for name, settings in datasets.items() if "folder" in settings}
@@ -214,7 +194,7 @@ class Catalogue:
 
     def split(self, dataset: str, name: str) -> Settings:
         """How a named split is made: `protocol`, as in the data set's config, and `seed`."""
-        _known(name, self.splits(dataset), f"config/datasets/{dataset}.yaml", "split")
+        check_name(name, self.splits(dataset), f"config/datasets/{dataset}.yaml", "split")
         kind, _, number = name.partition("-")
         protocol = self.datasets[dataset]["splits"][kind]
         return {"protocol": {key: protocol[key] for key in protocol if key != "repeats"}, "seed": int(number or 0)}
@@ -291,7 +271,7 @@ class Catalogue:
         named += [("views: reads", view["reads"]) for view in ready]
         for key, assets in named:
             for asset in assets:
-                _known(asset, self.assets, f"{where}: {key}", "asset")
+                check_name(asset, self.assets, f"{where}: {key}", "asset")
         for reader in (settings["reader"], *(view["reader"] for view in ready)):
             if not reader.rpartition(".")[0] or not _module_exists(reader.rpartition(".")[0]):
                 raise UserError(f'{where}: there is no reader "{reader}"; it is a function\'s dotted name')
@@ -312,13 +292,13 @@ class Catalogue:
     def _check_view(self, modality: str, name: str, settings: Settings) -> None:
         where = f"config/views/{modality}.yaml: {name}"
         for asset in settings.get("assets", {}).values():
-            _known(asset, self.assets, f"{where}: assets", "asset")
+            check_name(asset, self.assets, f"{where}: assets", "asset")
         if patches := settings.get("patches"):
-            _known(patches, self.views_of(modality), f"{where}: patches", f"{modality} view")
+            check_name(patches, self.views_of(modality), f"{where}: patches", f"{modality} view")
             if (kind := self.view(modality, patches)["kind"]) != "patches":
                 raise UserError(f'{where}: patches: "{patches}" holds {kind}, but patches are needed')
         for part in settings.get("concatenate", []):
-            _known(part, self.views_of(modality), f"{where}: concatenate", f"{modality} view")
+            check_name(part, self.views_of(modality), f"{where}: concatenate", f"{modality} view")
             if "concatenate" in self.views_of(modality)[part]:
                 raise UserError(f'{where}: concatenate: "{part}" is itself made of others: name those')
         implementation = settings.get("implementation")
@@ -394,10 +374,12 @@ class Catalogue:
     def _check_vectorisation(self) -> None:
         where, settings = "config/vectorisation.yaml", self.vectorisation
         for dataset, learnt_from in settings["datasets"].items():
-            _known(dataset, self.datasets, f"{where}: datasets", "data set")
-            _known(learnt_from["split"], self.splits(dataset), f"{where}: datasets: {dataset}", f"split of {dataset}")
+            check_name(dataset, self.datasets, f"{where}: datasets", "data set")
+            check_name(
+                learnt_from["split"], self.splits(dataset), f"{where}: datasets: {dataset}", f"split of {dataset}"
+            )
         for dataset in settings["run"]:
-            _known(dataset, settings["datasets"], f"{where}: run", "data set")
+            check_name(dataset, settings["datasets"], f"{where}: run", "data set")
         for name, vectoriser in settings["vectorisers"].items():
             if not _module_exists(vectoriser["implementation"].rpartition(".")[0]):
                 raise UserError(
@@ -405,9 +387,9 @@ class Catalogue:
                     "dotted name"
                 )
             for asset in self.vectoriser(name)["assets"].values():
-                _known(asset, self.assets, f"{where}: vectorisers: {name}: assets", "asset")
+                check_name(asset, self.assets, f"{where}: vectorisers: {name}: assets", "asset")
         for name in settings["claimed"]:
-            _known(name, settings["vectorisers"], f"{where}: claimed", "vectoriser")
+            check_name(name, settings["vectorisers"], f"{where}: claimed", "vectoriser")
         if len(settings["claimed"]) == len(settings["vectorisers"]):
             raise UserError(f"{where}: claimed: leave out at least one vectoriser, with which the others are compared")
 
@@ -422,21 +404,21 @@ class Catalogue:
 
     def _check_references(self) -> None:
         for name in self.config["studies"]:
-            _known(name, self.studies, "configuration: studies", "study")
+            check_name(name, self.studies, "configuration: studies", "study")
         for name in self.config["shards"]:
-            _known(name, self.datasets, "configuration: shards", "data set")
+            check_name(name, self.datasets, "configuration: shards", "data set")
         for name, overrides in self.config["methods"].items():
-            _known(name, self.methods, "configuration: methods", "method")
+            check_name(name, self.methods, "configuration: methods", "method")
             for key, value in overrides.items():
                 schemas = self.methods[name]["hyperparameters"]
-                _known(key, schemas, f"configuration: methods: {name}", "hyper-parameter")
+                check_name(key, schemas, f"configuration: methods: {name}", "hyper-parameter")
                 if key in self.methods[name].get("variant_values", {}):
                     raise UserError(
                         f"configuration: methods: {name}: {key} makes the variant what it is; set it of "
                         f"{self.methods[name]['variant_of']} instead"
                     )
                 for one in value if _are_candidates(value, schemas[key]) else [value]:
-                    _check(one, StrictValidator(schemas[key]), f"configuration: methods: {name}: {key}")
+                    check(one, StrictValidator(schemas[key]), f"configuration: methods: {name}: {key}")
                     self._check_unreserved(name, key, one, f"configuration: methods: {name}: {key}")
         for name, settings in self.methods.items():
             if not _module_exists(settings["implementation"].rpartition(".")[0]):
@@ -451,7 +433,7 @@ class Catalogue:
             for key, schema in settings["hyperparameters"].items():
                 for value in (schema["default"], *schema.get("grid", [])):
                     where = f"config/methods/{name}.yaml: hyperparameters: {key}"
-                    _check(value, StrictValidator(schema), where)
+                    check(value, StrictValidator(schema), where)
                     if key not in settings.get("variant_values", {}):
                         self._check_unreserved(name, key, value, where)
         for name in self.datasets:
@@ -465,14 +447,14 @@ class Catalogue:
             for block in study["runs"]:
                 for key, known in (("dataset", self.datasets), ("method", self.methods)):
                     for item in block[f"{key}s"]:
-                        _known(item, known, where, key)
+                        check_name(item, known, where, key)
                 for dataset in block["datasets"]:
                     for split in block["splits"]:
-                        _known(split, self.splits(dataset), where, f"split of {dataset}")
+                        check_name(split, self.splits(dataset), where, f"split of {dataset}")
                     for modality, known in self._computed_views():
                         ready = self.dataset(dataset)["views"][modality]
                         for view in block[f"{modality}_views"]:
-                            _known(view, [*known, *ready], where, f"{modality} view of {dataset}")
+                            check_name(view, [*known, *ready], where, f"{modality} view of {dataset}")
             for run in self.runs(name):
                 try:
                     self.check_run(run)
@@ -492,7 +474,7 @@ class Catalogue:
                 self._check_view_comparison(name)
             if gallery := study.get("gallery"):
                 runs = [run_name(run) for run in self.runs(name)]
-                _known(run_name(gallery), runs, f"config/studies/{name}.yaml: gallery", "run of the study")
+                check_name(run_name(gallery), runs, f"config/studies/{name}.yaml: gallery", "run of the study")
 
 
 def _module_exists(name: str) -> bool:
@@ -524,8 +506,8 @@ def _with_variants(methods: Named) -> Named:
                 raise UserError(f'{where}: "{own}" is also the name of a method; choose another suffix')
             schemas = dict(settings["hyperparameters"])
             for key, value in variant["values"].items():
-                _known(key, schemas, where, "hyper-parameter")
-                _check(value, StrictValidator(schemas[key]), f"{where}: {key}")
+                check_name(key, schemas, where, "hyper-parameter")
+                check(value, StrictValidator(schemas[key]), f"{where}: {key}")
                 ungridded = {part: rest for part, rest in schemas[key].items() if part != "grid"}
                 schemas[key] = ungridded | {"default": value}
             described = {key: value for key, value in variant.items() if key != "values"}
@@ -553,19 +535,6 @@ def compared_runs(spec: Settings, split: str) -> list[dict[str, str]]:
     ]
 
 
-def _read_yaml(path: Path) -> Settings:
-    try:
-        return yaml.load(path.read_text("utf-8"), Loader=SAFE_LOADER)
-    except (OSError, yaml.YAMLError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
-
-
-def _check(value: Any, schema: Validator, where: str) -> None:
-    error = best_match(schema.iter_errors(value))
-    if error is not None:
-        raise UserError(": ".join([where, *map(str, error.absolute_path), _explain(error)]))
-
-
 def _are_candidates(value: Any, schema: Settings) -> bool:
     """Whether a hyper-parameter is given as a list of values to try: of one that is itself a list, a list of lists."""
     depth = 2 if schema["type"] == "array" else 1
@@ -576,45 +545,8 @@ def _are_candidates(value: Any, schema: Settings) -> bool:
     return True
 
 
-def _explain(error: ValidationError) -> str:
-    if error.validator == "type" and error.instance is None:
-        return "it is empty"
-    if error.schema is False:
-        return "this key does not go with the others"
-    if error.validator in ("oneOf", "anyOf") and "description" in error.schema:
-        return f"{error.instance!r} will not do: {error.schema['description']}"
-    if error.validator in ("oneOf", "anyOf") and all("required" in option for option in error.validator_value):
-        keys = [" with ".join(option["required"]) for option in error.validator_value]
-        return f"give {'exactly' if error.validator == 'oneOf' else 'at least'} one of {', '.join(keys)}"
-    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
-        known = error.schema.get("properties", {})
-        unknown = [key for key in error.instance if key not in known]
-        return "; ".join(f'unknown key "{key}"{_suggest(key, known)}' for key in unknown)
-    if error.validator == "enum":
-        known = [str(value) for value in error.validator_value if value not in error.schema.get("by_name", [])]
-        return f"{error.instance!r} is not one of {', '.join(known)}"
-    if error.validator == "pattern" and "description" in error.schema:
-        return f'"{error.instance}" will not do: {error.schema["description"]}'
-    return error.message
-
-
 def _check_names(item: Mapping[str, Any], runs: Iterable[Mapping[str, str]], where: str) -> None:
     """What an item names of a run is that of some run of the study."""
     for key in ("dataset", "split", "image_view", "text_view", "method"):
         if key in item:
-            _known(item[key], sorted({run[key] for run in runs}), where, f"{key.replace('_', ' ')} of the study")
-
-
-def _known(name: str, known: Iterable[str], where: str, kind: str) -> None:
-    if name not in (known := list(known)):
-        raise _unknown(name, known, where, kind)
-
-
-def _unknown(name: str, known: Iterable[str], where: str, kind: str) -> UserError:
-    return UserError(f'{where}: unknown {kind} "{name}"{_suggest(name, known)}')
-
-
-def _suggest(name: str, known: Iterable[str]) -> str:
-    known = list(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f'; did you mean "{close[0]}"?' if close else f"; known are {', '.join(known) or 'none'}"
+            check_name(item[key], sorted({run[key] for run in runs}), where, f"{key.replace('_', ' ')} of the study")
