@@ -1,0 +1,1 @@
+"""Paper studies: what five papers print, beside what is measured here."""
