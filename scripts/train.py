@@ -24,6 +24,12 @@ def main() -> None:
     parser.add_argument(
         "--grid", type=json.loads, default={}, metavar="JSON", help="candidates, chosen on the valid part"
     )
+    parser.add_argument(
+        "--select-on",
+        choices=["valid", "test"],
+        default="valid",
+        help="test: as no fair score is made, but some published",
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:N (methods that use torch)")
     parser.add_argument("--mixed-precision", action="store_true", help="bfloat16 where safe (methods that use torch)")
@@ -64,6 +70,7 @@ def main() -> None:
         arguments.seeds,
         Compute(device, arguments.mixed_precision, arguments.compile),
         Progress(checkpoints=arguments.checkpoints, stages=arguments.stages),
+        arguments.select_on,
     )
     description = {
         "implementation": arguments.implementation,

@@ -37,6 +37,7 @@ def methods(catalogue: Catalogue, root: Path, names: Sequence[str]) -> str:
             catalogue.method(name)["title"] if "variant_of" in settings else _first_sentence(settings["description"])
         )
         words += "; not cross-modal retrieval" if settings.get("sees_pairs") else ""
+        words += "; no fair score" if settings.get("selects_on") == "test" else ""
         families.setdefault(settings["family"], []).append(f"    {name:{width}}  {learns:22}  {words}".rstrip())
     lines = [line for family in sorted(families) for line in (f"{family}:", *families[family])]
     return "\n".join([*lines, "`python -m cmr methods NAME` tells more, docs/methods/<family>.md of a family."])
@@ -58,6 +59,8 @@ def _method_in_full(catalogue: Catalogue, name: str) -> str:
     lines.append(f"    takes images as {kinds['image']}, texts as {kinds['text']}{parts}")
     if settings.get("sees_pairs"):
         lines.append("    embeds test items with the help of their other side, which is not cross-modal retrieval")
+    if settings.get("selects_on") == "test":
+        lines.append("    chooses epoch and hyper-parameters by the test part, which is no fair score")
     lines += [f"    budget: {settings['budget']}"] if "budget" in settings else []
     for key, schema in settings["hyperparameters"].items():
         candidates = f", tries {settings['grid'][key]}" if key in settings["grid"] else ""

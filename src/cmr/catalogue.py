@@ -361,11 +361,12 @@ class Catalogue:
         if FLOOR in spec["methods"]:
             raise UserError(f'{where}: methods: leave out "{FLOOR}": the page names its score beside all others')
         for method in spec["methods"]:
-            if self.methods[method].get("sees_pairs"):
-                raise UserError(
-                    f'{where}: methods: leave out "{method}": it sees pairs, which is not cross-modal retrieval, and '
-                    "the page names the best of all"
-                )
+            reasons = {
+                "it sees pairs, which is not cross-modal retrieval": self.methods[method].get("sees_pairs", False),
+                "it chooses by the test part": self.methods[method].get("selects_on") == "test",
+            }
+            for reason in [reason for reason, holds in reasons.items() if holds]:
+                raise UserError(f'{where}: methods: leave out "{method}": {reason}, and the page names the best of all')
         floors = {run["split"] for run in runs if run["method"] == FLOOR}
         for split in self.view_comparison(study)["splits"]:
             if split not in floors:
@@ -496,7 +497,10 @@ def _merged(files: Mapping[Path, Mapping[str, Settings]]) -> Settings:
 
 
 def _with_variants(methods: Named) -> Named:
-    """Each method followed by its variants: methods too, with one value and no grid for some hyper-parameters."""
+    """Each method followed by its variants: methods too, with a value or a grid of their own for some hyper-parameters.
+
+    Those are their `variant_values`: what makes them what they are.
+    """
     entries: Settings = {}
     for name, settings in methods.items():
         entries[name] = {key: value for key, value in settings.items() if key != "variants"}
@@ -505,13 +509,17 @@ def _with_variants(methods: Named) -> Named:
             if own in methods or own in entries:
                 raise UserError(f'{where}: "{own}" is also the name of a method; choose another suffix')
             schemas = dict(settings["hyperparameters"])
-            for key, value in variant["values"].items():
+            values, grids = variant.get("values", {}), variant.get("grids", {})
+            if both := sorted(values.keys() & grids.keys()):
+                raise UserError(f"{where}: {both[0]} is given a value and a grid; give one of them")
+            for key, candidates in {**{key: [value] for key, value in values.items()}, **grids}.items():
                 check_name(key, schemas, where, "hyper-parameter")
-                check(value, StrictValidator(schemas[key]), f"{where}: {key}")
+                for value in candidates:
+                    check(value, StrictValidator(schemas[key]), f"{where}: {key}")
                 ungridded = {part: rest for part, rest in schemas[key].items() if part != "grid"}
-                schemas[key] = ungridded | {"default": value}
-            described = {key: value for key, value in variant.items() if key != "values"}
-            own_values = {"variant_of": name, "variant_values": variant["values"]}
+                schemas[key] = ungridded | ({"grid": candidates} if key in grids else {"default": values[key]})
+            described = {key: value for key, value in variant.items() if key not in ("values", "grids")}
+            own_values = {"variant_of": name, "variant_values": values | grids}
             entries[own] = {**entries[name], **described, "hyperparameters": schemas, **own_values}
     return Named("method", entries)
 

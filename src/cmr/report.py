@@ -95,6 +95,7 @@ class Report:
     not_applicable: list[tuple[str, list[str]]]
     transductive: list[str]
     sees_pairs: list[str]
+    selected_on_test: list[str]
     runs: int
     image_views: list[str]
     text_views: list[str]

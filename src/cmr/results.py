@@ -27,8 +27,9 @@ SCORES = ["study", *RUN, "seed", "part", "task", "metric", "value"]
 CURVES = ["study", *RUN, "seed", "part", "task", "recall", "precision"]
 HISTORY = ["study", *RUN, "seed", "step", "quantity", "value"]
 
-# Why a method's scores cannot be compared with the others', by the fact of its runs that tells -> what marks its title.
-MARKS = {"sees_pairs": "‡", "transductive": "†"}
+# Why a method's scores cannot be compared with the others', by the fact of its runs that tells -> what marks its title;
+# of several, the first is told.
+MARKS = {"sees_pairs": "‡", "selected_on_test": "§", "transductive": "†"}
 TASK_TITLES = {
     "img2txt": "Image → text",
     "txt2img": "Text → image",

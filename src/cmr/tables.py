@@ -20,6 +20,7 @@ DIGITS = 3
 NOT_APPLICABLE = "n/a"
 CAVEATS = {
     "transductive": "looks at the features of the test part while it learns: not comparable, and never best.",
+    "selected_on_test": "chose epoch or hyper-parameters by the test part: not comparable, and never best.",
     "sees_pairs": "is not cross-modal retrieval: items are embedded with the help of their own other side. Never best.",
 }
 NOTE = "Mean ± half of the 95 % interval; best in bold, the floor aside. The floor is what a random ranking scores."
@@ -38,7 +39,13 @@ _LATEX = {
     "±": r"$\pm$",
     "→": r"$\to$",
     "†": r"$\dagger$",
+    "§": r"\S{}",
     "‡": r"$\ddagger$",
+    "▲": r"$\blacktriangle$",
+    "▼": r"$\blacktriangledown$",
+    "–": "--",
+    "χ": r"$\chi$",
+    "²": r"\textsuperscript{2}",
 }
 
 
@@ -311,17 +318,38 @@ def markdown(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", text)
 
 
-def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """The lines of a pipe table, its first column to the left: `head` as text, cells as Markdown."""
-    lines = [f"| {' | '.join(map(markdown, head))} |", "|".join(["", ":---", *["---:"] * (len(head) - 1), ""])]
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], left: Collection[int] = (0,)) -> list[str]:
+    """The lines of a pipe table: `head` as text, cells as Markdown; `left` are the columns that are set to the left."""
+    sides = [":---" if column in left else "---:" for column in range(len(head))]
+    lines = [f"| {' | '.join(map(markdown, head))} |", "|".join(["", *sides, ""])]
     return lines + [f"| {' | '.join(cells)} |" for cells in rows]
 
 
-def latex_table(caption: str, label: str, head: Sequence[str], body: Iterable[str], size: str) -> list[str]:
-    """The lines of a `table` environment, its first column to the left: `body` as LaTeX, the others as text.
+def latex_table(
+    caption: str,
+    label: str,
+    head: Sequence[str],
+    body: Iterable[str],
+    size: str,
+    columns: str = "",
+    above: Iterable[str] = (),
+    notes: Iterable[str] = (),
+    fit: bool = False,
+) -> list[str]:
+    """The lines of a `table` environment: `body` as LaTeX, the others as text.
 
     size : a size of type, e.g. `footnotesize`.
+    columns : how they are set; by default the first to the left, the others to the right.
+    above : lines over the head, as LaTeX.
+    notes : sentences under the table.
+    fit : shrink what is wider than the text; needs the package graphicx.
     """
+    around = (r"  \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%", "  }") if fit else ()
+    under = [
+        line
+        for note in notes
+        for line in (r"  \par\smallskip", f"  \\parbox{{\\linewidth}}{{\\scriptsize {latex(note)}}}")
+    ]
     return [
         r"\begin{table}",
         r"  \centering",
@@ -330,13 +358,17 @@ def latex_table(caption: str, label: str, head: Sequence[str], body: Iterable[st
         r"  \medskip",
         f"  \\{size}",
         r"  \setlength{\tabcolsep}{3pt}",
-        f"  \\begin{{tabular}}{{@{{}}l{'r' * (len(head) - 1)}@{{}}}}",
+        *around[:1],
+        f"  \\begin{{tabular}}{{@{{}}{columns or 'l' + 'r' * (len(head) - 1)}@{{}}}}",
         r"    \toprule",
+        *(f"    {line}" for line in above),
         f"    {' & '.join(map(latex, head))} \\\\",
         r"    \midrule",
         *(f"    {line}" for line in body),
         r"    \bottomrule",
         r"  \end{tabular}",
+        *around[1:],
+        *under,
         r"\end{table}",
     ]
 

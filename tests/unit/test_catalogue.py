@@ -484,13 +484,43 @@ def test_a_variant_is_a_method_with_other_values_and_without_their_grid(root):
         ),
         ({"x": {"title": "X", "values": {"power": -1.0}}}, r"cca\.yaml: variants: x: power: -1\.0 is less than"),
         ({"x": {"values": {"power": 1.0}}}, r"cca\.yaml: variants: x: 'title' is a required property"),
-        ({"x": {"title": "X"}}, r"cca\.yaml: variants: x: 'values' is a required property"),
+        ({"x": {"title": "X"}}, r"cca\.yaml: variants: x: give at least one of values, grids, selects_on"),
+        (
+            {"x": {"title": "X", "grids": {"power": []}}},
+            r"cca\.yaml: variants: x: grids: power: \[\] should be non-empty",
+        ),
+        ({"x": {"title": "X", "grids": {"power": 1.0}}}, r"cca\.yaml: variants: x: grids: power: 1\.0 is not of type"),
+        ({"x": {"title": "X", "grids": {"power": [0.0, -1.0]}}}, r"variants: x: power: -1\.0 is less than"),
+        ({"x": {"title": "X", "grids": {"pwoer": [1.0]}}}, r'variants: x: unknown hyper-parameter "pwoer"'),
+        (
+            {"x": {"title": "X", "values": {"power": 1.0}, "grids": {"power": [1.0]}}},
+            r"variants: x: power is given a value and a grid; give one of them",
+        ),
+        ({"x": {"title": "X", "selects_on": "valid"}}, r"variants: x: selects_on: 'valid' is not one of test"),
     ],
 )
 def test_a_variant_that_is_wrong_is_refused(root, variants, message):
     edit(root / "config/methods/cca.yaml", lambda settings: settings.update(variants=variants))
     with pytest.raises(UserError, match=message):
         Catalogue.read(root)
+
+
+def test_a_variant_may_have_candidates_of_its_own_which_cannot_be_overridden(root):
+    grids = {"power": [0.0, 0.5], "ridge": [0.1]}
+    variant = {"title": "CCA, tried", "values": {"n_components": 3}, "grids": grids}
+    edit(root / "config/methods/cca.yaml", lambda settings: settings.update(variants={"tried": variant}))
+    tried = Catalogue.read(root).method("cca_tried")
+    assert tried["grid"] == grids and tried["fixed"] == {"n_components": 3}
+    for key in ("power", "ridge", "n_components"):
+        with pytest.raises(UserError, match=f"cca_tried: {key} makes the variant what it is; set it of cca instead"):
+            Catalogue.read(root, config(methods={"cca_tried": {key: 1}}))
+
+
+def test_a_variant_may_differ_in_what_it_chooses_by_alone(root):
+    catalogue = Catalogue.read(root)
+    variant, own = catalogue.method("sm_selected_on_test"), catalogue.method("sm")
+    assert variant["selects_on"] == "test" and "selects_on" not in own
+    assert (variant["grid"], variant["fixed"]) == (own["grid"], own["fixed"])
 
 
 def test_a_variant_may_not_have_the_name_of_a_method(root):
@@ -564,13 +594,16 @@ def test_a_method_that_no_table_or_figure_would_show_is_named(root):
     Catalogue.read(root)
 
 
-def test_a_comparison_of_views_takes_no_method_that_sees_pairs(root):
+@pytest.mark.parametrize(
+    ("method", "reason"), [("hrl_paired", "it sees pairs"), ("sm_selected_on_test", "it chooses by the test part")]
+)
+def test_a_comparison_of_views_takes_no_method_that_is_not_comparable(root, method, reason):
     def compare(study):
-        study["runs"][-1]["methods"].append("hrl_paired")
-        study["view_comparison"]["methods"] = ["hrl_paired"]
+        study["runs"][-1]["methods"].append(method)
+        study["view_comparison"]["methods"] = [method]
 
     edit(root / "config/studies/quickstart.yaml", compare)
-    with pytest.raises(UserError, match='view_comparison: methods: leave out "hrl_paired": it sees pairs'):
+    with pytest.raises(UserError, match=f'view_comparison: methods: leave out "{method}": {reason}'):
         Catalogue.read(root)
 
 

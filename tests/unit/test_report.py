@@ -392,6 +392,15 @@ def test_a_report_says_which_methods_are_no_cross_modal_retrieval_under_figures_
     assert "Bars. ‡ is not cross-modal retrieval" in text and "Counts. ‡" not in text
 
 
+def test_a_report_says_which_methods_are_chosen_by_the_test_part(tmp_path):
+    study = made_study(tmp_path)
+    assert "§" not in make_report(study, None, "make")
+    runs = [run | {"selected_on_test": run["method"] == "acmr"} for run in study.facts["runs"]]
+    text = " ".join(make_report(dataclasses.replace(study, facts=study.facts | {"runs": runs}), None, "make").split())
+    assert "Not so ACMR_$1, marked §: they chose epoch" in text and "CCA has the highest" in text
+    assert "Bars. § chose epoch or hyper-parameters by the test part" in text
+
+
 def test_a_report_of_methods_none_of_which_is_applicable_can_be_made(tmp_path):
     methods = {name: range(3) for name in ("random", "cca", "acmr")}
     html = make_report(made_study(tmp_path, {}, not_applicable=methods), None, "make")

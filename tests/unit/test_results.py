@@ -249,6 +249,16 @@ def test_the_scores_on_disk_tell_which_cannot_be_compared(tmp_path):
     pd.testing.assert_frame_equal(Study.read(tmp_path / "study").scores, study.scores)
 
 
+def test_of_several_caveats_the_gravest_is_told(study):
+    def caveat_of(*caveats):
+        runs = [run | dict.fromkeys(caveats, run["method"] == "acmr") for run in study.facts["runs"]]
+        return replace(study, facts=study.facts | {"runs": runs}).caveats
+
+    assert caveat_of("transductive", "selected_on_test", "sees_pairs") == {"acmr": "sees_pairs"}
+    assert caveat_of("transductive", "selected_on_test") == {"acmr": "selected_on_test"}
+    assert caveat_of() == {}
+
+
 def test_a_damaged_results_file_is_named(tmp_path):
     made_study(tmp_path)
     (tmp_path / "study/results.csv").unlink()

@@ -197,6 +197,7 @@ def test_methods_with_the_same_reason_share_a_sentence(tmp_path):
     ("caveat", "mark", "in_latex", "words"),
     [
         ("transductive", "†", r"$\dagger$", "looks at the features of the test part"),
+        ("selected_on_test", "§", r"\S{}", "chose epoch or hyper-parameters by the test part"),
         ("sees_pairs", "‡", r"$\ddagger$", "is not cross-modal retrieval"),
     ],
 )

@@ -59,6 +59,36 @@ def test_test_part_plays_no_role_in_training(parts):
     np.testing.assert_array_equal(whole.models[0].image.weights, without.models[0].image.weights)
 
 
+def test_where_the_test_part_is_selected_on_it_takes_the_place_of_the_valid_part(parts):
+    """As a split whose valid part is the test part; such a run says so, and needs no valid part."""
+    grid = {"n_components": [1, 2, 3], "ridge": [0.001, 1.0]}
+    own = training.train(CCA_NAME, {}, grid, {name: parts[name] for name in ("train", "test")}, [0], select_on="test")
+    usual = training.train(CCA_NAME, {}, grid, parts, [0])
+    swapped = training.train(CCA_NAME, {}, grid, parts | {"valid": parts["test"]}, [0])
+    assert own.selection["candidates"] == swapped.selection["candidates"] != usual.selection["candidates"]
+    assert own.selection["selected_on_test"] and not usual.selection["selected_on_test"]
+    with pytest.raises(UserError, match="2 candidates need a test part to choose among them"):
+        training.train(CCA_NAME, {}, {"n_components": [1, 2]}, {"train": parts["train"]}, [0], select_on="test")
+
+
+@dataclass(frozen=True)
+class StopsBy(CCA):
+    """Keeps the part that it would stop by."""
+
+    seen: ClassVar[list[Pairs]] = []
+
+    def fit(self, train, valid=None, **options):
+        self.seen.append(valid)
+        return super().fit(train, valid)
+
+
+def test_methods_are_given_the_part_that_is_selected_on(parts):
+    StopsBy.seen.clear()
+    for part in ("valid", "test"):
+        training.train(f"{__name__}.StopsBy", {"n_components": 1}, {}, parts, [0], select_on=part)
+    assert [one is parts[part] for one, part in zip(StopsBy.seen, ("valid", "test"), strict=True)] == [True, True]
+
+
 def test_infeasible_candidates_are_recorded_and_passed_over(parts):
     trained = training.train(CCA_NAME, {}, {"n_components": [50, 2]}, parts, [0])
     first, second = trained.selection["candidates"]

@@ -249,12 +249,22 @@ def caption_of_figure(wildcards):
 
 
 def caption_of(wildcards, item):
-    """The caption of a table or figure, and what the mark of methods that see pairs means where it shows some."""
-    methods = item.get("methods", methods_of_study(wildcards))
-    marked = [method_config(method)["title"] for method in methods if method_config(method).get("sees_pairs")]
-    if not marked or item.get("kind") == "dataset_statistics":
+    """The caption of a table or figure, and what the marks mean of methods that it shows and whose settings tell."""
+    if item.get("kind") == "dataset_statistics":
         return item["caption"]
-    return f"{item['caption']} Marked ‡, {'; '.join(marked)}: not cross-modal retrieval, and never best."
+    methods = item.get("methods", methods_of_study(wildcards))
+    pairs = [method for method in methods if method_config(method).get("sees_pairs")]
+    test = [method for method in methods if method not in pairs and method_config(method).get("selects_on") == "test"]
+    marked = {
+        "‡, {}: not cross-modal retrieval, and never best.": pairs,
+        "§, {}: chosen by the test part: not comparable, and never best.": test,
+    }
+    told = [
+        f"Marked {words.format('; '.join(method_config(method)['title'] for method in some))}"
+        for words, some in marked.items()
+        if some
+    ]
+    return " ".join([item["caption"], *told])
 
 
 def gallery_inputs(wildcards):

@@ -26,6 +26,7 @@ rule train:
         implementation=lambda wildcards: method_config(wildcards.method)["implementation"],
         hyperparameters=lambda wildcards: as_json(method_config(wildcards.method)["fixed"]),
         grid=lambda wildcards: as_json(method_config(wildcards.method)["grid"]),
+        select_on=lambda wildcards: method_config(wildcards.method).get("selects_on", "valid"),
         seeds=lambda wildcards: catalogue.seeds(wildcards),
         compute=compute_of_method,
         patches=patches_arguments,
@@ -33,7 +34,7 @@ rule train:
         stages=f"{config['results']}/stages",
     shell:
         "python scripts/train.py {params.implementation} --hyperparameters {params.hyperparameters:q}"
-        " --grid {params.grid:q} --seeds {params.seeds} {params.compute}"
+        " --grid {params.grid:q} --select-on {params.select_on} --seeds {params.seeds} {params.compute}"
         " --pairs {input.pairs} --split {input.split} --image-view {input.image_view} --text-view {input.text_view}"
         " {params.patches} --stages {params.stages}"
         " --checkpoints $(dirname {output.model:q})/checkpoints"
