@@ -29,8 +29,6 @@ from cmr.progress import SILENT, Progress
 from cmr.retrieval import Similarity
 from cmr.rows import in_memory
 
-LEAST_CODE_WEIGHT = 0.5
-
 
 @dataclass(frozen=True)
 class CSAEC:
@@ -43,7 +41,7 @@ class CSAEC:
         are made up of those of its neighbours; `stiefel`, likewise, and projections are orthonormal.
     labels : learn C from classes and pairs; False from pairs alone.
     structure_weight : beta, of rebuilding features or making up items.
-    code_weight : eta, of the distance from A to C; at least 0.5.
+    code_weight : eta, of the distance from A to C; above 0, and below 0.5 it may let A shrink to zero.
     sparsity : tau, of |A|_1.
     ridge : lambda, relative to the total variance of a view in C, to its mean variance in the projections.
     label_weight : rho, of the labels in C against both views.
@@ -69,10 +67,10 @@ class CSAEC:
     def __post_init__(self) -> None:
         if self.mode not in ("tied", "selfexpr", "stiefel"):
             raise UserError(f'csaec: there is no mode "{self.mode}"; choose tied, selfexpr or stiefel')
-        if not self.code_weight >= LEAST_CODE_WEIGHT:
+        if not self.code_weight > 0:
             raise UserError(
-                f"csaec: code_weight is {self.code_weight}, but must be at least {LEAST_CODE_WEIGHT}: a smaller one "
-                "does not hold the code against its sparsity, which shrinks it to zero"
+                f"csaec: code_weight is {self.code_weight}, but must be above 0: nothing else holds the code against its "
+                "sparsity, which shrinks it to zero"
             )
 
     def fit(

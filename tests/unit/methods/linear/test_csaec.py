@@ -221,11 +221,9 @@ def test_what_these_data_cannot_give_is_refused(pairs, hyperparameters, message)
         CSAEC(**hyperparameters).fit(pairs)
 
 
-def test_a_weight_that_lets_the_code_shrink_is_refused_with_the_reason():
-    with pytest.raises(
-        UserError, match=r"must be at least 0\.5: a smaller one does not hold the code against its sparsity"
-    ):
-        CSAEC(code_weight=0.4)
+def test_without_a_weight_that_holds_the_code_it_is_refused_with_the_reason():
+    with pytest.raises(UserError, match=r"must be above 0: nothing else holds the code against its sparsity"):
+        CSAEC(code_weight=0.0)
 
 
 def test_an_unknown_mode_is_refused_with_the_known_ones():
