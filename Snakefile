@@ -50,4 +50,4 @@ rule all:
     """Everything of the studies that the configuration names."""
     default_target: True
     input:
-        [file for study in config["studies"] for file in files_of_study(study)],
+        [file for study in catalogue.wanted_studies for file in files_of_study(study)],

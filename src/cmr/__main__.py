@@ -163,12 +163,11 @@ def _state_of_view(catalogue: Catalogue, root: Path, about: Settings) -> str:
     return _least_ready(catalogue, root, about["reads"])
 
 
-def _state_of_place(catalogue: Catalogue, root: Path, place: str) -> str:
-    """The state of an asset, or that its copy lacks a path: `place` is <asset>/<path>."""
-    asset, _, path = place.partition("/")
-    found = _status(catalogue, root, asset)
-    lacks = found.folder is not None and not (found.folder / path).exists()
-    return MISSING if lacks else found.state
+def _state_of_place(catalogue: Catalogue, root: Path, places: list[str]) -> str:
+    """The state of an asset, or that its copy has none of these places, each <asset>/<path>."""
+    if catalogue.stock.copy_lacks(places):
+        return MISSING
+    return catalogue.stock.status(places[0].partition("/")[0]).state
 
 
 def _least_ready(catalogue: Catalogue, root: Path, names: Sequence[str]) -> str:
@@ -204,7 +203,7 @@ def _dataset_in_full(catalogue: Catalogue, root: Path, name: str) -> str:
     for views in settings["views"].values():
         places |= {view: ready["look_for"] for view, ready in views.items() if "look_for" in ready}
     missing = {what: place for what, place in places.items() if _state_of_place(catalogue, root, place) == MISSING}
-    for what, place in missing.items():
+    for what, (place, *_) in missing.items():
         asset = place.partition("/")[0]
         lines.append(f"    {what} {MISSING}, which has no {place.partition('/')[2]}. Where to get all:")
         lines.append(f"        {catalogue.assets[asset]['by_hand']}; put it into {data}/manual, then")

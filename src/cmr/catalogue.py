@@ -1,5 +1,6 @@
 """Everything that the configuration names: assets, data sets, views, methods, studies; checked before anything runs."""
 
+import csv
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,9 +12,11 @@ from typing import Any, Self
 
 from jsonschema.protocols import Validator
 
+from cmr.assets import Stock, mirror_folders
 from cmr.configuration import StrictValidator, check, check_name, read_yaml, unknown
 from cmr.errors import UserError
 from cmr.methods import FLOOR
+from cmr.papers.plan import VIEWS, Rehearsal, methods_run, study_of, views_run
 
 Settings = dict[str, Any]
 
@@ -36,8 +39,11 @@ class Catalogue:
     Attributes
     ----------
     config : the effective `config/config.yaml`, command-line overrides included.
-    assets, datasets, image_views, text_views, methods, studies : name -> settings.
+    assets, datasets, image_views, text_views, methods, papers : name -> settings.
+    studies : name -> settings; those of papers too, as far as they can be run with the files that are to be had.
     vectorisation : `config/vectorisation.yaml`.
+    stock : which assets are to be had.
+    printed : paper -> (data set, features) -> methods of which it prints numbers, in its order.
     """
 
     config: Settings
@@ -47,13 +53,17 @@ class Catalogue:
     text_views: Named
     methods: Named
     studies: Named
+    papers: Named
     vectorisation: Settings
+    stock: Stock
+    printed: dict[str, dict[tuple[str, str], list[str]]]
 
     @classmethod
-    def read(cls, root: Path, config: Mapping[str, Any] | None = None) -> Self:
+    def read(cls, root: Path, config: Mapping[str, Any] | None = None, raw: Path | None = None) -> Self:
         """Read and check `root`/config against `root`/workflow/schemas.
 
-        `config` replaces the contents of config/config.yaml. Raises UserError naming the file and key that is wrong.
+        `config` replaces the contents of config/config.yaml; `raw` is where assets lie, by default below `root`. Raises
+        UserError naming the file and key that is wrong.
         """
         folder, schemas = root / "config", root / "workflow/schemas"
 
@@ -77,18 +87,63 @@ class Catalogue:
         assets = {path: read_one(path, "assets") for path in sorted((folder / "assets").glob("*.yaml"))}
         datasets = read_all("datasets", "dataset")
         own = {name: _own_folder(settings) for name, settings in datasets.items() if "folder" in settings}
+        merged = _merged({**assets, folder / "datasets": own})
         catalogue = cls(
             config=config,
-            assets=Named("asset", _merged({**assets, folder / "datasets": own})),
+            assets=Named("asset", merged),
             datasets=datasets,
             image_views=Named("image view", read_one(folder / "views/image.yaml", "views")),
             text_views=Named("text view", read_one(folder / "views/text.yaml", "views")),
             methods=_with_variants(read_all("methods", "method")),
             studies=read_all("studies", "study"),
+            papers=read_all("papers", "paper"),
             vectorisation=read_one(folder / "vectorisation.yaml", "vectorisation"),
+            stock=Stock(
+                merged,
+                mirror_folders(config["mirrors"]),
+                raw or root / config["data"] / "raw",
+                config["downloads"],
+                frozenset(config["without"]),
+            ),
+            printed=_printed_methods(folder / "published/results.csv"),
         )
         catalogue._check_references()
+        for name in catalogue.papers:
+            catalogue._check_paper(name, folder / "published/artifacts.csv")
+            catalogue.studies.update(catalogue._studies_of_paper(name))
         return catalogue
+
+    @property
+    def wanted_studies(self) -> list[str]:
+        """The studies of the configuration; those of papers by the name of their rehearsal, where they are rehearsed."""
+        on = self.config["substitute"]
+        return [f"{name}-on-{on}" if on and name in self.papers else name for name in self.config["studies"]]
+
+    def missing(self, run: Mapping[str, str]) -> list[str]:
+        """Assets, or places in them, that a run needs and that are not to be had here."""
+        dataset, places = self.dataset(run["dataset"]), []
+        for modality, side in (("image", "images"), ("text", "texts")):
+            view = run[f"{modality}_view"]
+            ready = dataset["views"][modality].get(view)
+            places += [ready["look_for"]] if ready and "look_for" in ready else []
+            places += [dataset["look_for"][side]] if not ready and side in dataset["look_for"] else []
+        lacking = sorted(asset for asset in self.assets_of_run(run) if self.stock.lacks(asset))
+        return lacking + [place[0] for place in places if self.stock.copy_lacks(place)]
+
+    def assets_of_run(self, run: Mapping[str, str]) -> set[str]:
+        """Assets that a run learns from, by way of its pairs and views."""
+        dataset = self.dataset(run["dataset"])
+        assets = set(dataset["reads"])
+        for modality in ("image", "text"):
+            view = run[f"{modality}_view"]
+            ready = dataset["views"][modality].get(view)
+            assets |= set(ready["reads"]) if ready else self.assets_of_view(modality, view)
+            if patches := self.patches_of(run, modality):
+                assets |= self.assets_of_view(modality, patches)
+        return assets | set(dataset["images"]) if self.looks_at_pictures(run) else assets
+
+    def looks_at_pictures(self, run: Mapping[str, str]) -> bool:
+        return not self.is_ready(run["dataset"], "image", run["image_view"])
 
     def method(self, name: str) -> Settings:
         """Settings of a method with the configuration's overrides applied.
@@ -112,13 +167,15 @@ class Catalogue:
         views = {
             modality: {
                 view: {"reads": reads, "options": {}, "counts": False, **ready}
+                | ({"look_for": _listed(ready["look_for"])} if "look_for" in ready else {})
                 for view, ready in settings.get("views", {}).get(modality, {}).items()
             }
             for modality in ("image", "text")
         }
         defaults = {"options": {}, "images": reads, "look_for": {}, "expected": {}}
         defaults |= {"on_bad_item": "stop", "tokenizer": "english"}
-        return {**defaults, **settings, "reads": reads, "views": views}
+        look_for = {side: _listed(place) for side, place in settings.get("look_for", {}).items()}
+        return {**defaults, **settings, "reads": reads, "views": views, "look_for": look_for}
 
     def ready_view(self, dataset: str, modality: str, view: str) -> Settings:
         """Settings of features that a data set comes with; an unknown name is a UserError."""
@@ -267,6 +324,7 @@ class Catalogue:
         ready = [view for views in settings["views"].values() for view in views.values()]
         named = [("reads", settings["reads"]), ("images", settings["images"])]
         places = [*settings["look_for"].values(), *(view["look_for"] for view in ready if "look_for" in view)]
+        places = [place for listed in places for place in listed]
         named += [("look_for", [place.partition("/")[0] for place in places])]
         named += [("views: reads", view["reads"]) for view in ready]
         for key, assets in named:
@@ -403,9 +461,71 @@ class Catalogue:
                 f"({', '.join(having) or 'there is none'}) in the runs of a study"
             )
 
+    def _studies_of_paper(self, name: str) -> dict[str, Settings]:
+        """The study of a paper, and where the configuration names a substitute, its rehearsal on that data set."""
+        paper, printed, on = self.papers[name], self.printed.get(name, {}), self.config["substitute"]
+        studies = {name: study_of(name, paper, printed, self.missing)}
+        if on:
+            rehearsal = Rehearsal(on, self.splits(on), **self.datasets[on]["rehearsal"])
+            studies[f"{name}-on-{on}"] = study_of(name, paper, printed, self.missing, rehearsal)
+        return studies
+
+    def _check_paper(self, name: str, artifacts: Path) -> None:
+        """All that a paper's file names exists, and its tables and figures are all those that are to be made."""
+        where, paper = f"config/papers/{name}.yaml", self.papers[name]
+        if name in self.studies:
+            raise UserError(f"{where}: a file of config/studies has this name, too; rename that")
+        planned = study_of(name, paper, self.printed.get(name, {}), lambda run: [])
+        for key, setting in planned["paper"]["settings"].items():
+            self._check_setting(f"{where}: settings: {key}", setting)
+        known = {
+            *paper.get("ours", {}),
+            *self.methods,
+            *(m for s in planned["paper"]["settings"].values() for m in s["methods"]),
+        }
+        items = [
+            *paper["tables"].values(),
+            *paper["figures"].values(),
+            *([paper["gallery"]] if "gallery" in paper else []),
+        ]
+        for item in items:
+            for setting in [*item.get("settings", []), *([item["setting"]] if "setting" in item else [])]:
+                check_name(setting, paper["settings"], f"{where}: {item['item']}", "setting")
+            for method in item.get("methods", []):
+                check_name(method, known, f"{where}: {item['item']}: methods", "method")
+        made = {item["item"] for item in items}
+        for row in _rows_of(artifacts):
+            if row["paper"] == name and row["regenerate"] == "yes" and row["item"] not in made:
+                raise UserError(f'{where}: no table, figure or gallery has the item "{row["item"]}" of {artifacts}')
+
+    def _check_setting(self, where: str, setting: Settings) -> None:
+        if not setting["methods"]:
+            raise UserError(f"{where}: config/published/results.csv has no number of it; name its `methods`")
+        for one in setting["alternatives"]:
+            check_name(one["dataset"], self.datasets, where, "data set")
+            for split in one["splits"]:
+                check_name(split, self.splits(one["dataset"]), where, f"split of {one['dataset']}")
+            for method in [*methods_run(setting, one).values(), *one["instead"]]:
+                check_name(method, self.methods, where, "method")
+            for method in methods_run(setting, one).values():
+                run = {"dataset": one["dataset"], "split": one["splits"][0], "method": method}
+                run |= dict(zip(VIEWS, views_run(one, method), strict=True))
+                for modality, known in self._computed_views():
+                    views = [*known, *self.dataset(one["dataset"])["views"][modality]]
+                    check_name(run[f"{modality}_view"], views, where, f"{modality} view of {one['dataset']}")
+                try:
+                    self.check_run(run)
+                except UserError as error:
+                    raise UserError(f"{where}: {run_name(run)}: {error}") from error
+
     def _check_references(self) -> None:
         for name in self.config["studies"]:
-            check_name(name, self.studies, "configuration: studies", "study")
+            check_name(name, [*self.studies, *self.papers], "configuration: studies", "study")
+        for name in self.config["without"]:
+            check_name(name, self.assets, "configuration: without", "asset")
+        if on := self.config["substitute"]:
+            able = [name for name, settings in self.datasets.items() if "rehearsal" in settings]
+            check_name(on, able, "configuration: substitute", "data set with a `rehearsal`")
         for name in self.config["shards"]:
             check_name(name, self.datasets, "configuration: shards", "data set")
         for name, overrides in self.config["methods"].items():
@@ -476,6 +596,28 @@ class Catalogue:
             if gallery := study.get("gallery"):
                 runs = [run_name(run) for run in self.runs(name)]
                 check_name(run_name(gallery), runs, f"config/studies/{name}.yaml: gallery", "run of the study")
+
+
+def _listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
+def _rows_of(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+
+
+def _printed_methods(path: Path) -> dict[str, dict[tuple[str, str], list[str]]]:
+    """Paper -> (data set, features) -> methods, in the order of the file."""
+    found: dict[str, dict[tuple[str, str], list[str]]] = {}
+    for row in _rows_of(path):
+        methods = found.setdefault(row["paper"], {}).setdefault((row["dataset"], row["features"]), [])
+        if row["method"] not in methods:
+            methods.append(row["method"])
+    return found
 
 
 def _module_exists(name: str) -> bool:

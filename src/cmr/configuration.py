@@ -70,12 +70,23 @@ def _explain(error: ValidationError) -> str:
         known = error.schema.get("properties", {})
         unknown = [key for key in error.instance if key not in known]
         return "; ".join(f'unknown key "{key}"{_suggest(key, known)}' for key in unknown)
+    if error.validator == "unevaluatedProperties" and isinstance(error.instance, dict):
+        known = _keys_of(error.schema)
+        unknown = [key for key in error.instance if key not in known]
+        goes_with = [f'"{key}" does not go with the others' for key in error.instance if key in known]
+        return "; ".join([f'unknown key "{key}"{_suggest(key, known)}' for key in unknown] or goes_with[-1:])
     if error.validator == "enum":
         known = [str(value) for value in error.validator_value if value not in error.schema.get("by_name", [])]
         return f"{error.instance!r} is not one of {', '.join(known)}"
     if error.validator == "pattern" and "description" in error.schema:
         return f'"{error.instance}" will not do: {error.schema["description"]}'
     return error.message
+
+
+def _keys_of(schema: dict[str, Any]) -> list[str]:
+    """Keys that a schema with conditions knows under any of them."""
+    thens = [option.get("then", {}) for option in schema.get("allOf", [])]
+    return [key for part in (schema, *thens) for key in part.get("properties", {})]
 
 
 def _suggest(name: str, known: Iterable[str]) -> str:

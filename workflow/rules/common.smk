@@ -38,11 +38,11 @@ def typed(value):
     return yaml.safe_load(value) if isinstance(value, str) else value
 
 
-for key in ("methods", "shards", "mixed_precision", "compile"):
+for key in ("methods", "shards", "mixed_precision", "compile", "downloads", "substitute"):
     config[key] = typed(config[key])
 
 try:
-    catalogue = Catalogue.read(Path(workflow.basedir), config)
+    catalogue = Catalogue.read(Path(workflow.basedir), config, Path(config["data"]) / "raw")
 except UserError as error:
     raise WorkflowError(str(error)) from None
 

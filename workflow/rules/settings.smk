@@ -155,24 +155,6 @@ def data_of_run(run):
     }
 
 
-def assets_of_run(run):
-    dataset = catalogue.dataset(run["dataset"])
-    assets = set(dataset["reads"])
-    for modality in ("image", "text"):
-        view = run[f"{modality}_view"]
-        if view in dataset["views"][modality]:
-            assets |= set(dataset["views"][modality][view]["reads"])
-        else:
-            assets |= catalogue.assets_of_view(modality, view)
-        if patches := catalogue.patches_of(run, modality):
-            assets |= catalogue.assets_of_view(modality, patches)
-    return assets | set(dataset["images"]) if looks_at_pictures(run) else assets
-
-
-def looks_at_pictures(run):
-    return not catalogue.is_ready(run["dataset"], "image", run["image_view"])
-
-
 def files_of_study(study):
     """All that a study is made of, not its last files alone.
 
@@ -181,8 +163,8 @@ def files_of_study(study):
     """
     runs = runs_of_study(study)
     files = {
-        *manifests({asset for run in runs for asset in assets_of_run(run)}),
-        *[images_file(run["dataset"]) for run in runs if looks_at_pictures(run)],
+        *manifests({asset for run in runs for asset in catalogue.assets_of_run(run)}),
+        *[images_file(run["dataset"]) for run in runs if catalogue.looks_at_pictures(run)],
         *[file for run in runs for file in data_of_run(run).values()],
         *[f"{run_folder(run)}/{file}" for run in runs for file in ("embeddings.h5", "metrics.parquet")],
         f"{config['results']}/studies/{study}/results.csv",
@@ -214,7 +196,7 @@ def data_files(name):
 
 def image_files(wildcards):
     """The checked images of the data sets whose pictures a study looks at."""
-    return sorted({images_file(run["dataset"]) for run in runs_of_study(wildcards.study) if looks_at_pictures(run)})
+    return sorted({images_file(run["dataset"]) for run in runs_of_study(wildcards.study) if catalogue.looks_at_pictures(run)})
 
 
 def datasets_of_study(wildcards):

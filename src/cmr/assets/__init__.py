@@ -2,5 +2,6 @@
 
 from cmr.assets.local import folder_digest
 from cmr.assets.obtain import Status, mirror_folders, obtain, single_file, status
+from cmr.assets.stock import Stock
 
-__all__ = ["Status", "folder_digest", "mirror_folders", "obtain", "single_file", "status"]
+__all__ = ["Status", "Stock", "folder_digest", "mirror_folders", "obtain", "single_file", "status"]

@@ -21,7 +21,7 @@ from filelock import FileLock
 from cmr.assets.digests import check_file, remember_digest
 from cmr.assets.download import Unavailable
 from cmr.assets.local import files_of
-from cmr.assets.sources import MirrorFolder, Source, fetchable_sources, mirror_files
+from cmr.assets.sources import Address, MirrorFolder, Source, fetchable_sources, mirror_files
 from cmr.assets.unpack import unpack
 from cmr.errors import UserError
 from cmr.files import read_json, write_json
@@ -105,11 +105,13 @@ class Status:
         by hand.
     words : the same for a reader, with the place, and what to do by hand.
     folder : where its files lie unpacked, if they do; perhaps in part.
+    from_network : obtainable, and from the network alone.
     """
 
     state: Literal["present", "in your folder", "in a mirror", "obtainable", "by hand"]
     words: str
     folder: Path | None = None
+    from_network: bool = False
 
 
 def status(name: str, spec: Mapping[str, Any], mirrors: Sequence[Path], raw: Path) -> Status:
@@ -130,7 +132,7 @@ def status(name: str, spec: Mapping[str, Any], mirrors: Sequence[Path], raw: Pat
     for source in fetchable_sources(spec):
         if source.seems_obtainable():
             size = f", {source.size / 1e6:,.0f} MB" if source.size else ""
-            return Status("obtainable", f"obtainable from {source}{size}")
+            return Status("obtainable", f"obtainable from {source}{size}", from_network=isinstance(source, Address))
     names = _or(_mirror_names(spec))
     return Status("by hand", f"by hand: {spec['by_hand']}; put {names} into {_manual(raw)} or a mirror")
 
