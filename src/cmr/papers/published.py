@@ -19,6 +19,7 @@ BIMODAL, ALL_MODAL = ("img2txt", "txt2img"), ("img2all", "txt2all")
 AVERAGE = "average"
 TABLE = ["paper", "table", "dataset", "features"]  # a block of a table: its rows are methods, its columns tasks
 RESULT = [*TABLE, "method", "task", "metric"]
+MEAN = [name for name in RESULT if name != "task"]
 
 _TASKS = (*BIMODAL, *ALL_MODAL, AVERAGE)
 _COLUMNS = {
@@ -117,20 +118,20 @@ class Published:
     def averages(self) -> pd.DataFrame:
         """Printed averages beside the means of the two printed task values.
 
-        Columns: paper, table, dataset, features, method, metric, printed, recomputed, inconsistent. An average is
-        inconsistent when no rounding of the three numbers can explain it: it is off by more than a unit of the last
+        Columns: `MEAN`, printed, recomputed, differs, inconsistent. An average differs when it is not the rounded mean.
+        It is inconsistent when no rounding of the three numbers explains it: it is off by more than a unit of the last
         digit.
         """
-        index = [name for name in RESULT if name != "task"]
-        wide = self.results.pivot(index=index, columns="task", values="printed")
+        wide = self.results.pivot(index=MEAN, columns="task", values="printed")
         rows = []
-        for key, printed in wide.loc[pd.MultiIndex.from_frame(self.results[index].drop_duplicates())].iterrows():
+        for key, printed in wide.loc[pd.MultiIndex.from_frame(self.results[MEAN].drop_duplicates())].iterrows():
             if isinstance(average := printed.get(AVERAGE), str):
                 tasks = [Decimal(text) for task, text in printed.items() if task != AVERAGE and isinstance(text, str)]
                 mean = sum(tasks) / len(tasks)
                 unit = Decimal(1).scaleb(Decimal(average).as_tuple().exponent)
-                rows.append((*key, float(average), float(mean), abs(Decimal(average) - mean) > unit))
-        return pd.DataFrame(rows, columns=[*index, "printed", "recomputed", "inconsistent"])
+                off = abs(Decimal(average) - mean)
+                rows.append((*key, float(average), float(mean), off > unit / 2, off > unit))
+        return pd.DataFrame(rows, columns=[*MEAN, "printed", "recomputed", "differs", "inconsistent"])
 
 
 def measured_task(task: str, tasks: Sequence[str]) -> str:

@@ -1,0 +1,175 @@
+"""What is measured of a paper: every method of every setting that can be run, with an interval and the random floor."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cmr import files
+from cmr.errors import UserError
+from cmr.evaluation import PER_QUERY
+from cmr.methods import FLOOR
+from cmr.papers.plan import methods_run, views_run
+from cmr.papers.published import ALL_MODAL, BIMODAL
+from cmr.results import Run, Study
+from cmr.statistics import bootstrap_interval
+
+MEANS = {"mean": BIMODAL, "mean_all": ALL_MODAL}
+TASKS = [*BIMODAL, "mean", *ALL_MODAL, "mean_all"]
+CELL = ["setting", "alternative", "method", "task", "metric"]
+COLUMNS = [
+    "setting", "alternative", "exact", "dataset", "splits", "image_view", "text_view", "method", "run_method", "task",
+    "metric", "measured", "low", "high", "n_splits", "n_seeds", "interval", "random_floor", "caveat", "not_applicable",
+]  # fmt: skip
+# The per-query files hold single precision; what is further from the run's own score is of another run.
+_ROUNDING = 1e-5
+
+Queries = Mapping[Run, pd.DataFrame]
+
+
+def measure(study: Study, queries: Queries) -> pd.DataFrame:
+    """Every measured number of a paper's study: columns `COLUMNS`, one row a number, by setting and alternative.
+
+    study : of a paper, so that its config has the block `paper`.
+    queries : of every run, the average precision of each query: columns seed, task, id and `PER_QUERY`.
+
+    An interval is taken over `splits` (Student t) where a method has several whose test parts differ. Where there is
+    one, or all share their test part, it is taken over the `queries` of that part, each one's precision averaged over
+    splits and seeds; `mean` and `mean_all` draw the two queries of a pair together. It then says how far another
+    choice of test items would move the score of these models, and nothing of other models.
+
+    `n_splits` is the number of splits that the method has scores on, `n_seeds` that of the seeds on each of them, over
+    which every value of a split is averaged. All numbers are missing where a method is not applicable to any split.
+
+    Raises
+    ------
+    UserError : the study or the queries lack a run, or the queries are of other runs than the scores.
+    """
+    rows = [
+        dict(zip(COLUMNS, (name, number, *row), strict=True))
+        for name, setting in study.config["paper"]["settings"].items()
+        for number, alternative in enumerate(setting["alternatives"])
+        if not alternative["missing"]
+        for row in _rows(on(study, alternative), setting, alternative, queries)
+    ]
+    measured = pd.DataFrame(rows, columns=COLUMNS)
+    place = ["setting", "alternative", "task", "metric"]
+    floors = measured[measured["run_method"] == FLOOR].drop_duplicates(place).set_index(place)["measured"]
+    return measured.assign(random_floor=measured[place].join(floors, on=place)["measured"])
+
+
+def on(study: Study, alternative: Mapping[str, Any]) -> Study:
+    """The study with the scores of an alternative's splits alone: settings may share their data, but not the splits."""
+    scores, inapplicable = study.scores, study.facts["not_applicable"]
+    own = scores[(scores["dataset"] == alternative["dataset"]) & scores["split"].isin(alternative["splits"])]
+    facts = study.facts | {"not_applicable": [run for run in inapplicable if run["split"] in alternative["splits"]]}
+    return replace(study, scores=own, facts=facts)
+
+
+def spec_of(alternative: Mapping[str, Any], method: str, metric: str = "map_all") -> dict[str, Any]:
+    """What `Study` asks for to tell the scores of a method in an alternative."""
+    image_view, text_view = views_run(alternative, method)
+    place = {"dataset": alternative["dataset"], "image_view": image_view, "text_view": text_view}
+    return place | {"methods": [method], "metric": metric, "tasks": TASKS}
+
+
+def runs_of(alternative: Mapping[str, Any], method: str) -> list[Run]:
+    """The runs of a method in an alternative, one a split."""
+    views = views_run(alternative, method)
+    return [Run(alternative["dataset"], split, *views, method) for split in alternative["splits"]]
+
+
+def precision_of_items(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The average precision of each test item, averaged over the splits and seeds in which it is tested.
+
+    tables : per-query tables of the runs of one method.
+
+    Returns a row an id, in order, and a column a (metric, task), those of `MEANS` included.
+    """
+    columns = ["task", "id", *PER_QUERY]
+    long = pd.concat([table[columns] for table in tables]).astype(dict.fromkeys(PER_QUERY, "float64"))
+    wide = long.groupby(["id", "task"])[list(PER_QUERY)].mean().unstack("task")
+    for metric in PER_QUERY:
+        for name, tasks in MEANS.items():
+            wide[metric, name] = wide[[(metric, task) for task in tasks]].mean(axis=1, skipna=False)
+    return wide
+
+
+def write(path: Path, measured: pd.DataFrame) -> None:
+    """As CSV: six decimals, `exact` as true or false, nothing where a number is missing."""
+    told = measured.assign(exact=measured["exact"].map({True: "true", False: "false"}))
+    files.write_text(path, told.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
+
+
+def read(path: Path) -> pd.DataFrame:
+    """What `write` wrote: columns `COLUMNS`; missing texts are empty."""
+    numbers = ["measured", "low", "high", "random_floor"]
+    types = dict.fromkeys(COLUMNS, "str") | dict.fromkeys(numbers, "float64")
+    types |= dict.fromkeys(["alternative", "n_splits", "n_seeds"], "int64") | {"exact": "bool"}
+    try:
+        measured = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=dict.fromkeys(numbers, ""))[COLUMNS]
+    except (OSError, ValueError, KeyError) as error:
+        raise files.unreadable(path, error) from error
+    return measured
+
+
+def _rows(
+    study: Study, setting: Mapping[str, Any], alternative: Mapping[str, Any], queries: Queries
+) -> Iterator[tuple[Any, ...]]:
+    """Rows of an alternative, without what tells its place, and without the floor."""
+    for name, method in methods_run(setting, alternative).items():
+        spec, runs = spec_of(alternative, method), runs_of(alternative, method)
+        reason = study.not_applicable(spec).get(method, "")
+        with_scores = _with_scores(study, runs)
+        if len(with_scores) < len(runs) and not reason:
+            absent = next(run for run in runs if run not in with_scores)
+            raise UserError(
+                f"study {study.facts['study']} has no scores of {method} on the split {absent.split} of "
+                f"{absent.dataset}, {absent.image_view}+{absent.text_view}, though its config asks for them. "
+                "Collect it again"
+            )
+        place = [alternative["exact"], alternative["dataset"], " ".join(alternative["splits"])]
+        place += [spec["image_view"], spec["text_view"], name, method]
+        told = (np.nan, study.caveats.get(method, ""), study.reason_of(method, reason))
+        if not with_scores:
+            yield from ((*place, t, m, np.nan, np.nan, np.nan, 0, 0, "", *told) for m in PER_QUERY for t in TASKS)
+            continue
+        tables = [_of_run(queries, run) for run in with_scores]
+        n_seeds = max(table["seed"].nunique() for table in tables)
+        test_parts = {frozenset(table["id"]) for table in tables}
+        for metric in PER_QUERY:
+            summary = study.summary(spec | {"metric": metric})
+            if len(test_parts) == 1:
+                summary = _over_queries(summary, precision_of_items(tables)[metric], with_scores[0])
+            interval = "queries" if len(test_parts) == 1 else "splits"
+            for row in summary.itertuples():
+                count = (len(with_scores), n_seeds)
+                yield (*place, row.task, metric, row.mean, row.low, row.high, *count, interval, *told)
+
+
+def _over_queries(summary: pd.DataFrame, items: pd.DataFrame, run: Run) -> pd.DataFrame:
+    """A method's summary with intervals over the queries; items: a row a query, a column a task."""
+    own = [bootstrap_interval(items[task].to_numpy()) for task in summary["task"]]
+    means = np.array([mean for mean, _, _ in own])
+    if (apart := np.abs(means - summary["mean"].to_numpy()).max()) > _ROUNDING:
+        raise UserError(
+            f"the average precisions of the queries of {run.method} on {run.dataset}/{run.split} have a mean that is "
+            f"{apart:.6f} off its score: they are of another run. Evaluate it again"
+        )
+    return summary.assign(low=[low for _, low, _ in own], high=[high for _, _, high in own])
+
+
+def _with_scores(study: Study, runs: Sequence[Run]) -> list[Run]:
+    present = set(map(tuple, study.scores[["dataset", "split", "image_view", "text_view", "method"]].to_numpy()))
+    return [run for run in runs if tuple(vars(run).values()) in present]
+
+
+def _of_run(queries: Queries, run: Run) -> pd.DataFrame:
+    try:
+        return queries[run]
+    except KeyError as error:
+        place = f"{run.dataset}/{run.split}/{run.image_view}+{run.text_view}/{run.method}"
+        raise UserError(f"queries.parquet of {place} is not among the files given; evaluate the run") from error
