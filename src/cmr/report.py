@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from cmr import figures, tables
 from cmr.datasets.pairs import PARTS
+from cmr.drawing.datasets import size_in_words
 from cmr.figures import Drawing
 from cmr.gallery import Gallery, templates
 from cmr.results import MARKS, Study, span
@@ -331,7 +332,7 @@ def _about_images(images: Mapping[str, Any], pairs: int) -> str:
     if "size" not in images:
         return "not looked at: image features come with the data set"
     unreadable = f"{images['unreadable']} of {pairs} cannot be used; " if images["unreadable"] else ""
-    return unreadable + figures.size_in_words(images["size"])
+    return unreadable + size_in_words(images["size"])
 
 
 def _data_warnings(dataset: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
