@@ -109,10 +109,10 @@ def _setting(
         "methods": {name: ours.get(name, name) for name in names},
         "also": also,
     }
-    as_printed = [{**setting["as_printed"], "exact": True}] if "as_printed" in setting else []
-    substitutes = [{**one, "exact": False} for one in setting.get("substitutes", [])]
+    named = [(True, setting["as_printed"])] if "as_printed" in setting else []
+    named += [(False, substitute) for substitute in setting.get("substitutes", [])]
     alternatives = [
-        {"views_of": {}, "instead": {}, "differs": [], "reading": [], **one} for one in [*as_printed, *substitutes]
+        {"views_of": {}, "instead": {}, "differs": [], "reading": [], **one, "exact": exact} for exact, one in named
     ]
     if rehearsal:
         repeats = max((len(one["splits"]) for one in alternatives), default=1)
@@ -121,7 +121,8 @@ def _setting(
         run = set(methods_run(whole, one).values())
         one["views_of"] = {method: views for method, views in one["views_of"].items() if method in run}
         one["missing"] = _missing_of(whole, one, missing)
-    return whole | {"alternatives": alternatives}
+    as_printed = [one for one in alternatives if one["exact"] and not one["missing"]]
+    return whole | {"alternatives": as_printed or alternatives}  # where nothing is missing, nothing stands in
 
 
 def _rehearsed(rehearsal: Rehearsal, repeats: int) -> Settings:
