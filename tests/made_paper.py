@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cmr import files, store
+from cmr import store
+from cmr.papers import measured, verdicts
+from cmr.papers.published import Published
 from cmr.results import Run, Study, collect
 from tests import made_study
 
@@ -141,7 +143,9 @@ class MadePaper:
 
 
 def made_paper(root: Path, values: Mapping[str, Sequence[float]] = VALUES) -> MadePaper:
-    """Write all runs below root/results/runs, the collected study to root/study, and root/published."""
+    """Write all runs below root/results/runs, and the folders root/study, with what is measured and judged, and
+    root/published.
+    """
     made_study.write_dataset(root)
     split_files = sorted((root / "data/datasets/made/splits").glob("*.parquet"))
     parts = {path.stem: store.read_table(path) for path in split_files}
@@ -154,16 +158,18 @@ def made_paper(root: Path, values: Mapping[str, Sequence[float]] = VALUES) -> Ma
             queries[run] = _queries(ids[run.split], mean, sorted(values).index(run.method))
             store.write_table(folder / "queries.parquet", queries[run])
             store.write_table(folder / "metrics.parquet", _metrics(queries[run]))
-            selection = files.read_json(folder / "selection.json")
-            files.write_json(folder / "selection.json", {"selected_on_test": False} | selection)
             folders.append(folder)
     settings = {"study": CONFIG, "methods": {name: METHODS[name] for name in values}, "datasets": made_study.ABOUT}
     data = root / "data/datasets/made"
     study = collect("made", settings, folders, [data / "pairs.parquet"], split_files, [data / "images.parquet"])
     folder = root / "study"
     study.write(*(folder / name for name in ("results.csv", "curves.parquet", "history.parquet", "study.json")))
-    published = write_published(root / "published")
-    return MadePaper(folder, Study.read(folder), queries, [path / "queries.parquet" for path in folders], published)
+    printed = write_published(root / "published")
+    read = Study.read(folder)
+    numbers = measured.measure(read, queries)
+    measured.write(folder / "measured.csv", numbers)
+    verdicts.write(folder / "verdicts.csv", verdicts.judge(Published.read(printed), read, numbers))
+    return MadePaper(folder, read, queries, [path / "queries.parquet" for path in folders], printed)
 
 
 def write_published(folder: Path) -> Path:

@@ -14,10 +14,9 @@ from cmr.evaluation import PER_QUERY
 from cmr.methods import FLOOR
 from cmr.papers.plan import methods_run, views_run
 from cmr.papers.published import ALL_MODAL, BIMODAL
-from cmr.results import Run, Study
+from cmr.results import MEANS, RUN, Run, Study
 from cmr.statistics import bootstrap_interval
 
-MEANS = {"mean": BIMODAL, "mean_all": ALL_MODAL}
 TASKS = [*BIMODAL, "mean", *ALL_MODAL, "mean_all"]
 CELL = ["setting", "alternative", "method", "task", "metric"]
 COLUMNS = [
@@ -87,7 +86,7 @@ def precision_of_items(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
     tables : per-query tables of the runs of one method.
 
-    Returns a row an id, in order, and a column a (metric, task), those of `MEANS` included.
+    Returns a row an id, in order, and a column a (metric, task), means of tasks included.
     """
     columns = ["task", "id", *PER_QUERY]
     long = pd.concat([table[columns] for table in tables]).astype(dict.fromkeys(PER_QUERY, "float64"))
@@ -163,7 +162,7 @@ def _over_queries(summary: pd.DataFrame, items: pd.DataFrame, run: Run) -> pd.Da
 
 
 def _with_scores(study: Study, runs: Sequence[Run]) -> list[Run]:
-    present = set(map(tuple, study.scores[["dataset", "split", "image_view", "text_view", "method"]].to_numpy()))
+    present = set(map(tuple, study.scores[RUN].to_numpy()))
     return [run for run in runs if tuple(vars(run).values()) in present]
 
 
