@@ -12,6 +12,7 @@ from cmr import files, store, training
 from cmr.compute import Compute
 from cmr.errors import run_main
 from cmr.progress import Progress
+from cmr.provenance import commit
 
 
 def main() -> None:
@@ -49,6 +50,7 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
 
+    made_by = commit()  # at once: what is checked out may be another when training ends
     device = arguments.device
     if device != "cpu":
         from cmr.device import resolve_device  # imports torch, which closed-form methods do without
@@ -85,7 +87,8 @@ def main() -> None:
         states |= store.under(str(seed), model.state())
     store.write_arrays(arguments.model, states, description)
     store.write_arrays(arguments.embeddings, training.embeddings(trained, run), description)
-    files.write_json(arguments.selection, trained.selection | {"left_out": run.left_out})
+    of_run = {"left_out": run.left_out, "inputs": run.provenance, "commit": made_by}
+    files.write_json(arguments.selection, trained.selection | of_run)
     store.write_table(arguments.history, training.histories(trained))
     if arguments.checkpoints and arguments.checkpoints.exists():
         shutil.rmtree(arguments.checkpoints)

@@ -1,8 +1,10 @@
-"""What made a result: package versions, the library's own code, and fingerprints of whatever went in."""
+"""What made a result: package versions, the library's own code and commit, and fingerprints of whatever went in."""
 
 import hashlib
 import json
+import os
 import platform
+import subprocess
 import sys
 import sysconfig
 from functools import cache
@@ -25,6 +27,26 @@ PACKAGES = (
 def versions() -> dict[str, str]:
     """Installed versions of Python and of the packages that numbers depend on, without importing them."""
     return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+
+
+@cache
+def commit() -> str | None:
+    """The git commit of the checkout that the library runs from, with a "+" behind it where tracked files differ.
+
+    None where there is no git, or the library's files are no repository's own, as those of an installed package.
+    """
+    try:
+        _git("ls-files", "--error-unmatch", Path(__file__).name)
+        return _git("describe", "--always", "--exclude=*", "--abbrev=40", "--dirty=+")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _git(*arguments: str) -> str:
+    """What git says of the repository around this file, whichever one the environment names, as that of a hook does."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    command = ["git", "--no-optional-locks", "-C", Path(__file__).resolve().parent, *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def code() -> dict[str, str]:

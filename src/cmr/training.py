@@ -157,6 +157,7 @@ def train(
             for caveat in ("transductive", "sees_pairs")
         },
         "selected_on_test": select_on == "test",
+        "seeds": [*seeds],
         "sizes": {name: len(part) for name, part in parts.items()},
         "featureless": {name: _featureless(part) for name, part in parts.items()},
         "versions": versions(),
