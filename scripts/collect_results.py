@@ -26,15 +26,15 @@ def main() -> None:
     parser.add_argument(
         "--metrics",
         type=Path,
-        nargs="+",
+        nargs="*",
         required=True,
         help="metrics.parquet of every run, in .../<dataset>/<split>/<image view>+<text view>/<method>/;"
         " curves.parquet, history.parquet and selection.json lie beside it",
     )
     parser.add_argument(
-        "--pairs", type=Path, nargs="+", required=True, help="<dataset>/pairs.parquet of every data set"
+        "--pairs", type=Path, nargs="*", required=True, help="<dataset>/pairs.parquet of every data set"
     )
-    parser.add_argument("--splits", type=Path, nargs="+", required=True, help="<dataset>/splits/<split>.parquet of all")
+    parser.add_argument("--splits", type=Path, nargs="*", required=True, help="<dataset>/splits/<split>.parquet of all")
     parser.add_argument(
         "--images", type=Path, nargs="*", default=[], help="<dataset>/images.parquet where pictures are looked at"
     )

@@ -26,6 +26,7 @@ RUN = ["dataset", "split", "image_view", "text_view", "method"]
 SCORES = ["study", *RUN, "seed", "part", "task", "metric", "value"]
 CURVES = ["study", *RUN, "seed", "part", "task", "recall", "precision"]
 HISTORY = ["study", *RUN, "seed", "step", "quantity", "value"]
+NUMBERS = {"seed": "int64", "step": "int64"} | dict.fromkeys(["value", "recall", "precision"], "float64")
 
 # Why a method's scores cannot be compared with the others', by the fact of its runs that tells -> what marks its title;
 # of several, the first is told.
@@ -36,7 +37,9 @@ TASK_TITLES = {
     "img2all": "Image → all",
     "txt2all": "Text → all",
     "mean": "Mean",
+    "mean_all": "Mean (all)",
 }
+MEANS = {"mean": ["img2txt", "txt2img"], "mean_all": ["img2all", "txt2all"]}
 NORMALISERS = {
     "hits": "relevant items among the first {cutoff}",
     "min": "the smaller of {cutoff} and the number of relevant items",
@@ -76,9 +79,10 @@ class Study:
     curves : columns `CURVES`, one row a point of a precision-recall curve.
     history : columns `HISTORY`, one row a value noted in training; empty when no method learns by steps.
     facts : `study` (its name), `config` (the study's own), `methods` (config of each), `datasets` (what the config says
-        of each, and `cmr.datasets.statistics.dataset_facts`), `runs` (selection, sizes of the parts, their items left
-        out and without features, device and seconds of each), `not_applicable` (runs of methods that are not defined
-        for the data, each with its `reason`), `versions`.
+        of each, and `cmr.datasets.statistics.dataset_facts`), `runs` (selection, `scores` of the feasible candidates by
+        it, sizes of the parts, their items left out and without features, seeds, digests of the inputs, commit, device
+        and seconds of each), `not_applicable` (runs of methods that are not defined for the data, each with its
+        `reason`), `versions`.
     folder : where it was read from; what a table or figure needs besides lies there too. None: it was not read.
     """
 
@@ -130,8 +134,12 @@ class Study:
         )
 
     def setting_of(self, method: str, spec: Mapping[str, Any]) -> dict[str, str]:
-        """The data set and views on which a table or figure shows a method: not all methods take all views."""
-        return {**self.setting(spec), **self.config.get("setting", {}).get("views_of", {}).get(method, {})}
+        """The data set and views on which a table or figure shows a method: not all methods take all views.
+
+        `views_of` of its config tells, or else that of the study's `setting`.
+        """
+        views_of = spec.get("views_of", self.config.get("setting", {}).get("views_of", {}))
+        return {**self.setting(spec), **views_of.get(method, {})}
 
     @property
     def settings(self) -> list[dict[str, str]]:
@@ -141,6 +149,8 @@ class Study:
 
     def not_applicable(self, spec: Mapping[str, Any]) -> dict[str, str]:
         """Methods that are not applicable to the data of a table or figure, on all splits or on some -> the reason."""
+        if not self.settings:
+            return {}
         shown = [(method, self.setting_of(method, spec)) for method in spec.get("methods", self.methods)]
         found = {
             method: run["reason"]
@@ -198,10 +208,11 @@ class Study:
         return replace(self, **frames, facts=facts)
 
     def scores_of(self, spec: Mapping[str, Any]) -> pd.DataFrame:
-        """Scores of one metric in one setting: index (method, split, seed), a column a task and `mean` where asked for.
+        """Scores of one metric in one setting: index (method, split, seed), a column a task, and means where asked for.
 
-        `spec` holds `metric`, `tasks`, and optionally `part` (default test), `methods` (default all) and the keys of a
-        setting. `mean` is the mean over img2txt and txt2img within each split and seed.
+        `spec` holds `metric`, `tasks`, and optionally `part` (default test), `methods` (default all), the keys of a
+        setting and `views_of`. `mean` is the mean over img2txt and txt2img within each split and seed, `mean_all` that
+        over img2all and txt2all. A study without runs has none anywhere.
         """
         return self._by_task(spec, self._shown(self.scores, spec), ["method", "split", "seed"])
 
@@ -212,6 +223,8 @@ class Study:
 
     def _shown(self, frame: pd.DataFrame, spec: Mapping[str, Any]) -> pd.DataFrame:
         """The rows of a table's or figure's methods, each on its views."""
+        if not self.settings:
+            return frame
         settings: dict[tuple[str, ...], list[str]] = {}
         for method in spec.get("methods", self.methods):
             settings.setdefault(tuple(self.setting_of(method, spec).values()), []).append(method)
@@ -233,7 +246,8 @@ class Study:
             )
         rows = rows[rows["metric"] == spec["metric"]]
         wide = rows.pivot(index=index, columns="task", values="value")
-        wide["mean"] = wide[["img2txt", "txt2img"]].mean(axis=1, skipna=False)
+        for mean, tasks in MEANS.items():
+            wide[mean] = wide[tasks].mean(axis=1, skipna=False)
         if missing := [task for task in spec["tasks"] if task not in wide]:
             raise UserError(f"study {self.facts['study']}: no run reports the task {missing[0]}")
         return wide[spec["tasks"]]
@@ -292,7 +306,7 @@ class Study:
     def read(cls, folder: Path) -> Self:
         """The study whose collected results lie in `folder`."""
         try:
-            scores = pd.read_csv(folder / "results.csv", dtype=dict.fromkeys(["study", *RUN], str))[SCORES]
+            scores = pd.read_csv(folder / "results.csv", dtype=_types(SCORES))[SCORES]
         except (OSError, ValueError, KeyError) as error:
             raise UserError(f"{folder / 'results.csv'} cannot be read: {error}") from error
         tables = (store.read_table(folder / name) for name in ("curves.parquet", "history.parquet"))
@@ -307,7 +321,7 @@ def collect(
     splits: Iterable[Path],
     images: Iterable[Path] = (),
 ) -> Study:
-    """Gather a study from the folders of its runs; the order of the folders does not matter.
+    """Gather a study from the folders of its runs, of which there may be none; their order does not matter.
 
     Parameters
     ----------
@@ -320,8 +334,6 @@ def collect(
     images : `<dataset>/images.parquet` of the data sets whose pictures are looked at.
     """
     folders = {Run.of_folder(folder): folder for folder in runs}
-    if not folders:
-        raise UserError(f"study {name} has no run")
     selections = {run: files.read_json(folder / "selection.json") for run, folder in folders.items()}
     ordered = sorted((run, folder) for run, folder in folders.items() if "not_applicable" not in selections[run])
     seeds = {run: _seeds(config["study"], run) for run in folders}
@@ -389,25 +401,32 @@ def _gather(
             raise UserError(f"{folder / file} has no scores of seed {min(missing)}. Delete it and run again")
         parts.append(table.assign(study=study, **vars(run))[columns])
     # Empty tables (histories of closed forms) know no types, so they take no part where there is a full one.
-    full = [part for part in parts if len(part)] or parts[:1] or [pd.DataFrame(columns=columns)]
-    return pd.concat(full).sort_values(columns, kind="stable", ignore_index=True)
+    full = [part for part in parts if len(part)] or [pd.DataFrame(columns=columns)]
+    return pd.concat(full).astype(_types(columns)).sort_values(columns, kind="stable", ignore_index=True)
+
+
+def _types(columns: Iterable[str]) -> dict[str, str]:
+    return {column: NUMBERS.get(column, "str") for column in columns}
 
 
 def _run_facts(selections: Mapping[Run, Mapping[str, Any]]) -> dict[str, Any]:
     facts, versions = [], {}
     for run, selection in selections.items():
-        scores = [candidate["valid_map"] for candidate in selection["candidates"] if "valid_map" in candidate]
+        feasible = [candidate for candidate in selection["candidates"] if "valid_map" in candidate]
+        # NaN: the split has no part to choose by.
+        scores = [None if math.isnan(one["valid_map"]) else one["valid_map"] for one in feasible]
         facts.append(
             vars(run)
             | {
                 "candidates": len(selection["candidates"]),
                 "infeasible": len(selection["candidates"]) - len(scores),
                 "chosen": selection["chosen"],
-                "valid_map": None if math.isnan(max(scores)) else max(scores),  # NaN: the split has no valid part
+                "valid_map": None if None in scores else max(scores),
+                "scores": [[one["hyperparameters"], score] for one, score in zip(feasible, scores, strict=True)],
                 "sizes": selection["sizes"],
                 "left_out": selection["left_out"],
                 "featureless": selection["featureless"],
-                **{caveat: selection[caveat] for caveat in MARKS},
+                **{key: selection[key] for key in (*MARKS, "seeds", "inputs", "commit")},
                 "seconds": selection["seconds"],
                 "device": selection["device"],
             }

@@ -69,8 +69,8 @@ class CSAEC:
             raise UserError(f'csaec: there is no mode "{self.mode}"; choose tied, selfexpr or stiefel')
         if not self.code_weight > 0:
             raise UserError(
-                f"csaec: code_weight is {self.code_weight}, but must be above 0: nothing else holds the code against its "
-                "sparsity, which shrinks it to zero"
+                f"csaec: code_weight is {self.code_weight}, but must be above 0: nothing else holds the code against "
+                "its sparsity, which shrinks it to zero"
             )
 
     def fit(
