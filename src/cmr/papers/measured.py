@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def measure(study: Study, queries: Queries) -> pd.DataFrame:
     """
     rows = [
         dict(zip(COLUMNS, (name, number, *row), strict=True))
-        for name, setting in study.config["paper"]["settings"].items()
+        for name, setting in paper_of(study)["settings"].items()
         for number, alternative in enumerate(setting["alternatives"])
         if not alternative["missing"]
         for row in _rows(on(study, alternative), setting, alternative, queries)
@@ -58,6 +59,14 @@ def measure(study: Study, queries: Queries) -> pd.DataFrame:
     place = ["setting", "alternative", "task", "metric"]
     floors = measured[measured["run_method"] == FLOOR].drop_duplicates(place).set_index(place)["measured"]
     return measured.assign(random_floor=measured[place].join(floors, on=place)["measured"])
+
+
+def paper_of(study: Study) -> dict[str, Any]:
+    """What the study's config says of its paper; a UserError for a study of none."""
+    try:
+        return study.config["paper"]
+    except KeyError as error:
+        raise UserError(f"study {study.facts['study']} is of no paper: its config has no block `paper`") from error
 
 
 def on(study: Study, alternative: Mapping[str, Any]) -> Study:
@@ -79,6 +88,21 @@ def runs_of(alternative: Mapping[str, Any], method: str) -> list[Run]:
     """The runs of a method in an alternative, one a split."""
     views = views_run(alternative, method)
     return [Run(alternative["dataset"], split, *views, method) for split in alternative["splits"]]
+
+
+def with_scores(study: Study, alternative: Mapping[str, Any], method: str) -> list[Run]:
+    """The runs of a method in an alternative to whose splits it is applicable."""
+    present = set(starmap(Run, study.scores[RUN].drop_duplicates().to_numpy()))
+    return [run for run in runs_of(alternative, method) if run in present]
+
+
+def queries_of(queries: Queries, run: Run) -> pd.DataFrame:
+    """The per-query table of a run."""
+    try:
+        return queries[run]
+    except KeyError as error:
+        place = f"{run.dataset}/{run.split}/{run.image_view}+{run.text_view}/{run.method}"
+        raise UserError(f"queries.parquet of {place} is not among the files given; evaluate the run") from error
 
 
 def precision_of_items(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -120,11 +144,10 @@ def _rows(
 ) -> Iterator[tuple[Any, ...]]:
     """Rows of an alternative, without what tells its place, and without the floor."""
     for name, method in methods_run(setting, alternative).items():
-        spec, runs = spec_of(alternative, method), runs_of(alternative, method)
+        spec, runs = spec_of(alternative, method), with_scores(study, alternative, method)
         reason = study.not_applicable(spec).get(method, "")
-        with_scores = _with_scores(study, runs)
-        if len(with_scores) < len(runs) and not reason:
-            absent = next(run for run in runs if run not in with_scores)
+        if (lacking := [run for run in runs_of(alternative, method) if run not in runs]) and not reason:
+            absent = lacking[0]
             raise UserError(
                 f"study {study.facts['study']} has no scores of {method} on the split {absent.split} of "
                 f"{absent.dataset}, {absent.image_view}+{absent.text_view}, though its config asks for them. "
@@ -133,19 +156,19 @@ def _rows(
         place = [alternative["exact"], alternative["dataset"], " ".join(alternative["splits"])]
         place += [spec["image_view"], spec["text_view"], name, method]
         told = (np.nan, study.caveats.get(method, ""), study.reason_of(method, reason))
-        if not with_scores:
+        if not runs:
             yield from ((*place, t, m, np.nan, np.nan, np.nan, 0, 0, "", *told) for m in PER_QUERY for t in TASKS)
             continue
-        tables = [_of_run(queries, run) for run in with_scores]
+        tables = [queries_of(queries, run) for run in runs]
         n_seeds = max(table["seed"].nunique() for table in tables)
         test_parts = {frozenset(table["id"]) for table in tables}
         for metric in PER_QUERY:
             summary = study.summary(spec | {"metric": metric})
             if len(test_parts) == 1:
-                summary = _over_queries(summary, precision_of_items(tables)[metric], with_scores[0])
+                summary = _over_queries(summary, precision_of_items(tables)[metric], runs[0])
             interval = "queries" if len(test_parts) == 1 else "splits"
             for row in summary.itertuples():
-                count = (len(with_scores), n_seeds)
+                count = (len(runs), n_seeds)
                 yield (*place, row.task, metric, row.mean, row.low, row.high, *count, interval, *told)
 
 
@@ -159,16 +182,3 @@ def _over_queries(summary: pd.DataFrame, items: pd.DataFrame, run: Run) -> pd.Da
             f"{apart:.6f} off its score: they are of another run. Evaluate it again"
         )
     return summary.assign(low=[low for _, low, _ in own], high=[high for _, _, high in own])
-
-
-def _with_scores(study: Study, runs: Sequence[Run]) -> list[Run]:
-    present = set(map(tuple, study.scores[RUN].to_numpy()))
-    return [run for run in runs if tuple(vars(run).values()) in present]
-
-
-def _of_run(queries: Queries, run: Run) -> pd.DataFrame:
-    try:
-        return queries[run]
-    except KeyError as error:
-        place = f"{run.dataset}/{run.split}/{run.image_view}+{run.text_view}/{run.method}"
-        raise UserError(f"queries.parquet of {place} is not among the files given; evaluate the run") from error

@@ -15,7 +15,7 @@ import pandas as pd
 
 from cmr import files
 from cmr.errors import UserError
-from cmr.papers.measured import CELL, runs_of
+from cmr.papers.measured import CELL, paper_of, runs_of
 from cmr.papers.plan import first_run
 from cmr.papers.published import AVERAGE, MEAN, MEASURED_BY, RESULT, Published, measured_task
 from cmr.results import RUN, Run, Study, metric_title
@@ -69,7 +69,9 @@ def judge(published: Published, study: Study, measured: pd.DataFrame) -> pd.Data
     Judged is the first alternative of a setting that is run here; what it measures stands in the row even where it is
     not comparable. Nothing stands there where nothing is run. `cell` is a key of `cmr.papers.cells.cells`.
     """
-    paper = study.config["paper"]
+    paper = paper_of(study)
+    if paper["id"] not in set(published.artifacts["paper"]):
+        raise UserError(f"nothing published is known of the paper {paper['id']}; expected rows of it in artifacts.csv")
     printed = published.results[published.results["paper"] == paper["id"]]
     tasks = printed.groupby("table")["task"].unique()
     cells = {tuple(cell[name] for name in CELL): cell for cell in measured.to_dict("records")}
@@ -177,7 +179,7 @@ class _Found:
 def _found(
     row: Mapping[str, Any], tasks: Sequence[str], study: Study, cells: Mapping[tuple[Any, ...], Mapping[str, Any]]
 ) -> _Found:
-    settings = study.config["paper"]["settings"]
+    settings = paper_of(study)["settings"]
     place = {key: row[key] for key in ("dataset", "features")}
     name = next((name for name, setting in settings.items() if setting["of"] == place), None)
     if name is None:
@@ -219,7 +221,7 @@ def _differences(row: Mapping[str, Any], found: _Found, study: Study, published:
     features = theirs.features if alternative["exact"] else "; ".join(alternative["differs"]) or "a substitute"
     ours = [
         Protocol(alternative["dataset"], features, own["metric"], *sizes)
-        for sizes in _sizes(study, alternative, own["run_method"])
+        for sizes in _sizes(study, alternative, own["run_method"]) or [(None, None)]
     ]
     differences = [phrase for one in ours for phrase in differences_of(theirs, one, alternative["reading"])]
     title = study.method_title(own["run_method"])
@@ -278,5 +280,5 @@ def _about_mean(printed: str, recomputed: float, cell: Cell, tolerance: float, v
 
 
 def _rehearsed(study: Study) -> str:
-    dataset = study.config["paper"]["rehearsal"]
+    dataset = paper_of(study)["rehearsal"]
     return study.facts["datasets"].get(dataset, {}).get("title", dataset) if dataset else ""

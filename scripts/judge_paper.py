@@ -1,0 +1,48 @@
+"""Measure what a paper's study has run, and judge each number that the paper prints."""
+
+import argparse
+from pathlib import Path
+
+from cmr import files, store
+from cmr.errors import run_main
+from cmr.papers import agreement, comparisons, measured, verdicts
+from cmr.papers.cells import cells
+from cmr.papers.published import MEASURED_BY, Published
+from cmr.results import Run, Study
+
+
+def main() -> None:
+    """Arguments in, measured.csv, verdicts.csv, agreement.csv, comparisons.csv and cells.json out."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("study", type=Path, help="folder of the study's collected results; the outputs lie there too")
+    parser.add_argument(
+        "--published", type=Path, required=True, help="folder of results.csv, ranks.csv, datasets.csv, artifacts.csv"
+    )
+    parser.add_argument(
+        "--queries",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="queries.parquet of every run, in .../<dataset>/<split>/<image view>+<text view>/<method>/",
+    )
+    parser.add_argument("--results-folder", default="results", help="as the configuration names it, for commands")
+    arguments = parser.parse_args()
+
+    study, published = Study.read(arguments.study), Published.read(arguments.published)
+    queries = {Run.of_folder(path.parent): store.read_table(path) for path in arguments.queries}
+    printed = published.results[published.results["paper"] == measured.paper_of(study)["id"]]
+    metrics = [ours for theirs, ours in MEASURED_BY.items() if theirs == "map_all" or theirs in set(printed["metric"])]
+
+    numbers = measured.measure(study, queries)
+    judged = verdicts.judge(published, study, numbers)
+    measured.write(arguments.study / "measured.csv", numbers)
+    verdicts.write(arguments.study / "verdicts.csv", judged)
+    agreement.write(arguments.study / "agreement.csv", agreement.agree(published, study, numbers))
+    comparisons.write(arguments.study / "comparisons.csv", comparisons.compare(study, queries, metrics))
+    files.write_json(arguments.study / "cells.json", cells(study, arguments.results_folder))
+    print(f"{len(numbers)} numbers measured, {len(judged)} published")
+    print(verdicts.summary(judged).to_string())
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,71 @@
+"""Cells: the way to every measured number of a paper, from digests of what went in to the command that repeats it."""
+
+import shlex
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from cmr.papers.measured import on, paper_of, runs_of, spec_of
+from cmr.papers.plan import methods_run
+from cmr.results import RUN, Run, Study
+
+
+def cells(study: Study, results: str = "results") -> dict[str, dict[str, Any]]:
+    """What made each cell: `<setting>/<alternative>/<method>` -> facts, for every alternative that is run.
+
+    results : the folder of results, as the configuration names it.
+
+    A cell holds `setting`, `alternative`, `exact`, `differs`, `reading`, `dataset`, `splits`, `image_view`,
+    `text_view`, `method` (name in the paper), `run_method` (ours), `seeds`, `command`, `versions` of packages, and
+    `runs`: for each split the hyper-parameters `chosen`, how (`selected_on`, `candidates`, `infeasible`, the best `map`
+    there), `sizes` of the parts, `device`, `commit`, and the digests of the `inputs`. A method that is not applicable
+    to some splits has no runs there and tells `not_applicable`.
+    """
+    return {
+        f"{name}/{number}/{method}": {"setting": name, "alternative": number}
+        | _cell(on(study, alternative), alternative, method, run_method, results)
+        for name, setting in paper_of(study)["settings"].items()
+        for number, alternative in enumerate(setting["alternatives"])
+        if not alternative["missing"]
+        for method, run_method in methods_run(setting, alternative).items()
+    }
+
+
+def command(runs: Iterable[Run], results: str = "results") -> str:
+    """The command that trains and evaluates these runs again, and nothing else that is there already."""
+    targets = [
+        f"{results}/runs/{run.dataset}/{run.split}/{run.image_view}+{run.text_view}/{run.method}/metrics.parquet"
+        for run in runs
+    ]
+    config = [] if results == "results" else ["--config", f"results={results}"]
+    return shlex.join(["snakemake", "--cores", "2", *config, "--forcerun", "train", "evaluate", "--", *targets])
+
+
+def _cell(study: Study, alternative: Mapping[str, Any], method: str, run_method: str, results: str) -> dict[str, Any]:
+    spec, runs = spec_of(alternative, run_method), runs_of(alternative, run_method)
+    scores = study.scores
+    for key in ("image_view", "text_view"):
+        scores = scores[scores[key] == spec[key]]
+    facts = {Run(**{key: run[key] for key in RUN}): run for run in study.facts["runs"]}
+    reasons = study.not_applicable(spec)
+    return {
+        **{key: alternative[key] for key in ("exact", "differs", "reading", "dataset", "splits")},
+        **{key: spec[key] for key in ("image_view", "text_view")},
+        "method": method,
+        "run_method": run_method,
+        "seeds": sorted(map(int, scores[scores["method"] == run_method]["seed"].unique())),
+        **({"not_applicable": reasons[run_method]} if run_method in reasons else {}),
+        "command": command(runs, results),
+        "runs": {run.split: _run(facts[run]) for run in runs if run in facts},
+        "versions": study.facts["versions"],
+    }
+
+
+def _run(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "chosen": facts["chosen"],
+        "selected_on": "test" if facts["selected_on_test"] else "valid",
+        "candidates": facts["candidates"],
+        "infeasible": facts["infeasible"],
+        "map": facts["valid_map"],
+        **{key: facts[key] for key in ("sizes", "device", "commit", "inputs")},
+    }
