@@ -1,12 +1,16 @@
 import copy
+import json
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
-from cmr import store
+from cmr import files, store
 from cmr.errors import UserError
 from cmr.results import Run, Study, collect, metric_name, metric_title, span
 from cmr.tables import make_table
@@ -21,6 +25,8 @@ from tests.made_study import (
     write_runs,
 )
 
+ROOT = Path(__file__).parents[2]
+STUDY_FILES = ("results.csv", "curves.parquet", "history.parquet", "study.json")
 SPEC = {"metric": "map_all", "tasks": ["img2txt", "txt2img", "mean"]}
 
 
@@ -197,6 +203,83 @@ def test_items_that_runs_leave_out_are_kept_with_the_run(study):
 def test_infeasible_candidates_are_counted_apart(study):
     (run,) = [r for r in study.facts["runs"] if (r["method"], r["split"]) == ("cca", "random-0")]
     assert (run["candidates"], run["infeasible"], run["chosen"]) == (2, 1, {"n_components": 4})
+
+
+def test_scores_of_feasible_candidates_are_kept_in_order_and_what_a_run_was_made_of(tmp_path):
+    folders = write_runs(tmp_path, {"cca": (0.5,)})
+    selection = files.read_json(folders[0] / "selection.json")
+    tried = [{"valid_map": 0.3}, {"infeasible": "no"}, {"valid_map": 0.7}, {"valid_map": 0.2}]
+    selection["candidates"] = [{"hyperparameters": {"k": k}} | one for k, one in enumerate(tried)]
+    selection |= {"seeds": [4], "inputs": {"pairs": "abc"}, "commit": "def+"}
+    files.write_json(folders[0] / "selection.json", selection)
+    (run,) = collect("made", {"study": CONFIG, "methods": {}, "datasets": {}}, folders, [], []).facts["runs"]
+    assert run["scores"] == [[{"k": 0}, 0.3], [{"k": 2}, 0.7], [{"k": 3}, 0.2]] and run["valid_map"] == 0.7
+    assert (run["seeds"], run["inputs"], run["commit"]) == ([4], {"pairs": "abc"}, "def+")
+
+
+def test_without_a_part_to_choose_by_a_candidate_has_no_score(tmp_path):
+    folders = write_runs(tmp_path, {"cca": (0.5,)})
+    selection = files.read_json(folders[0] / "selection.json")
+    selection["candidates"] = [{"hyperparameters": {}, "valid_map": np.nan}]
+    files.write_json(folders[0] / "selection.json", selection)
+    (run,) = collect("made", {"study": CONFIG, "methods": {}, "datasets": {}}, folders, [], []).facts["runs"]
+    assert run["scores"] == [[{}, None]] and run["valid_map"] is None
+
+
+def test_the_all_modal_mean_is_that_of_its_two_tasks(study):
+    study = replace(
+        study, scores=study.scores.assign(value=study.scores["value"] + 0.3 * (study.scores["task"] == "txt2all"))
+    )
+    summary = study.summary(SPEC | {"tasks": ["mean_all", "mean"]}).set_index(["method", "task"])["mean"]
+    assert summary["cca", "mean_all"] == pytest.approx(np.mean(VALUES["cca"]) + 0.15)
+    assert summary["cca", "mean"] == pytest.approx(np.mean(VALUES["cca"]) + 0.05)
+
+
+def test_views_that_an_item_names_of_methods_replace_the_study_s(tmp_path):
+    config = copy.deepcopy(CONFIG_OF_VIEWS)
+    config["setting"]["views_of"] = {"acmr": {"text_view": "tags"}}
+    study = made_study(tmp_path, config=config)
+    spec = SPEC | {"tasks": ["img2txt"], "views_of": {"cca": {"image_view": "edges"}}}
+    assert study.setting_of("cca", spec)["image_view"] == "edges"
+    assert study.setting_of("acmr", spec)["text_view"] == "bow"
+    values = study.summary(spec).set_index("method")["mean"]
+    assert values["cca"] == pytest.approx(np.mean(VALUES_OF_VIEWS["edges", "bow"]["cca"]), abs=1e-6)
+    assert values["acmr"] == pytest.approx(np.mean(VALUES["acmr"]), abs=1e-6)
+    assert study.setting_of("acmr", spec | {"views_of": {}})["text_view"] == "bow"
+
+
+def test_a_study_of_which_nothing_can_be_run_is_empty_and_keeps_its_types(tmp_path, study):
+    """Through the script, as the rule calls it."""
+    paths = {
+        name: tmp_path / file for name, file in zip(("results", "curves", "history", "facts"), STUDY_FILES, strict=True)
+    }
+    config = CONFIG | {"runs": []}
+    given = {"config": config, "methods": {}, "datasets": {}}
+    command = [
+        sys.executable,
+        ROOT / "scripts/collect_results.py",
+        "none",
+        "--metrics",
+        "--pairs",
+        "--splits",
+        "--images",
+    ]
+    command += [argument for name, value in given.items() for argument in (f"--{name}", json.dumps(value))]
+    command += [argument for name, path in paths.items() for argument in (f"--{name}", path)]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    empty = Study.read(tmp_path)
+    for name in ("scores", "curves", "history"):
+        own, usual = getattr(empty, name), getattr(study, name)
+        assert not len(own) and own.dtypes.to_dict() == usual.dtypes.to_dict(), name
+    assert (empty.facts["runs"], empty.facts["not_applicable"], empty.settings, empty.caveats) == ([], [], [], {})
+    assert empty.facts["study"] == "none" and empty.config == config
+    assert list(empty.scores_of(SPEC)) == SPEC["tasks"] and empty.scores_of(SPEC).empty
+    assert list(empty.summary(SPEC)) == ["method", "task", "mean", "low", "high", "n"] and empty.summary(SPEC).empty
+    assert empty.curves_of({"task": "img2txt"}).empty and empty.history_of({}).empty
+    assert empty.not_applicable(SPEC) == {}
+    with pytest.raises(UserError, match="0 data sets with view pairs fit"):
+        empty.setting(SPEC)
 
 
 def test_history_of_closed_forms_is_empty_and_keeps_its_columns(tmp_path):

@@ -1,13 +1,17 @@
 """Selection on the valid part, seeds, and what a run leaves behind."""
 
+import hashlib
+import subprocess
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from cmr import store, training
+from cmr import files, store, training
 from cmr.errors import UserError
 from cmr.evaluation import evaluate_run
 from cmr.methods.base import InfeasibleError, NotApplicableError, Pairs, PerTask, Unlabelled
@@ -15,8 +19,10 @@ from cmr.methods.linear.cca import CCA
 from cmr.methods.linear.sm import SM
 from cmr.methods.random import RandomRanking
 from cmr.metrics import bimodal_map, mean_average_precision
+from cmr.provenance import commit
 
 CCA_NAME = "cmr.methods.linear.cca.CCA"
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -264,6 +270,25 @@ def test_run_joins_labels_split_and_views_by_id(tmp_path):
     assert train.texts_are_counts
     assert train.groups.tolist() == [0, 1]
     assert run.left_out == {}
+
+
+@pytest.mark.parametrize(("part", "told"), [("valid", False), ("test", True)])
+def test_the_script_writes_what_a_run_was_made_of_into_its_selection(tmp_path, part, told):
+    write_run(tmp_path, np.array(["a", "b", "c", "d"]))
+    inputs = dict(
+        zip(("pairs", "split", "image-view", "text-view"), (tmp_path / name for name in RUN_FILES), strict=True)
+    )
+    outputs = {name: tmp_path / f"out/{name}" for name in ("model", "embeddings", "selection", "history")}
+    options = [argument for name, path in (inputs | outputs).items() for argument in (f"--{name}", path)]
+    name, seeds = "cmr.methods.random.RandomRanking", ["--seeds", "3", "5"]
+    command = [sys.executable, ROOT / "scripts/train.py", name, *options, *seeds, "--select-on", part]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    selection = files.read_json(outputs["selection"])
+    assert (selection["seeds"], selection["selected_on_test"]) == ([3, 5], told)
+    digests = {name.replace("-", "_"): hashlib.sha256(path.read_bytes()).hexdigest() for name, path in inputs.items()}
+    assert selection["inputs"] == digests
+    assert selection["commit"] == commit.__wrapped__()
 
 
 def test_run_leaves_out_what_a_view_leaves_out_and_counts_it(tmp_path):
