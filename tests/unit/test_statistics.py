@@ -121,11 +121,21 @@ def test_randomisation_of_few_queries_is_exact(values):
     assert statistics.randomisation_test(values[:, None]) == pytest.approx([expected.pvalue])
 
 
-def test_equal_sums_count_as_equal_however_they_are_rounded():
-    """0.1 + 0.2 - 0.3 is not 0 in floating point, yet all flips are at least as far from 0."""
-    assert statistics.randomisation_test([[0.1], [0.2], [-0.3]]) == 1
-    # Half of all flips of two pairs reach |0.3 + 0.6| = 0.9 or its like.
-    assert statistics.randomisation_test([[0.1 + 0.2], [0.6]]) == 0.5
+def test_equal_sums_count_as_equal_however_they_are_rounded(rng):
+    """In tenths many flips tie with what is seen; in floating point 0.1 + 0.2 - 0.3 is not 0. Integers are exact."""
+    tenths = rng.integers(-5, 6, size=(7, 50))
+    flips = np.array(list(itertools.product([-1, 1], repeat=7)))
+    expected = (np.abs(flips @ tenths) >= np.abs(tenths.sum(axis=0))).mean(axis=0)
+    assert statistics.randomisation_test(tenths / 10).tolist() == expected.tolist()
+
+
+def test_randomisation_of_many_pairs_takes_bounded_memory(rng):
+    """All sums at once are 240 MB."""
+    tracemalloc.start()
+    statistics.randomisation_test(rng.normal(size=(20, 3000)))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100e6
 
 
 def test_sampled_flips_count_themselves_so_that_p_is_never_zero():
@@ -299,11 +309,13 @@ def test_ranks_that_cannot_be_are_refused():
     assert statistics.friedman_of_average_ranks([1.3, 2.3, 2.3], n=3).df == 2
 
 
-def test_full_agreement_has_an_infinite_f():
-    friedman = statistics.friedman([[1, 2, 3, 4]] * 7)
-    assert friedman.chi2 == pytest.approx(21)
-    test = statistics.iman_davenport(friedman.chi2, n=7, k=4)
-    assert (test.f, test.p) == (np.inf, 0)
+@pytest.mark.parametrize("n", range(2, 12))
+def test_full_agreement_has_an_infinite_f(n):
+    for k in range(2, 12):
+        friedman = statistics.friedman([range(1, k + 1)] * n)
+        assert friedman.chi2 == pytest.approx(n * (k - 1))
+        test = statistics.iman_davenport(friedman.chi2, n, k)
+        assert (test.f, test.p) == (np.inf, 0)
 
 
 @pytest.mark.parametrize("chi2", [-0.1, 20.1, np.nan])
@@ -365,17 +377,23 @@ def test_no_order_has_no_tau(scores):
     assert np.isnan(statistics.kendall_interval(first, [second, second])).all()
 
 
-def test_tau_interval_is_over_all_resamples_of_repetitions():
+@pytest.mark.parametrize("level", [0.4, 0.8])
+def test_tau_interval_is_over_all_resamples_of_repetitions(level):
     """Three repetitions have 27 resamples, all equally likely."""
     published = np.array([0.1, 0.2, 0.2, 0.4, 0.5])
     values = np.array([[0.1, 0.2, 0.3, 0.4, 0.5], [0.1, 0.4, 0.3, 0.2, 0.6], [0.9, 0.1, 0.5, 0.2, 0.3]])
-    tau, low, high = statistics.kendall_interval(published, values, level=0.8)
+    tau, *ends = statistics.kendall_interval(published, values, level)
     assert tau == pytest.approx(scipy.stats.kendalltau(published, values.mean(axis=0)).statistic)
     picks = itertools.product(range(3), repeat=3)
     taus = [scipy.stats.kendalltau(published, values[list(pick)].mean(axis=0).round(9)).statistic for pick in picks]
-    below, above = np.quantile(taus, [0.1, 0.9], method="inverted_cdf")
-    assert (low, high) == pytest.approx((below, above))
-    assert low < tau < high
+    expected = {0.4: (0.3, 0.7), 0.8: (0.1, 0.9)}[level]
+    assert ends == pytest.approx(np.quantile(taus, expected, method="inverted_cdf"))
+
+
+def test_tau_interval_widens_with_its_level(rng):
+    values = np.arange(8) + rng.normal(0, 2, size=(6, 8))
+    narrow, wide = (statistics.kendall_interval(range(8), values, level) for level in (0.5, 0.95))
+    assert wide[1] < narrow[1] < narrow[2] < wide[2]
 
 
 def test_means_of_the_same_values_in_another_order_tie():
