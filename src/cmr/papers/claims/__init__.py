@@ -1,0 +1,1 @@
+"""What the papers say in words, each sentence tested on their own numbers, on ours, or on both."""

@@ -1,0 +1,74 @@
+"""The test on vectorisers, by the answers of their own study: see docs/vectorisation.md."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from cmr.configuration import check_name
+from cmr.errors import UserError
+from cmr.papers.claims.evidence import Evidence
+from cmr.papers.claims.finding import Finding, decided, listed
+
+COLUMNS = [
+    "dataset",
+    "measure",
+    "pairs",
+    "claimed",
+    "best_other",
+    "value",
+    "other",
+    "difference",
+    "low",
+    "high",
+    "answer",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vectorisers:
+    """A vectoriser better than the best of the others by some measures, on each data set by itself.
+
+    The answers are those of the study of vectorisers: it holds where all are yes, and fails where one is no.
+    """
+
+    vectoriser: str
+    measures: list[str]
+    datasets: list[str]
+
+    def rows(self, evidence: Evidence) -> Iterator[tuple[str, Finding]]:
+        for dataset in self.datasets:
+            words = f"{', '.join(self.measures)} of word pairs: {self.vectoriser} above the best other vectoriser; {dataset}"
+            yield words, self._find(evidence, dataset)
+
+    def _find(self, evidence: Evidence, dataset: str) -> Finding:
+        answers = evidence.answers
+        if rehearsal := evidence.study.config["paper"]["rehearsal"]:
+            return Finding("withheld", reason=f"a rehearsal on {rehearsal}")
+        if answers is None or dataset not in set(answers["dataset"]):
+            return Finding("not run", reason=f"the study of vectorisers was not run on {dataset}")
+        check_name(self.vectoriser, answers["claimed"].unique(), evidence.where, "vectoriser said to be best")
+        for measure in self.measures:
+            check_name(measure, answers["measure"].unique(), evidence.where, "measure of vectorisers")
+        own = answers[(answers["dataset"] == dataset) & (answers["claimed"] == self.vectoriser)]
+        own = own[own["measure"].isin(self.measures)]
+        told = listed(
+            f"{row.measure} {row.pairs}, {row.value:.3f} against {row.other:.3f} of {row.best_other}: {row.difference:+.3f} "
+            f"({row.low:+.3f} to {row.high:+.3f}), {row.answer}"
+            for row in own[own["answer"] != "too few"].itertuples()
+        )
+        given = set(own["answer"]) - {"too few"}
+        if not given:
+            return Finding("undecided", reason="too few pairs of words are known")
+        if "no" in given or given == {"yes"}:
+            return decided("no" not in given, told)
+        return Finding("undecided", told, "an interval of a difference holds 0")
+
+
+def read_answers(path: Path) -> pd.DataFrame:
+    """`answers.csv` of the study of vectorisers."""
+    try:
+        return pd.read_csv(path)[COLUMNS]
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{path} is no answers.csv of the study of vectorisers: {error}") from error
