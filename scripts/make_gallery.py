@@ -14,9 +14,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("study", type=Path, help="folder of the study's collected results")
     parser.add_argument("--pairs", type=Path, required=True, help="pairs.parquet of the data set")
-    parser.add_argument("--embeddings", type=Path, required=True, help="embeddings.h5 of the run")
-    parser.add_argument("--image-view", type=Path, required=True, help="HDF5 that the run learnt from")
-    parser.add_argument("--text-view", type=Path, required=True, help="HDF5 that the run learnt from")
+    parser.add_argument(
+        "--embeddings", type=Path, nargs="+", required=True, help="embeddings.h5 of each method in turn"
+    )
+    parser.add_argument("--image-view", type=Path, required=True, help="HDF5 that the runs learnt from")
+    parser.add_argument("--text-view", type=Path, required=True, help="HDF5 that the runs learnt from")
     parser.add_argument("--raw", type=Path, required=True, help="folder that image paths start from, e.g. data/raw")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()

@@ -97,6 +97,13 @@ def to_svg(figure: Figure, prefix: str) -> str:
     return re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", svg)
 
 
+def rehearsal(study: Study) -> list[str]:
+    """That a study is one, as a line that stands above what it shows; no line of any other."""
+    if dataset := study.config.get("paper", {}).get("rehearsal"):
+        return [f"rehearsal on {study.facts['datasets'][dataset]['title']}: no result of the paper's data"]
+    return []
+
+
 def _named(study: Study, name: str) -> dict[str, Any]:
     """What the config says of a figure, with its `name`: files of its own are named after it."""
     return {**study.item("figures", name), "name": name}
@@ -108,12 +115,8 @@ def _missing(spec: Mapping[str, Any]) -> str:
 
 def _head(study: Study, spec: Mapping[str, Any]) -> list[str]:
     """What stands above a paper's figure: its name in the paper, and that a rehearsal shows none of its results."""
-    rehearsal = study.config.get("paper", {}).get("rehearsal")
     lines = [spec["item"]] if "item" in spec else []
-    if rehearsal and "unavailable" not in spec:
-        title = study.facts["datasets"][rehearsal]["title"]
-        lines.append(f"rehearsal on {title}: no result of the paper's data")
-    return lines
+    return lines + ([] if "unavailable" in spec else rehearsal(study))
 
 
 def _write(figure: Figure, target: Any, form: str, transparent: bool) -> None:

@@ -1,12 +1,13 @@
-"""Example retrievals: queries drawn at random and the first results of one method, for the eye.
+"""Example retrievals: queries drawn at random and the first results of one or several methods, for the eye.
 
-Nothing here is chosen for looking good: a random generator with a fixed seed draws the classes and one query in each.
+Nothing here is chosen for looking good: a random generator with a fixed seed draws one query in each class, and the
+classes too where the study names none.
 """
 
 import base64
 import io
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from cmr import store
 from cmr.datasets.images import load_rgb
 from cmr.errors import UserError
 from cmr.evaluation import embeddings_of
-from cmr.results import TASK_TITLES, Study
+from cmr.figures import rehearsal
+from cmr.results import TASK_TITLES, Run, Study
 from cmr.retrieval import top
 from cmr.tables import explained
 
@@ -44,8 +46,10 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Retrieval:
-    query: Item
+class Ranking:
+    """The first results of a query by one method, best first."""
+
+    method: str
     results: tuple[Result, ...]
 
     @property
@@ -54,27 +58,40 @@ class Retrieval:
 
 
 @dataclass(frozen=True)
+class Retrieval:
+    """A query with a ranking a method."""
+
+    query: Item
+    rankings: tuple[Ranking, ...]
+
+
+@dataclass(frozen=True)
 class Gallery:
-    """Retrievals of one run, by task.
+    """Retrievals on one split by one or several methods, by task.
 
     Attributes
     ----------
-    method, dataset, split : what the retrievals are of; method and data set by their titles.
+    methods, dataset, split : what the retrievals are of; methods that are applicable and the data set by their titles.
     classes : all classes of the data set, or groups where it has none; a query is drawn from each of some of them.
+    named : the classes that the study names, of each of which a query is drawn; none where they are drawn too.
     kind : "class" or "group".
     tasks : title of each task -> its retrievals, the same queries for the same side.
-    not_applicable : why there are none, where the method is not applicable to the data.
-    caveat : what the mark behind the method's title means; empty where it has none.
+    not_applicable : title of a method that is not applicable to the data -> why.
+    caveats : what the marks behind the methods' titles mean.
+    item : its name in a paper; head : what is to be told above it.
     """
 
-    method: str
+    methods: tuple[str, ...]
     dataset: str
     split: str
     classes: int
+    named: tuple[str, ...]
     kind: str
     tasks: dict[str, tuple[Retrieval, ...]]
-    not_applicable: str = ""
-    caveat: str = ""
+    not_applicable: dict[str, str] = field(default_factory=dict)
+    caveats: tuple[str, ...] = ()
+    item: str = ""
+    head: tuple[str, ...] = ()
 
     @property
     def drawn(self) -> int:
@@ -85,30 +102,56 @@ class Gallery:
     def has_featureless(self) -> bool:
         """Whether an item without features is shown, as a query or as a result."""
         retrievals = [retrieval for found in self.tasks.values() for retrieval in found]
-        items = [item for r in retrievals for item in (r.query, *(result.item for result in r.results))]
-        return any(item.featureless for item in items)
+        results = [result.item for r in retrievals for ranking in r.rankings for result in ranking.results]
+        return any(item.featureless for item in (*results, *(r.query for r in retrievals)))
 
 
-def read_gallery(study: Study, pairs: Path, embeddings: Path, image_view: Path, text_view: Path, raw: Path) -> Gallery:
-    """The gallery that the study's config asks for, from the files of its data set, its views and its run."""
+def methods_of(spec: Mapping[str, Any]) -> list[str]:
+    """The methods whose retrievals a study's `gallery` shows."""
+    return spec["methods"] if "methods" in spec else [spec["method"]]
+
+
+def read_gallery(
+    study: Study, pairs: Path, embeddings: Sequence[Path], image_view: Path, text_view: Path, raw: Path
+) -> Gallery:
+    """The gallery that the study's config asks for, from the files of its data set, its views and its runs.
+
+    embeddings : of each method, in the order of `methods_of`.
+    """
     spec = study.config["gallery"]
-    arrays, attributes = store.read_arrays(embeddings)
-    dataset, method = study.facts["datasets"][spec["dataset"]]["title"], study.method_label(spec["method"])
-    if attributes["not_applicable"]:
-        return Gallery(method, dataset, spec["split"], 0, "class", {}, attributes["not_applicable"])
-    views = {"img": store.read_view(image_view), "txt": store.read_view(text_view)}
-    featureless = {side: ~view.rows(arrays["test/ids"]).any(axis=1) for side, view in views.items()}
-    gallery = make_gallery(spec, dataset, method, store.read_table(pairs), arrays, attributes, featureless, raw)
-    return replace(gallery, caveat=" ".join(explained({study.caveats.get(spec["method"], "")})))
+    methods = methods_of(spec)
+    if [Run.of_folder(path.parent).method for path in embeddings] != methods:
+        raise UserError(
+            f"study {study.facts['study']}: the gallery shows {', '.join(methods)}, and the embeddings of each are "
+            f"needed in this order; there are {', '.join(map(str, embeddings))}"
+        )
+    read = {method: store.read_arrays(path) for method, path in zip(methods, embeddings, strict=True)}
+    reasons = {method: attributes["not_applicable"] for method, (_, attributes) in read.items()}
+    runs = {study.method_label(method): run for method, run in read.items() if not reasons[method]}
+    dataset = study.facts["datasets"][spec["dataset"]]["title"]
+    if runs:
+        views = {"img": store.read_view(image_view), "txt": store.read_view(text_view)}
+        ids = next(iter(runs.values()))[0]["test/ids"]
+        featureless = {side: ~view.rows(ids).any(axis=1) for side, view in views.items()}
+        gallery = make_gallery(spec, dataset, runs, store.read_table(pairs), featureless, raw)
+    else:
+        gallery = Gallery((), dataset, spec["split"], 0, (), "class", {})
+    return replace(
+        gallery,
+        not_applicable={
+            study.method_label(method): study.reason_of(method, reason) for method, reason in reasons.items() if reason
+        },
+        caveats=tuple(explained({study.caveats.get(method, "") for method in methods})),
+        item=spec.get("item", ""),
+        head=tuple(rehearsal(study)),
+    )
 
 
 def make_gallery(
     spec: Mapping[str, Any],
     dataset: str,
-    method: str,
+    runs: Mapping[str, tuple[Mapping[str, np.ndarray], Mapping[str, Any]]],
     pairs: pd.DataFrame,
-    embeddings: Mapping[str, np.ndarray],
-    attributes: Mapping[str, Any],
     featureless: Mapping[str, np.ndarray],
     raw: Path,
 ) -> Gallery:
@@ -116,30 +159,55 @@ def make_gallery(
 
     Parameters
     ----------
-    spec : the study's `gallery`: `split`, `tasks`, `classes` (how many), `results` (how many a query) and `seed`.
-    dataset, method : their titles.
+    spec : the study's `gallery`: `split`, `tasks`, `classes` (how many, or their names), `results` (how many a query)
+        and `seed`.
+    dataset : its title.
+    runs : title of a method -> arrays and attributes of its embeddings.h5; its first seed is shown.
     pairs : columns id, image, text, labels, group; attribute classes.
-    embeddings, attributes : contents of the run's embeddings.h5; its first seed is shown.
     featureless : "img" and "txt" -> (n,) bool, the items of the test part whose features are all zero.
     raw : folder that the image paths start from.
     """
-    ids, seed = embeddings["test/ids"], attributes["seeds"][0]
+    ids = next(iter(runs.values()))[0]["test/ids"]
+    for method, (arrays, _) in runs.items():
+        if not np.array_equal(arrays["test/ids"], ids):
+            raise UserError(f"the test items of {method} are not those of {next(iter(runs))}: name runs of one split")
     table = pairs.set_index("id")
     if unknown := [item for item in ids if item not in table.index]:
         raise UserError(f"item {unknown[0]!r} is not in the data set: the embeddings were made from other data")
     table = table.loc[ids]
     has_classes = bool(pairs.attrs["classes"])
     relevant_by = table["labels"] if has_classes else table["group"].map(lambda group: [group])
-    queries = _draw(relevant_by, spec["classes"], spec["seed"])
+    queries = draw_items(relevant_by, spec["classes"], spec["seed"])
     shelf = _Shelf(table, relevant_by, featureless, raw)
-    tasks = {
-        TASK_TITLES[task]: _retrieve(
-            task, _sides(embeddings, seed, task), queries, shelf, attributes["similarity"], spec["results"]
+    tasks = {}
+    for task in spec["tasks"]:
+        found = {
+            method: _retrieve(
+                task,
+                _sides(arrays, attributes["seeds"][0], task),
+                queries,
+                shelf,
+                attributes["similarity"],
+                spec["results"],
+            )
+            for method, (arrays, attributes) in runs.items()
+        }
+        tasks[TASK_TITLES[task]] = tuple(
+            Retrieval(
+                shelf.item(task[:3], query),
+                tuple(Ranking(method, of_queries[place]) for method, of_queries in found.items()),
+            )
+            for place, query in enumerate(queries)
         )
-        for task in spec["tasks"]
-    }
-    classes = len(pairs.attrs["classes"]) or table["group"].nunique()
-    return Gallery(method, dataset, spec["split"], classes, "class" if has_classes else "group", tasks)
+    return Gallery(
+        methods=tuple(runs),
+        dataset=dataset,
+        split=spec["split"],
+        classes=len(pairs.attrs["classes"]) or table["group"].nunique(),
+        named=() if isinstance(spec["classes"], int) else tuple(spec["classes"]),
+        kind="class" if has_classes else "group",
+        tasks=tasks,
+    )
 
 
 def render(gallery: Gallery) -> str:
@@ -154,11 +222,20 @@ def templates() -> Environment:
     )
 
 
-def _draw(labels: pd.Series, classes: int, seed: int) -> np.ndarray:
-    """Row numbers of one item in each of `classes` classes, in the order of the classes' names."""
+def draw_items(labels: pd.Series, classes: int | Sequence[str], seed: int) -> np.ndarray:
+    """Row numbers of one item in each class, drawn at random.
+
+    labels : of each item, in the order of rows.
+    classes : their names; or how many, which are then drawn too, and stand in the order of their names.
+    """
     generator = np.random.default_rng(seed)
     present = sorted({label for of_item in labels for label in of_item})
-    chosen = sorted(generator.choice(present, size=min(classes, len(present)), replace=False))
+    if isinstance(classes, int):
+        chosen = sorted(generator.choice(present, size=min(classes, len(present)), replace=False))
+    elif unknown := [name for name in classes if name not in present]:
+        raise UserError(f'no test item is of the class "{unknown[0]}"; there are {", ".join(present)}')
+    else:
+        chosen = classes
     rows = []
     for name in chosen:
         candidates = [row for row, of_item in enumerate(labels) if name in of_item and row not in rows]
@@ -173,7 +250,8 @@ def _sides(embeddings: Mapping[str, np.ndarray], seed: int, task: str) -> dict[s
 
 def _retrieve(
     task: str, sides: Mapping[str, np.ndarray], queries: np.ndarray, shelf: "_Shelf", similarity: Any, k: int
-) -> tuple[Retrieval, ...]:
+) -> list[tuple[Result, ...]]:
+    """The first k results of each query."""
     asked = task[:3]
     other = "txt" if asked == "img" else "img"
     n = len(sides[asked])
@@ -183,13 +261,10 @@ def _retrieve(
     else:
         gallery, own, kinds = sides[other], None, (other,)
     nearest, _ = top(sides[asked][queries], gallery, similarity, k, own)
-    return tuple(
-        Retrieval(
-            shelf.item(asked, query),
-            tuple(Result(shelf.item(kinds[row // n], row % n), shelf.are_relevant(query, row % n)) for row in found),
-        )
+    return [
+        tuple(Result(shelf.item(kinds[row // n], row % n), shelf.are_relevant(query, row % n)) for row in found)
         for query, found in zip(queries, nearest, strict=True)
-    )
+    ]
 
 
 class _Shelf:

@@ -55,9 +55,8 @@ def html(tmp_path_factory):
     study = made_study(root)
     pairs = store.read_table(root / "data/datasets/made/pairs.parquet")
     embeddings = made_embeddings(pairs["id"])
-    gallery = make_gallery(
-        CONFIG["gallery"], "Made pictures", "CCA", pairs, embeddings, ATTRIBUTES, ALL_SEEN, root / "data/raw"
-    )
+    runs = {"CCA": (embeddings, ATTRIBUTES)}
+    gallery = make_gallery(CONFIG["gallery"], "Made pictures", runs, pairs, ALL_SEEN, root / "data/raw")
     return make_report(study, gallery, "make everything")
 
 
