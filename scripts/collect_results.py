@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from cmr.errors import run_main
-from cmr.results import collect
+from cmr.results import collect, folders_of
 
 
 def main() -> None:
@@ -23,14 +23,8 @@ def main() -> None:
         metavar="JSON",
         help="data set -> its title, source, licence, cautions",
     )
-    parser.add_argument(
-        "--metrics",
-        type=Path,
-        nargs="*",
-        required=True,
-        help="metrics.parquet of every run, in .../<dataset>/<split>/<image view>+<text view>/<method>/;"
-        " curves.parquet, history.parquet and selection.json lie beside it",
-    )
+    # Not a file each: a study has hundreds of runs, and a command's length is limited.
+    parser.add_argument("--runs", type=Path, required=True, help="folder of all runs, such as results/runs")
     parser.add_argument(
         "--pairs", type=Path, nargs="*", required=True, help="<dataset>/pairs.parquet of every data set"
     )
@@ -45,7 +39,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     config = {"study": arguments.config, "methods": arguments.methods, "datasets": arguments.datasets}
-    runs = [path.parent for path in arguments.metrics]
+    runs = folders_of(arguments.config, arguments.runs)
     study = collect(arguments.study, config, runs, arguments.pairs, arguments.splits, arguments.images)
     study.write(arguments.results, arguments.curves, arguments.history, arguments.facts)
 

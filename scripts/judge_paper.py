@@ -8,7 +8,7 @@ from cmr.errors import run_main
 from cmr.papers import agreement, comparisons, measured, verdicts
 from cmr.papers.cells import cells
 from cmr.papers.published import MEASURED_BY, Published
-from cmr.results import Run, Study
+from cmr.results import Study
 
 
 def main() -> None:
@@ -18,18 +18,12 @@ def main() -> None:
     parser.add_argument(
         "--published", type=Path, required=True, help="folder of results.csv, ranks.csv, datasets.csv, artifacts.csv"
     )
-    parser.add_argument(
-        "--queries",
-        type=Path,
-        nargs="*",
-        default=[],
-        help="queries.parquet of every run, in .../<dataset>/<split>/<image view>+<text view>/<method>/",
-    )
+    parser.add_argument("--runs", type=Path, required=True, help="folder of all runs, such as results/runs")
     parser.add_argument("--results-folder", default="results", help="as the configuration names it, for commands")
     arguments = parser.parse_args()
 
     study, published = Study.read(arguments.study), Published.read(arguments.published)
-    queries = {Run.of_folder(path.parent): store.read_table(path) for path in arguments.queries}
+    queries = {run: store.read_table(run.folder(arguments.runs) / "queries.parquet") for run in study.runs}
     printed = published.results[published.results["paper"] == measured.paper_of(study)["id"]]
     metrics = [ours for theirs, ours in MEASURED_BY.items() if theirs == "map_all" or theirs in set(printed["metric"])]
 

@@ -68,6 +68,10 @@ class Run:
             )
         return cls(dataset, split, image_view, text_view, method)
 
+    def folder(self, runs: Path) -> Path:
+        """Where the outputs of the run lie below the folder of all runs."""
+        return runs / self.dataset / self.split / f"{self.image_view}+{self.text_view}" / self.method
+
 
 @dataclass(frozen=True)
 class Study:
@@ -95,6 +99,11 @@ class Study:
     @property
     def config(self) -> dict[str, Any]:
         return self.facts["config"]
+
+    @property
+    def runs(self) -> list[Run]:
+        """Runs of methods that are applicable to the data."""
+        return [Run(*(run[key] for key in RUN)) for run in self.facts["runs"]]
 
     @property
     def methods(self) -> list[str]:
@@ -355,6 +364,13 @@ def collect(
     }
     curves = _gather(name, ordered, "curves.parquet", CURVES, seeds)
     return Study(scores, curves, _gather(name, ordered, "history.parquet", HISTORY, seeds), facts)
+
+
+def folders_of(config: Mapping[str, Any], runs: Path) -> list[Path]:
+    """Folders of the runs that a study's config names, each once, below the folder of all runs."""
+    keys = [f"{key}s" for key in RUN]
+    named = [Run(*values) for block in config["runs"] for values in product(*(block[key] for key in keys))]
+    return [run.folder(runs) for run in dict.fromkeys(named)]
 
 
 def metric_title(metric: str) -> str:

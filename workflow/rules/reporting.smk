@@ -29,10 +29,11 @@ rule collect_results:
         config=lambda wildcards: json.dumps(study_config(wildcards.study)),
         methods=lambda wildcards: json.dumps(methods_of_study(wildcards)),
         datasets=lambda wildcards: json.dumps(datasets_of_study(wildcards)),
+        runs=RUNS,
     shell:
         "python scripts/collect_results.py {wildcards.study} --config {params.config:q} --methods {params.methods:q}"
-        " --datasets {params.datasets:q}"
-        " --metrics {input.metrics} --pairs {input.pairs} --splits {input.splits} --images {input.images}"
+        " --datasets {params.datasets:q} --runs {params.runs}"
+        " --pairs {input.pairs} --splits {input.splits} --images {input.images}"
         " --results {output.results} --curves {output.curves} --history {output.history} --facts {output.facts}"
         " > {log} 2>&1"
 

@@ -121,6 +121,7 @@ def patches_arguments(wildcards):
 
 # reporting.smk
 
+RUNS = f"{config['results']}/runs"
 TEMPLATES = [os.path.relpath(path) for path in sorted((SOURCE / "cmr/templates").iterdir())]
 
 
