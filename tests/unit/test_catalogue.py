@@ -463,7 +463,7 @@ def test_views_that_a_data_set_comes_with_are_told_from_computed_ones():
 def test_a_variant_is_a_method_with_other_values_and_without_their_grid(root):
     def add(settings):
         own = {"title": "CCA, unweighted", "learns_from": "nothing", "values": {"power": 0.0}}
-        settings["variants"] = {"unweighted": own}
+        settings["variants"]["unweighted"] = own
 
     edit(root / "config/methods/cca.yaml", add)
     catalogue = Catalogue.read(root)
@@ -500,7 +500,7 @@ def test_a_variant_is_a_method_with_other_values_and_without_their_grid(root):
     ],
 )
 def test_a_variant_that_is_wrong_is_refused(root, variants, message):
-    edit(root / "config/methods/cca.yaml", lambda settings: settings.update(variants=variants))
+    edit(root / "config/methods/cca.yaml", lambda settings: settings["variants"].update(variants))
     with pytest.raises(UserError, match=message):
         Catalogue.read(root)
 
@@ -508,7 +508,7 @@ def test_a_variant_that_is_wrong_is_refused(root, variants, message):
 def test_a_variant_may_have_candidates_of_its_own_which_cannot_be_overridden(root):
     grids = {"power": [0.0, 0.5], "ridge": [0.1]}
     variant = {"title": "CCA, tried", "values": {"n_components": 3}, "grids": grids}
-    edit(root / "config/methods/cca.yaml", lambda settings: settings.update(variants={"tried": variant}))
+    edit(root / "config/methods/cca.yaml", lambda settings: settings["variants"].update(tried=variant))
     tried = Catalogue.read(root).method("cca_tried")
     assert tried["grid"] == grids and tried["fixed"] == {"n_components": 3}
     for key in ("power", "ridge", "n_components"):
@@ -526,7 +526,7 @@ def test_a_variant_may_differ_in_what_it_chooses_by_alone(root):
 def test_a_variant_may_not_have_the_name_of_a_method(root):
     shutil.copy(root / "config/methods/sm.yaml", root / "config/methods/cca_x.yaml")
     variants = {"x": {"title": "X", "values": {"power": 1.0}}}
-    edit(root / "config/methods/cca.yaml", lambda settings: settings.update(variants=variants))
+    edit(root / "config/methods/cca.yaml", lambda settings: settings["variants"].update(variants))
     with pytest.raises(UserError, match='"cca_x" is also the name of a method'):
         Catalogue.read(root)
 
@@ -550,7 +550,7 @@ def test_what_makes_a_variant_cannot_be_overridden_and_candidates_neither(root):
 def test_a_value_that_variants_alone_may_have_is_to_be_had_by_their_name_alone(root):
     def reserve(settings):
         settings["hyperparameters"]["power"]["by_name"] = [2.0]
-        settings["variants"] = {"squared": {"title": "CCA, squared", "values": {"power": 2.0}}}
+        settings["variants"]["squared"] = {"title": "CCA, squared", "values": {"power": 2.0}}
 
     edit(root / "config/methods/cca.yaml", reserve)
     assert Catalogue.read(root).method("cca_squared")["fixed"]["power"] == 2.0
@@ -637,7 +637,7 @@ def test_an_implementation_that_is_nowhere_is_named(root):
 def test_two_variants_may_not_have_one_name(root):
     variant = {"title": "X", "values": {"power": 1.0}}
     shutil.copy(root / "config/methods/cca.yaml", root / "config/methods/cca_b.yaml")
-    edit(root / "config/methods/cca.yaml", lambda settings: settings.update(variants={"b_c": variant}))
-    edit(root / "config/methods/cca_b.yaml", lambda settings: settings.update(variants={"c": variant}))
+    edit(root / "config/methods/cca.yaml", lambda settings: settings["variants"].update(b_c=variant))
+    edit(root / "config/methods/cca_b.yaml", lambda settings: settings["variants"].update(c=variant))
     with pytest.raises(UserError, match='"cca_b_c" is also the name of a method'):
         Catalogue.read(root)

@@ -186,12 +186,19 @@ def test_methods_are_listed_by_family_with_what_they_learn_from(root, listed):
 def test_a_method_in_full_tells_its_values_and_what_it_is_a_variant_of(root, listed):
     path = root / "config/methods/cca.yaml"
     settings = yaml.safe_load(path.read_text())
-    settings["variants"] = {"weighted": {"title": "CCA, weighted", "values": {"power": 4.0}}}
+    settings["variants"]["weighted"] = {"title": "CCA, weighted", "values": {"power": 4.0}}
     path.write_text(yaml.safe_dump(settings))
     told = listed("methods", "cca", "cca_weighted")
     assert "learns from pairs; family unsupervised" in told and "takes images as vectors, texts as vectors\n" in told
     assert "cca_weighted: CCA, weighted. " in told and "a variant of cca\n" in told
     assert "power = 0.0, tries [0.0, 1.0]" in told and "power = 4.0: " in told
+
+
+def test_methods_that_choose_by_the_test_part_are_listed_as_such(listed):
+    lines = {line.split()[0]: line for line in listed("methods").splitlines() if line.startswith("    ")}
+    assert lines["sm_selected_on_test"].endswith("; no fair score") and "fair" not in lines["sm"]
+    assert "by the test part, which is no fair score\n" in listed("methods", "sm_selected_on_test")
+    assert "fair" not in listed("methods", "sm")
 
 
 def test_a_network_in_full_tells_what_kinds_of_data_it_takes_and_its_budget(root, listed):
