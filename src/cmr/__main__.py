@@ -128,6 +128,26 @@ def datasets(catalogue: Catalogue, root: Path, names: Sequence[str]) -> str:
     return "\n".join(blocks if names else [*blocks, "`python -m cmr datasets NAME` tells more."])
 
 
+def papers(catalogue: Catalogue, root: Path, names: Sequence[str]) -> str:
+    """Every paper: on what each of its settings would be run with the files that are to be had here."""
+    blocks = []
+    for name in names or catalogue.papers:
+        catalogue.papers[name]  # an unknown one is an error
+        study = catalogue.studies[name]
+        lines = [f"{name}: {study['title']}; {len(catalogue.runs(name))} runs"]
+        for key, setting in study["paper"]["settings"].items():
+            lines.append(f"    {key}: {setting['title']}")
+            lines += [f"        {_alternative(one)}" for one in setting["alternatives"]]
+        blocks.append("\n".join(lines))
+    return "\n".join([*blocks, "`snakemake --cores 8 all --config studies=[NAME]` makes the study of one."])
+
+
+def _alternative(one: Settings) -> str:
+    what = "as printed" if one["exact"] else "in its place"
+    views = f"{one['dataset']}, {one['image_view']} + {one['text_view']}, {len(one['splits'])} splits"
+    return f"{what}: {views}" + (f"; not run, needs {', '.join(one['missing'])}" if one["missing"] else "")
+
+
 def assets(catalogue: Catalogue, root: Path, names: Sequence[str]) -> str:
     """Every asset: present, or how it can be had."""
     return "\n".join(
@@ -220,22 +240,27 @@ def _status(catalogue: Catalogue, root: Path, name: str) -> Status:
 
 
 def results(catalogue: Catalogue, root: Path, names: Sequence[str]) -> str:
-    """The headline table of each configured study, and where its report lies."""
+    """The headline table of each configured study, or a paper's counts of verdicts, and where its report lies."""
+    from cmr.papers import verdicts
     from cmr.results import Study
     from cmr.tables import headline
 
     blocks = []
-    for study in names or catalogue.config["studies"]:
-        catalogue.studies[study]  # an unknown one is an error
+    for study in names or catalogue.wanted_studies:
+        settings = catalogue.studies[study]  # an unknown one is an error
         folder = root / catalogue.config["results"] / "studies" / study
-        if (folder / "results.csv").exists():
+        if "paper" in settings and (folder / "verdicts.csv").exists():
+            counts = verdicts.summary(verdicts.read(folder / "verdicts.csv"))
+            head = f"{settings['title']}\n\n{counts.to_string()}" if len(counts) else settings["title"]
+            blocks.append(f"{head}\n\nReport: {folder / 'report.html'}")
+        elif "paper" not in settings and (folder / "results.csv").exists():
             blocks.append(f"{headline(Study.read(folder)).to_text()}\nReport: {folder / 'report.html'}")
         else:
             blocks.append(f"{study}: no results in {folder}, the folder that config/config.yaml names; run `make all`")
     return "\n\n".join(blocks)
 
 
-LISTINGS = {listing.__name__: listing for listing in (methods, views, datasets, assets, results)}
+LISTINGS = {listing.__name__: listing for listing in (methods, views, datasets, papers, assets, results)}
 
 
 if __name__ == "__main__":
