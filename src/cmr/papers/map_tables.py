@@ -19,6 +19,7 @@ BESIDE = ("sm", FLOOR)  # methods of ours that stand at the end of a table that 
 RANK = "average_rank"  # a column beside those of tasks
 MARK_OF = {"reproduced": "=", "higher": "▲", "lower": "▼"}
 LEGEND = {"=": "reproduced", "▲": "ours is higher", "▼": "ours is lower"}
+UNRUN = ("not run", "")  # labels of what was not run at all, and not on a further alternative
 KEYS = {"method": "Method", "dataset": "Data set", "features": "Features", "metric": "Metric", "task": "Task"}
 FEATURES = {
     "handcrafted": "Hand-crafted",
@@ -146,8 +147,8 @@ class _Layout:
         cells = self._with_best(cells, rivals) | self._beside(k, notes)
         told = [Note(self._about(name, k)) for name in self.settings if len(self.sources.runs(name)) > k]
         if k and len(told) < len(self.settings):
-            told.append(Note("Blank: no further substitute was run."))
-        title = "Ours" if not k else "Ours, further substitute" if k == 1 else f"Ours, further substitute {k}"
+            told.append(Note("Blank: no further alternative was run."))
+        title = f"Ours, alternative {k + 1}" if k else "Ours"
         labels = {place: self._label(place, k) for place in self.places}
         return self._grid(f"ours_{k + 1}" if k else "ours", title, cells, labels, (*notes.notes, *told))
 
@@ -303,7 +304,7 @@ class _Layout:
         """What the numbers of a place were measured on, for a header."""
         setting, runs = self.setting(place), self.sources.runs(self.sources.setting_of(place.dataset, place.features))
         if k >= len(runs):
-            return "" if k else "not run"
+            return UNRUN[min(k, 1)]
         one = setting["alternatives"][runs[k]]
         own = one["dataset"] == setting["of"]["dataset"]
         dataset = "" if own else f"{self.sources.dataset_title(one['dataset'])}, "
@@ -313,27 +314,27 @@ class _Layout:
         """What a setting was measured on, in full."""
         setting, title = self.sources.settings[name], self.sources.method_title
         one, first = setting["alternatives"][self.sources.runs(name)[k]], setting["alternatives"][0]
-        own = [place.method for place in self.places if self.setting(place) is setting]
-        shown = {method: setting["methods"][method] for method in own if method in setting["methods"]}
+        own = [place for place in self.places if self.setting(place) is setting]
+        methods = dict.fromkeys(place.method for place in own)
+        shown = {method: setting["methods"][method] for method in methods if method in setting["methods"]}
         every = len(shown) == self.results["method"].nunique()
         of = "" if every else f" ({', '.join(map(title, shown.values()))})"
         splits = one["splits"]
-        told = [
-            self.sources.dataset_title(one["dataset"]),
-            splits[0] if len(splits) == 1 else f"{len(splits)} splits ({splits[0]} to {splits[-1]})",
-            f"images as {one['image_view']}, texts as {one['text_view']}",
-        ]
+        named = splits[0] if len(splits) == 1 else f"{len(splits)} splits ({splits[0]} to {splits[-1]})"
+        dataset = self.sources.dataset_title(one["dataset"])
+        told = [f"{dataset}, {named}, images as {one['image_view']}, texts as {one['text_view']}"]
         for method in dict.fromkeys(shown.values()):
             run = one["instead"].get(method, method)
-            told += [
-                f"{view.partition('_')[0]}s of {title(run)} as {other}"
-                for view, other in one["views_of"].get(run, {}).items()
-            ]
+            views = one["views_of"].get(run, {})
+            told += [f"{side.partition('_')[0]}s of {title(run)} as {view}" for side, view in views.items()]
             told += [f"{title(run)} stands in for {title(method)}"] if run != method else []
-        sentences = [f"{setting['title']}{of}, {'as printed' if one['exact'] else 'a substitute'}: {', '.join(told)}"]
-        sentences += [f"Not as printed: {'; '.join(one['differs'])}"] if one["differs"] else []
-        sentences += [f"As printed it needs {needs(setting)}"] if first["exact"] and first["missing"] else []
-        return ". ".join([*sentences, ""]).rstrip()
+        rows = [self._row(place, k) for place in own]
+        intervals = dict.fromkeys(row.interval for row in rows if row and row.interval)
+        told += [f"intervals over {' or '.join(intervals)}"] if intervals else []
+        sentences = [f"{setting['title']}{of}, {'as printed' if one['exact'] else 'a substitute'}: {'; '.join(told)}."]
+        sentences += [f"Not as printed: {'; '.join(one['differs'])}."] if one["differs"] else []
+        sentences += [f"As printed it needs {needs(setting)}."] if first["exact"] and first["missing"] else []
+        return " ".join(sentences)
 
     def _grid(
         self,
@@ -355,6 +356,8 @@ class _Layout:
                 of_columns = _with_level(of_columns, [told.get(entry, "") for entry in columns])
             elif told := self._shared(self.rows, labels):
                 of_rows = _with_level(of_rows, [told.get(entry, "") for entry in rows])
+            else:
+                title = f"{title}, on what is told below"
         beside = []
         if "method" in self.rows:
             at_method = self.rows.index("method")
@@ -375,12 +378,12 @@ class _Layout:
         return Axis(tuple(KEYS[key] for key in keys), titles)
 
     def _shared(self, keys: Sequence[str], labels: Mapping[Place, str]) -> dict[tuple[Any, ...], str]:
-        """Rows or columns -> the label of all their cells; nothing where those of any have several."""
-        found: dict[tuple[Any, ...], set[str]] = {}
+        """Rows or columns -> the label of all their cells that were run; nothing where those of any have several."""
+        found: dict[tuple[Any, ...], dict[str, None]] = {}
         for place, label in labels.items():
-            found.setdefault(self._at(place, keys), set()).add(label)
-        several = any(len(own) > 1 for own in found.values())
-        return {} if several else {entry: own.pop() for entry, own in found.items()}
+            found.setdefault(self._at(place, keys), {})[label] = None
+        told = {entry: [label for label in own if label not in UNRUN] or list(own) for entry, own in found.items()}
+        return {} if any(len(own) > 1 for own in told.values()) else {entry: own[0] for entry, own in told.items()}
 
 
 def _entry(row: Any, verdict: str, notes: Footnotes) -> Entry:

@@ -131,29 +131,36 @@ class Sources:
         return self.paper.get("titles", {}).get(kind, {}).get(name) or about.get("title") or name
 
     def measured_values(self, metric: str, methods: Sequence[str]) -> pd.DataFrame:
-        """What was measured first in each setting that all methods took part in: a row a setting, a column a method.
+        """What was measured of all of the methods, on each data set once: a row a setting, a column a method.
 
-        metric : as published. The values are means of both directions between images and texts.
+        metric : as published. The values are means of both directions between images and texts, in the first
+            alternative of each setting that was run.
         """
-        values = {}
+        values, datasets = {}, set()
         for name, setting in self.settings.items():
-            if self.runs(name) and set(methods) <= setting["methods"].keys():
-                key = (self.runs(name)[0], "mean", MEASURED_BY[metric])
-                rows = [self.measured(name, key[0], method, *key[1:]) for method in methods]
-                values[name] = [row.measured for row in rows]
-        return pd.DataFrame.from_dict(values, "index", columns=list(methods), dtype=float).dropna()
+            if (runs := self.runs(name)) and set(methods) <= setting["methods"].keys():
+                rows = [self.measured(name, runs[0], method, "mean", MEASURED_BY[metric]) for method in methods]
+                if rows[0].dataset not in datasets and not any(np.isnan(row.measured) for row in rows):
+                    values[name] = [row.measured for row in rows]
+                    datasets.add(rows[0].dataset)
+        return pd.DataFrame.from_dict(values, "index", columns=list(methods), dtype=float)
 
     def measured_ranks(self, metric: str, methods: Sequence[str]) -> NDArray[np.float64] | None:
-        """Ranks of what was measured, settings by methods; None where that is on fewer than two data sets."""
+        """Ranks of `measured_values`, settings by methods; None where they are of fewer than two data sets."""
         values = self.measured_values(metric, methods)
         return ranks(values) if len(values) > 1 else None
 
     def why_no_ranks(self, metric: str, methods: Sequence[str]) -> str:
-        """Why `measured_ranks` has none."""
-        names = [self.settings[name]["title"] for name in self.measured_values(metric, methods).index]
+        """Why `measured_ranks` has none, a sentence."""
+        names = list(self.measured_values(metric, methods).index)
+        place = (
+            self.dataset_title(self.settings[names[0]]["alternatives"][self.runs(names[0])[0]]["dataset"])
+            if names
+            else "none"
+        )
         lacking = [one["title"] for name, one in self.settings.items() if not self.runs(name)]
-        ran = f"here all methods were run on {names[0] if names else 'none'}"
-        return f"Average ranks need at least two data sets; {ran}. Not run: {', '.join(lacking) or 'none'}."
+        told = f" Not run: {', '.join(lacking)}." if lacking else ""
+        return f"Average ranks need at least two data sets; here all methods were run on {place}.{told}"
 
 
 def read_sources(folder: Path, published: Published) -> Sources:

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from cmr.datasets.pairs import PARTS
-from cmr.papers.grids import Axis, Entry, Grid, Note, PaperTable
+from cmr.papers.grids import Axis, Entry, Footnotes, Grid, Note, PaperTable
 from cmr.papers.plan import first_run, needs
 from cmr.papers.published import AVERAGE, MEASURED_BY
 from cmr.papers.sources import NOT_RUN, Sources
@@ -24,7 +25,7 @@ from cmr.statistics import (
 from cmr.statistics import ranks as ranks_of
 
 SIZES = {"n_train": "Train", "n_val": "Valid", "n_test": "Test", "n_categories": "Categories"}
-_OF_PART = dict(zip(("train", "valid", "test"), ("n_train", "n_val", "n_test"), strict=True))
+_COLUMNS = {**SIZES, "image_features": "Image features", "text_features": "Text features"}
 STATISTICS = {
     "chi2": ("Friedman", "χ²"),
     "p": ("Friedman", "p"),
@@ -36,38 +37,39 @@ STATISTICS = {
 }
 
 
+@dataclass(frozen=True)
+class _About:
+    """What is told of a data set by one source; nothing: it was not run."""
+
+    source: str
+    sizes: Sequence[str] = ()
+    features: Sequence[str] = ()
+
+
 def dataset_table(sources: Sources, name: str, spec: Mapping[str, Any]) -> PaperTable:
     """Sizes and features of the data sets: what the paper prints, and under it what was run."""
     printed = sources.published.datasets
-    records, cells, titles = [], [], []
-    lacking: list[Note] = []
+    notes, titles, cells, records = Footnotes(), [], [], []
     for row in printed[printed["paper"] == sources.paper["id"]].itertuples(index=False):
         features = (_with_widths(row.image_features, row.image_dim), _with_widths(row.text_features, row.text_dim))
-        lines = [("as printed", [_whole(getattr(row, size)) for size in SIZES], features), *_ours(sources, row.dataset)]
-        if len(lines) == 1:
-            letter = chr(ord("a") + len(lacking))
-            settings = [one for one in sources.settings.values() if one["of"]["dataset"] == row.dataset]
-            wanted = dict.fromkeys(needs(setting) for setting in settings)
-            told = f"needs {'; '.join(wanted)}" if wanted else "no setting of the study is about it"
-            lacking.append(Note(f"Not run: {told}.", letter))
-            lines.append(("ours", [NOT_RUN] * len(SIZES), (NOT_RUN, NOT_RUN)))
-        for source, sizes, words in lines:
-            not_run = lacking[-1].letter if sizes[0] == NOT_RUN else ""
-            cells.append(
-                tuple(Entry(text, footnote=not_run if not i else "") for i, text in enumerate([*sizes, *words]))
-            )
-            titles.append((sources.dataset_title(row.dataset), source))
-            values = ["" if value == NOT_RUN else value for value in (*sizes, *words)]
-            records.append([sources.paper["id"], row.dataset, source, *values])
-    columns = [*SIZES.values(), "Image features", "Text features"]
+        theirs = _About("as printed", [_whole(getattr(row, size)) for size in SIZES], features)
+        for about in (theirs, *(_ours(sources, row.dataset) or [_About("ours")])):
+            words = [*about.sizes, *about.features]
+            records.append([sources.paper["id"], row.dataset, about.source, *(words or [""] * len(_COLUMNS))])
+            titles.append((sources.dataset_title(row.dataset), about.source))
+            entries = tuple(map(Entry, words or [NOT_RUN] * len(_COLUMNS)))
+            if not words:
+                letter = notes.letter(f"Not run: {_lacking(sources, row.dataset)}.")
+                entries = (Entry(NOT_RUN, footnote=letter), *entries[1:])
+            cells.append(entries)
     grid = Grid(
         name="datasets",
         title="As printed and ours",
         rows=Axis(("Data set", "Source"), tuple(titles)),
-        columns=Axis(("Column",), tuple((title,) for title in columns)),
+        columns=Axis(("Number",), tuple((title,) for title in _COLUMNS.values())),
         cells=tuple(cells),
-        notes=tuple(lacking),
-        words=frozenset({len(SIZES), len(SIZES) + 1}),
+        notes=notes.notes,
+        words=frozenset(range(len(SIZES), len(_COLUMNS))),
     )
     return PaperTable(
         name=name,
@@ -76,75 +78,75 @@ def dataset_table(sources: Sources, name: str, spec: Mapping[str, Any]) -> Paper
         grids=(grid,),
         notes=("Numbers of items in the parts; what is blank is not printed.",),
         warning=sources.warning,
-        records=pd.DataFrame(
-            records, columns=["paper", "dataset", "source", *SIZES, "image_features", "text_features"]
-        ),
+        records=pd.DataFrame(records, columns=["paper", "dataset", "source", *_COLUMNS]),
     )
 
 
-def _ours(sources: Sources, dataset: str) -> list[tuple[str, list[str], tuple[str, str]]]:
-    """Lines of what stands for a data set of the paper: those of the first alternatives of its settings."""
-    views: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+def _ours(sources: Sources, dataset: str) -> list[_About]:
+    """What stands for a data set of the paper: the first alternatives of its settings, those of the same sizes once."""
+    alike: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for setting in sources.settings.values():
         if setting["of"]["dataset"] == dataset and (one := first_run(setting)):
             facts = sources.study.facts["datasets"][one["dataset"]]
             splits = [facts["splits"][split] for split in one["splits"]]
             sizes = [span(split[part] for split in splits) for part in PARTS]
-            views.setdefault((one["dataset"], *sizes, str(len(facts["classes"]))), []).append(one)
+            alike.setdefault((one["dataset"], *sizes, str(len(facts["classes"]))), []).append(one)
     return [
-        (
+        _About(
             "ours" if ours == dataset else f"ours: {sources.dataset_title(ours)}",
             sizes,
-            tuple(", ".join(dict.fromkeys(one[f"{side}_view"] for one in alternatives)) for side in ("image", "text")),
+            [", ".join(dict.fromkeys(one[f"{side}_view"] for one in shown)) for side in ("image", "text")],
         )
-        for (ours, *sizes), alternatives in views.items()
+        for (ours, *sizes), shown in alike.items()
     ]
 
 
+def _lacking(sources: Sources, dataset: str) -> str:
+    settings = [one for one in sources.settings.values() if one["of"]["dataset"] == dataset]
+    wanted = dict.fromkeys(f"needs {needs(setting)}" for setting in settings)
+    return "; ".join(wanted) or "no setting of the study is about it"
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    """Average ranks of the methods, and the statistics that follow, by the keys of `STATISTICS`.
+
+    No ranks: there are none. printed : the digits of the statistics are those of the paper.
+    """
+
+    source: str
+    ranks: Sequence[float] = ()
+    tests: Mapping[str, float] = field(default_factory=dict)
+    printed: bool = False
+
+    def entries(self, methods: int) -> tuple[Entry, ...]:
+        """The cells of a row; where there are no ranks, with the footnote `a`."""
+        if not len(self.ranks):
+            return (Entry(NOT_RUN, footnote="a"), *[Entry(NOT_RUN)] * (methods + len(STATISTICS) - 1))
+        words = [f"{rank:.6g}" for rank in self.ranks]
+        for name in STATISTICS:
+            value = self.tests.get(name, math.nan)
+            words.append(f"{value:g}" if self.printed and name in self.tests else _number(name, value))
+        return tuple(Entry(text) for text in words)
+
+
 def rank_table(sources: Sources, name: str, spec: Mapping[str, Any]) -> PaperTable:
-    """Tests of whether all methods are alike, a grid a metric: as printed, of printed ranks and mAP, ours."""
+    """Tests of whether all methods are alike, a grid a metric: as printed, of printed ranks and mAP, ours.
+
+    spec : item, caption, and `printed`: metric -> `chi2` and `f` that the paper prints.
+    """
     grids, records = [], []
     for metric, statistics in spec["printed"].items():
         printed = sources.ranks[sources.ranks["metric_ranked"] == metric]
-        methods, n = list(printed["method"]), len(printed["datasets"].iloc[0].split("+"))
-        ranks = printed["average_rank"].to_numpy()
-        values = _printed_values(sources, metric, methods)
-        lines = [
-            ("as printed", ranks, {"chi2": statistics["chi2"], "f": statistics["f"]}),
-            ("from the printed ranks", ranks, _tests(friedman_of_average_ranks(ranks, n), n, len(methods))),
-            ("from the printed mAP", average_ranks(values), _tests(friedman(ranks_of(values)), *values.shape)),
-        ]
-        notes = []
-        if (ours := sources.measured_ranks(metric, methods)) is not None:
-            lines.append((f"ours, on {len(ours)} data sets", ours.mean(axis=0), _tests(friedman(ours), *ours.shape)))
-            measured = ", ".join(
-                sources.settings[one]["title"] for one in sources.measured_values(metric, methods).index
-            )
-            notes = [Note(f"Ours: on {measured}, each on the alternative that the tables of mAP show first.")]
-        else:
-            notes = [Note(sources.why_no_ranks(metric, methods), "a")]
-        cells = [_rank_cells(*line[1:]) for line in lines]
-        if notes[0].letter:
-            cells.append((Entry(NOT_RUN, footnote="a"), *[Entry(NOT_RUN)] * (len(methods) + len(STATISTICS) - 1)))
-        titles = [ours["methods"][method] for method in methods for ours in [_setting_with(sources, method)]]
-        grids.append(
-            Grid(
-                name=metric,
-                title=f"{metric_name(MEASURED_BY[metric])}, average of both tasks",
-                rows=Axis(
-                    ("Source",), tuple((title,) for title, *_ in [*lines, *[("ours",)] * (len(cells) - len(lines))])
-                ),
-                columns=Axis(
-                    ("What", "Number"),
-                    (*(("Average rank", sources.method_title(title)) for title in titles), *STATISTICS.values()),
-                ),
-                cells=tuple(cells),
-                notes=tuple(notes),
-            )
-        )
-        for source, own, tests in lines:
-            records += [(metric, source, f"average_rank_{m}", rank) for m, rank in zip(methods, own, strict=True)]
-            records += [(metric, source, statistic, value) for statistic, value in tests.items()]
+        methods = list(printed["method"])
+        lines = _ranked(sources, metric, printed, statistics)
+        grids.append(_rank_grid(sources, metric, methods, lines))
+        for line in lines:
+            records += [
+                (metric, line.source, f"average_rank_{method}", rank)
+                for method, rank in zip(methods, line.ranks, strict=False)
+            ]
+            records += [(metric, line.source, statistic, value) for statistic, value in line.tests.items()]
     return PaperTable(
         name=name,
         item=spec["item"],
@@ -160,8 +162,40 @@ def rank_table(sources: Sources, name: str, spec: Mapping[str, Any]) -> PaperTab
     )
 
 
-def _setting_with(sources: Sources, method: str) -> Mapping[str, Any]:
-    return next(setting for setting in sources.settings.values() if method in setting["methods"])
+def _ranked(
+    sources: Sources, metric: str, printed: pd.DataFrame, statistics: Mapping[str, float]
+) -> tuple[_Ranked, ...]:
+    methods, ranks = list(printed["method"]), printed["average_rank"].to_numpy()
+    n = len(printed["datasets"].iloc[0].split("+"))
+    values = _printed_values(sources, metric, methods)
+    ours = sources.measured_ranks(metric, methods)
+    return (
+        _Ranked("as printed", ranks, statistics, printed=True),
+        _Ranked("from the printed ranks", ranks, _tests(friedman_of_average_ranks(ranks, n), n, len(methods))),
+        _Ranked("from the printed mAP", average_ranks(values), _tests(friedman(ranks_of(values)), *values.shape)),
+        _Ranked("ours")
+        if ours is None
+        else _Ranked(f"ours, on {len(ours)} data sets", ours.mean(axis=0), _tests(friedman(ours), *ours.shape)),
+    )
+
+
+def _rank_grid(sources: Sources, metric: str, methods: Sequence[str], lines: Sequence[_Ranked]) -> Grid:
+    if len(lines[-1].ranks):
+        measured = [sources.settings[name]["title"] for name in sources.measured_values(metric, methods).index]
+        told = f"Ours: on {', '.join(measured)}, each on the alternative that the tables of mAP show first."
+        note = Note(told)
+    else:
+        note = Note(sources.why_no_ranks(metric, methods), "a")
+    ours = {name: own for setting in sources.settings.values() for name, own in setting["methods"].items()}
+    titles = [sources.method_title(ours.get(method, method)) for method in methods]
+    return Grid(
+        name=metric,
+        title=f"{metric_name(MEASURED_BY[metric])}, average of both tasks",
+        rows=Axis(("Source",), tuple((line.source,) for line in lines)),
+        columns=Axis(("Test", "Number"), (*(("Average rank", title) for title in titles), *STATISTICS.values())),
+        cells=tuple(line.entries(len(methods)) for line in lines),
+        notes=(note,),
+    )
 
 
 def _printed_values(sources: Sources, metric: str, methods: Sequence[str]) -> pd.DataFrame:
@@ -185,16 +219,10 @@ def _tests(test: Friedman, n: int, k: int) -> dict[str, float]:
     }
 
 
-def _rank_cells(ranks: Sequence[float], tests: Mapping[str, float]) -> tuple[Entry, ...]:
-    values = {name: tests.get(name, math.nan) for name in STATISTICS}
-    numbers = [_number(value, 4 if name.startswith("p") else 3) for name, value in values.items()]
-    return tuple(Entry(text) for text in [*(f"{rank:.6g}" for rank in ranks), *numbers])
-
-
-def _number(value: float, digits: int) -> str:
+def _number(name: str, value: float) -> str:
     if np.isnan(value):
         return ""
-    return "∞" if np.isinf(value) else f"{value:.{digits}f}"
+    return "∞" if np.isinf(value) else f"{value:.{4 if name.startswith('p') else 3}f}"
 
 
 def _whole(value: Any) -> str:
