@@ -24,6 +24,13 @@ COLUMNS = [
     "setting", "alternative", "exact", "dataset", "splits", "image_view", "text_view", "method", "run_method", "task",
     "metric", "measured", "low", "high", "n_splits", "n_seeds", "interval", "random_floor", "caveat", "not_applicable",
 ]  # fmt: skip
+_TYPES = (
+    dict.fromkeys(COLUMNS, "str")
+    | dict.fromkeys(["measured", "low", "high", "random_floor"], "float64")
+    | dict.fromkeys(["alternative", "n_splits", "n_seeds"], "int64")
+    | {"exact": "bool"}
+)
+DIGITS = 6
 # The per-query files hold single precision; what is further from the run's own score is of another run.
 _ROUNDING = 1e-5
 
@@ -32,6 +39,7 @@ Queries = Mapping[Run, pd.DataFrame]
 
 def measure(study: Study, queries: Queries) -> pd.DataFrame:
     """Every measured number of a paper's study: columns `COLUMNS`, one row a number, by setting and alternative.
+    Rounded as they are written, so that whoever reads them judges the same.
 
     study : of a paper, so that its config has the block `paper`.
     queries : of every run, the average precision of each query: columns seed, task, id and `PER_QUERY`.
@@ -55,7 +63,7 @@ def measure(study: Study, queries: Queries) -> pd.DataFrame:
         if not alternative["missing"]
         for row in _rows(on(study, alternative), setting, alternative, queries)
     ]
-    measured = pd.DataFrame(rows, columns=COLUMNS)
+    measured = pd.DataFrame(rows, columns=COLUMNS).astype(_TYPES).round(DIGITS)
     place = ["setting", "alternative", "task", "metric"]
     floors = measured[measured["run_method"] == FLOOR].drop_duplicates(place).set_index(place)["measured"]
     return measured.assign(random_floor=measured[place].join(floors, on=place)["measured"])
@@ -124,19 +132,16 @@ def precision_of_items(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
 def write(path: Path, measured: pd.DataFrame) -> None:
     """As CSV: six decimals, `exact` as true or false, nothing where a number is missing."""
     told = measured.assign(exact=measured["exact"].map({True: "true", False: "false"}))
-    files.write_text(path, told.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
+    files.write_text(path, told.to_csv(index=False, float_format=f"%.{DIGITS}f", lineterminator="\n"))
 
 
 def read(path: Path) -> pd.DataFrame:
     """What `write` wrote: columns `COLUMNS`; missing texts are empty."""
-    numbers = ["measured", "low", "high", "random_floor"]
-    types = dict.fromkeys(COLUMNS, "str") | dict.fromkeys(numbers, "float64")
-    types |= dict.fromkeys(["alternative", "n_splits", "n_seeds"], "int64") | {"exact": "bool"}
+    missing = {name: "" for name, kind in _TYPES.items() if kind == "float64"}
     try:
-        measured = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=dict.fromkeys(numbers, ""))[COLUMNS]
+        return pd.read_csv(path, dtype=_TYPES, keep_default_na=False, na_values=missing)[COLUMNS]
     except (OSError, ValueError, KeyError) as error:
         raise files.unreadable(path, error) from error
-    return measured
 
 
 def _rows(

@@ -27,6 +27,8 @@ WITHHELD = "withheld"
 COLUMNS = [
     *RESULT, "published", "measured", "low", "high", "n_seeds", "random_floor", "verdict", "reason", "cell",
 ]  # fmt: skip
+_NUMBERS = ["published", "measured", "low", "high", "random_floor"]
+_TYPES = dict.fromkeys(COLUMNS, "str") | dict.fromkeys(_NUMBERS, "float64") | {"n_seeds": "Int64"}
 SIZE_TOLERANCE = 0.02  # how far the size of a part may be from the published one, as a share of that
 UNNAMED = "unspecified"  # features that the paper does not name
 _ROUNDING = 1e-9  # the ends of an interval are computed, and a published value may lie on one
@@ -89,8 +91,7 @@ def judge(published: Published, study: Study, measured: pd.DataFrame) -> pd.Data
         numbers = [found.row.get(name) for name in ("measured", "low", "high", "n_seeds", "random_floor")]
         told = " ".join(f"{sentence[0].upper()}{sentence[1:].rstrip('.')}." for sentence in [reason, *remarks])
         rows.append((*(row[name] for name in RESULT), row["value"], *numbers, verdict, told, found.key))
-    types = dict.fromkeys(["measured", "low", "high", "random_floor"], "float64") | {"n_seeds": "Int64"}
-    return pd.DataFrame(rows, columns=COLUMNS).astype(types)
+    return pd.DataFrame(rows, columns=COLUMNS).astype(_TYPES)
 
 
 def verdict_of(
@@ -156,11 +157,9 @@ def write(path: Path, verdicts: pd.DataFrame) -> None:
 
 def read(path: Path) -> pd.DataFrame:
     """What `write` wrote: columns `COLUMNS`; missing texts are empty."""
-    numbers = ["published", "measured", "low", "high", "random_floor"]
-    types = dict.fromkeys(COLUMNS, "str") | dict.fromkeys(numbers, "float64") | {"n_seeds": "Int64"}
-    missing = dict.fromkeys([*numbers, "n_seeds"], "")
+    missing = {name: "" for name, kind in _TYPES.items() if kind != "str"}
     try:
-        return pd.read_csv(path, dtype=types, keep_default_na=False, na_values=missing)[COLUMNS]
+        return pd.read_csv(path, dtype=_TYPES, keep_default_na=False, na_values=missing)[COLUMNS]
     except (OSError, ValueError, KeyError) as error:
         raise files.unreadable(path, error) from error
 
@@ -251,10 +250,10 @@ def _sizes(study: Study, alternative: Mapping[str, Any], method: str) -> set[tup
 
 
 def _other_sizes(theirs: Protocol, ours: Protocol) -> Iterator[str]:
-    parts = {"learns from": (theirs.learning, ours.learning), "tests on": (theirs.test, ours.test)}
-    for verb, (their, our) in parts.items():
+    parts = [("learns", "from", theirs.learning, ours.learning), ("tests", "on", theirs.test, ours.test)]
+    for verb, preposition, their, our in parts:
         if their is not None and our is not None and abs(our - their) > SIZE_TOLERANCE * their:
-            yield f"another split: the paper {verb} {their} items, ours {verb} {our}"
+            yield f"another split: the paper {verb} {preposition} {their} items, ours {preposition} {our}"
 
 
 def _readings(row: Mapping[str, Any], found: _Found) -> Iterator[str]:
