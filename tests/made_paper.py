@@ -133,12 +133,12 @@ CONFIG: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class MadePaper:
-    """The study's folder, the study read from it, its per-query tables and files, and the folder of what is printed."""
+    """The study's folder, the study read from it, the folder of its runs, their queries, and what is published."""
 
     folder: Path
     study: Study
+    runs: Path
     queries: dict[Run, pd.DataFrame]
-    files: list[Path]
     published: Path
 
 
@@ -169,7 +169,7 @@ def made_paper(root: Path, values: Mapping[str, Sequence[float]] = VALUES) -> Ma
     numbers = measured.measure(read, queries)
     measured.write(folder / "measured.csv", numbers)
     verdicts.write(folder / "verdicts.csv", verdicts.judge(Published.read(printed), read, numbers))
-    return MadePaper(folder, read, queries, [path / "queries.parquet" for path in folders], printed)
+    return MadePaper(folder, read, root / "results/runs", queries, printed)
 
 
 def write_published(folder: Path) -> Path:

@@ -2,11 +2,12 @@
 
 import shlex
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from cmr.papers.measured import on, paper_of, runs_of, spec_of
 from cmr.papers.plan import methods_run
-from cmr.results import RUN, Run, Study
+from cmr.results import Run, Study
 
 
 def cells(study: Study, results: str = "results") -> dict[str, dict[str, Any]]:
@@ -32,10 +33,7 @@ def cells(study: Study, results: str = "results") -> dict[str, dict[str, Any]]:
 
 def command(runs: Iterable[Run], results: str = "results") -> str:
     """The command that trains and evaluates these runs again, and nothing else that is there already."""
-    targets = [
-        f"{results}/runs/{run.dataset}/{run.split}/{run.image_view}+{run.text_view}/{run.method}/metrics.parquet"
-        for run in runs
-    ]
+    targets = [str(run.folder(Path(results) / "runs") / "metrics.parquet") for run in runs]
     config = [] if results == "results" else ["--config", f"results={results}"]
     return shlex.join(["snakemake", "--cores", "2", *config, "--forcerun", "train", "evaluate", "--", *targets])
 
@@ -45,7 +43,7 @@ def _cell(study: Study, alternative: Mapping[str, Any], method: str, run_method:
     scores = study.scores
     for key in ("image_view", "text_view"):
         scores = scores[scores[key] == spec[key]]
-    facts = {Run(**{key: run[key] for key in RUN}): run for run in study.facts["runs"]}
+    facts = dict(zip(study.runs, study.facts["runs"], strict=True))
     reasons = study.not_applicable(spec)
     return {
         **{key: alternative[key] for key in ("exact", "differs", "reading", "dataset", "splits")},

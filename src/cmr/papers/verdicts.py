@@ -18,7 +18,7 @@ from cmr.errors import UserError
 from cmr.papers.measured import CELL, paper_of, runs_of
 from cmr.papers.plan import first_run
 from cmr.papers.published import AVERAGE, MEAN, MEASURED_BY, RESULT, Published, measured_task
-from cmr.results import RUN, Run, Study, metric_title
+from cmr.results import Study, metric_title
 from cmr.tables import CAVEATS
 
 COMPARABLE = ("reproduced", "lower", "higher")
@@ -244,8 +244,8 @@ def _published_protocol(row: Mapping[str, Any], published: Published) -> Protoco
 
 def _sizes(study: Study, alternative: Mapping[str, Any], method: str) -> set[tuple[int, int]]:
     """Sizes of the parts of a method's runs: what is learnt from or chosen on, and what is tested on."""
-    runs = {Run(**{key: run[key] for key in RUN}): run["sizes"] for run in study.facts["runs"]}
-    sizes = [runs[run] for run in runs_of(alternative, method) if run in runs]
+    facts = dict(zip(study.runs, study.facts["runs"], strict=True))
+    sizes = [facts[run]["sizes"] for run in runs_of(alternative, method) if run in facts]
     return {(one["train"] + one.get("valid", 0), one["test"]) for one in sizes}
 
 
