@@ -142,6 +142,7 @@ def test_a_method_that_looks_at_parts_needs_views_that_have_them(root):
     )
     edit(root / "config/studies/quickstart.yaml", lambda s: s["setting"].pop("views_of"))
     (root / "config/studies/wikipedia.yaml").unlink()
+    shutil.rmtree(root / "config/papers")
     catalogue = Catalogue.read(root)
     run = {"dataset": "tuxpaint_stamps", "method": "cca", **views}
     assert catalogue.patches_of(run, "image") == "efficientnet_lite0_patches"
