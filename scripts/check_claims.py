@@ -8,7 +8,7 @@ from cmr.errors import run_main
 from cmr.papers.claims.check import Claims, check_claims, write
 from cmr.papers.claims.vectorisers import read_answers
 from cmr.papers.published import Published
-from cmr.results import Run, Study
+from cmr.results import Study
 
 SCHEMA = Path(__file__).resolve().parents[1] / "workflow/schemas/claims.schema.yaml"
 
@@ -21,22 +21,17 @@ def main() -> None:
     parser.add_argument(
         "--published", type=Path, required=True, help="folder of results.csv, ranks.csv, datasets.csv, artifacts.csv"
     )
-    parser.add_argument(
-        "--queries",
-        type=Path,
-        nargs="*",
-        default=[],
-        help="queries.parquet of every run, in .../<dataset>/<split>/<image view>+<text view>/<method>/",
-    )
+    parser.add_argument("--runs", type=Path, required=True, help="folder of all runs, such as results/runs")
     parser.add_argument("--vectorisation", type=Path, help="answers.csv of the study of vectorisers, where it was run")
     parser.add_argument("--output", type=Path, required=True, help="claims.csv")
     arguments = parser.parse_args()
 
+    study = Study.read(arguments.study)
     table = check_claims(
         Claims.read(arguments.claims, SCHEMA),
         Published.read(arguments.published),
-        Study.read(arguments.study),
-        {Run.of_folder(path.parent): store.read_table(path) for path in arguments.queries},
+        study,
+        {run: store.read_table(run.folder(arguments.runs) / "queries.parquet") for run in study.runs},
         read_answers(arguments.vectorisation) if arguments.vectorisation else None,
     )
     write(arguments.output, table)

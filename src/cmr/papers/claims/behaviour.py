@@ -1,5 +1,6 @@
 """Tests on how methods behave: along a precision-recall curve, in training, and over their hyper-parameters."""
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from cmr.papers.claims.evidence import Difference, Evidence, NotDecidedError, Si
 from cmr.papers.claims.finding import Finding, decided
 from cmr.papers.claims.measured import InSettings, all_above, judged
 from cmr.papers.measured import spec_of
+from cmr.results import RUN, Run
 from cmr.statistics import mean_interval
 
 
@@ -92,7 +94,7 @@ class Convergence(InSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class Sensitivity(InSettings):
-    """Candidates of one hyper-parameter within a range, better on the valid part than those outside, by their mean mAP."""
+    """Candidates of a hyper-parameter within a range, better on the valid part than others by their mean mAP."""
 
     method: str
     parameter: str
@@ -105,43 +107,24 @@ class Sensitivity(InSettings):
 
     def find(self, evidence: Evidence, site: Site) -> Finding:
         side = evidence.side(site, self.method, "map_all", "img2txt")
-        place = {"dataset": site.alternative["dataset"], "method": side.method} | {
-            key: value for key, value in spec_of(site.alternative, side.method).items() if key.endswith("_view")
-        }
-        runs = [
-            run
-            for run in evidence.study.facts["runs"]
-            if run["split"] in site.alternative["splits"] and all(run[key] == value for key, value in place.items())
-        ]
-        table = pd.DataFrame(
-            [
-                {**parameters, "split": run["split"], "value": value}
-                for run in runs
-                for parameters, value in run.get("scores", [])
-                if value is not None
-            ]
-        )
-        check_name(
-            self.parameter,
-            [name for name in table if name not in ("split", "value")],
-            evidence.where,
-            f"hyper-parameter of {side.method}",
-        )
-        within = table[self.parameter].between(self.low, self.high)
-        if within.all() or not within.any():
-            reason = f"no candidate that can be fitted is {'outside' if within.all() else 'within'} the range"
+        runs = [run for run in evidence.study.facts["runs"] if Run(*(run[key] for key in RUN)) in evidence.runs(side)]
+        candidates = pd.DataFrame([{**one, "split": run["split"]} for run in runs for one, _ in run["scores"]])
+        known = [name for name in candidates if name != "split"]
+        check_name(self.parameter, known, evidence.where, f"hyper-parameter of {side.method}")
+        values = pd.Series([score for run in runs for _, score in run["scores"]], dtype="float64")
+        within = candidates[self.parameter].between(self.low, self.high).rename("within")
+        # Beside each other stand candidates that differ in this parameter alone, so far as both can be fitted.
+        rest = candidates[[name for name in known if name != self.parameter]].to_dict("records")
+        others = pd.Series([json.dumps(one) for one in rest], name="others")
+        wide = values.groupby([candidates["split"], others, within]).mean().unstack("within")
+        if set(wide) != {True, False} or (wide := wide.dropna()).empty:
+            reason = "no two candidates within and outside the range were fitted"
             raise NotDecidedError(Finding("not run", reason=reason))
-        inside, outside = (table[rows].groupby("split")["value"].mean() for rows in (within, ~within))
-        common = inside.index.intersection(outside.index)
-        by_value = table.groupby(self.parameter)["value"].mean()
+        differences = (wide[True] - wide[False]).groupby(level="split").mean()
+        by_value = values.groupby(candidates[self.parameter]).mean()
         told = ", ".join(f"{value:g} {mean:.3f}" for value, mean in by_value.items())
-        differences = (inside[common] - outside[common]).to_numpy()
-        step = Difference(
-            f"mean valid mAP by {self.parameter}: {told}; within minus outside",
-            *mean_interval(differences),
-            f"{len(common)} splits",
-        )
-        return all_above([step])
+        what = f"mean valid mAP by {self.parameter}: {told}; within minus outside"
+        return all_above([Difference(what, *mean_interval(differences), f"{len(differences)} splits")])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,14 +8,14 @@ from typing import Any
 import pandas as pd
 
 from cmr import files
-from cmr.configuration import StrictValidator, check, read_yaml
+from cmr.configuration import StrictValidator, check, check_name, read_yaml
 from cmr.errors import UserError
 from cmr.papers.claims import behaviour, comparisons, printed_cells, printed_statistics, vectorisers
 from cmr.papers.claims.evidence import Evidence
 from cmr.papers.claims.finding import Finding
-from cmr.papers.claims.measured import MeasuredTest
+from cmr.papers.claims.measured import InSettings, MeasuredTest
 from cmr.papers.claims.printed import Printed, PrintedTest
-from cmr.papers.measured import Queries
+from cmr.papers.measured import Queries, paper_of
 from cmr.papers.published import Published
 from cmr.results import Study
 
@@ -97,12 +97,31 @@ def check_claims(
     ------
     UserError : the study is of another paper, or a claim names what is not printed, or not in the study.
     """
-    if (paper := study.config["paper"]["id"]) != claims.paper:
+    if (paper := paper_of(study)["id"]) != claims.paper:
         raise UserError(
-            f"{claims.file} holds claims of {claims.paper}, but the study is of {paper}; give the study of {claims.paper}"
+            f"{claims.file} holds claims of {claims.paper}, but the study is of {paper}; give that of {claims.paper}"
         )
+    check_names(claims, paper_of(study)["settings"])
     evidence = Evidence(study, queries, Printed.of(published, claims.paper, ""), answers, "")
     return _table(claims, [*_on_printed(claims, published), *_on_measured(claims, evidence)])
+
+
+def check_names(claims: Claims, settings: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raises UserError where a test on what is measured names a setting or a method that the paper's study has not.
+
+    settings : of the study, by name, each with `methods` (names in the paper) and `also` (ours); run or not.
+    """
+    for claim, one in claims.claims.items():
+        for test in one.get("measured", []):
+            built = MEASURED[test["kind"]](**_options(test))
+            for name in built.settings if isinstance(built, InSettings) else []:
+                check_name(name, settings, claims.where(claim), "setting")
+                for method in built.named:
+                    other, slash, own = method.rpartition("/")
+                    setting = other if slash else name
+                    check_name(setting, settings, claims.where(claim), "setting")
+                    known = [*settings[setting]["methods"], *settings[setting]["also"]]
+                    check_name(own, known, claims.where(claim), f"method of the setting {setting}")
 
 
 def check_printed(claims: Claims, published: Published) -> pd.DataFrame:

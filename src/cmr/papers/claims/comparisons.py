@@ -9,7 +9,7 @@ import numpy as np
 from cmr.papers.claims.evidence import Difference, Evidence, NotDecidedError, Side, Site
 from cmr.papers.claims.finding import Finding, as_list, decided, listed
 from cmr.papers.claims.measured import NO_INTERVAL, InSettings, all_above, judged
-from cmr.papers.published import AVERAGE, BIMODAL, MEASURED_BY, measured_task
+from cmr.papers.published import MEASURED_BY, measured_task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,8 +19,8 @@ class Above(InSettings):
     Attributes
     ----------
     method : one or more; each must be above.
-    others : names of the setting, or `<setting>/<name>`; by default all other methods that the paper has there. One that
-        is not applicable takes no part.
+    others : names of the setting, or `<setting>/<name>`; by default all other methods that the paper has there. What is
+        not applicable, or not run, takes no part.
     over : `all` others, or `most`, more than half of them.
     """
 
@@ -51,7 +51,8 @@ class Above(InSettings):
                         except NotDecidedError as error:
                             left_out[name] = error.finding.reason
                             continue
-                        if other.name not in as_list(self.method) and other.method != own.method:
+                        same = other.name in as_list(self.method) or other.method == own.method
+                        if other.elsewhere or not same:
                             gaps.append(evidence.gap(own, other))
                     if not gaps:
                         reason = listed(left_out.values()) or "there is nothing to compare with"
@@ -80,20 +81,22 @@ class Gap(InSettings):
 
     Attributes
     ----------
-    expected : the first is `higher`, `lower`, or `different` from the second. That they do not differ is found where
-        whole intervals are nearer to 0 than the paper's tolerance.
+    expected : the first is `higher` or `lower` than the second, `different` from it, or `alike`: within `margin` of it.
+    margin : in mAP; the paper's tolerance by default. Where all of an interval is within, methods are alike.
     """
 
     first: str
     second: str
-    expected: Literal["higher", "lower", "different"]
+    expected: Literal["higher", "lower", "different", "alike"]
     metrics: list[str]
     tasks: list[str]
+    margin: float | None = None
 
     @property
     def words(self) -> str:
-        relation = {"higher": "above", "lower": "below", "different": "different from"}[self.expected]
-        return f"{', '.join(self.metrics)} of {', '.join(self.tasks)}: {self.first} {relation} {self.second}"
+        relation = {"higher": "above", "lower": "below", "different": "different from", "alike": "like"}[self.expected]
+        near = f", within {self.margin}" if self.margin is not None else ""
+        return f"{', '.join(self.metrics)} of {', '.join(self.tasks)}: {self.first} {relation} {self.second}{near}"
 
     def find(self, evidence: Evidence, site: Site) -> Finding:
         gaps = [
@@ -105,8 +108,12 @@ class Gap(InSettings):
             return all_above(gaps)
         if self.expected == "lower":
             return judged(gaps, all(gap.below for gap in gaps), any(gap.above for gap in gaps))
+        margin = evidence.tolerance if self.margin is None else self.margin
+        alike = all(-margin <= gap.low and gap.high <= margin for gap in gaps)
+        if self.expected == "alike":
+            apart = any(gap.low > margin or gap.high < -margin for gap in gaps)
+            return judged(gaps, alike, apart, f"an interval reaches beyond {margin} on one side alone")
         differ = all(gap.above or gap.below for gap in gaps)
-        alike = all(-evidence.tolerance <= gap.low and gap.high <= evidence.tolerance for gap in gaps)
         return judged(gaps, differ and not alike, alike)
 
 
@@ -174,7 +181,8 @@ class Metrics(InSettings):
 
     @property
     def words(self) -> str:
-        return f"{', '.join(self.tasks)} of {', '.join(self.methods)}: {self.higher} above {self.lower} on the same rankings"
+        what = f"{', '.join(self.tasks)} of {', '.join(self.methods)}"
+        return f"{what}: {self.higher} above {self.lower} on the same rankings"
 
     def find(self, evidence: Evidence, site: Site) -> Finding:
         gaps = [
@@ -208,9 +216,9 @@ class Reaches(InSettings):
     def find(self, evidence: Evidence, site: Site) -> Finding:
         gaps = []
         where = {**site.setting["of"], "table": self.table, "method": self.published_as}
+        tasks = list(evidence.printed.cells(where)["task"])
         for row in evidence.printed.cells(where, {"task": self.tasks}).to_dict("records"):
-            task = measured_task(row["task"], self.tasks if row["task"] != AVERAGE else BIMODAL)
-            side = evidence.side(site, self.method, MEASURED_BY[row["metric"]], task)
+            side = evidence.side(site, self.method, MEASURED_BY[row["metric"]], measured_task(row["task"], tasks))
             what = f"{row['task']}, {evidence.title(side)} {evidence.mean(side):.3f} against {row['value']} printed"
             gaps.append(evidence.difference(what, [side], offset=float(row["value"])))
         reached = [gap.low >= -evidence.tolerance for gap in gaps]

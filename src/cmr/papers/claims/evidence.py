@@ -11,9 +11,9 @@ from cmr.configuration import check_name
 from cmr.evaluation import PER_QUERY
 from cmr.papers.claims.finding import Finding
 from cmr.papers.claims.printed import Printed
-from cmr.papers.measured import TASKS, Queries, on, precision_of_items, queries_of, spec_of, with_scores
-from cmr.papers.plan import first_run, methods_run, needs
-from cmr.results import Study, metric_name
+from cmr.papers.measured import TASKS, Queries, on, paper_of, precision_of_items, queries_of, spec_of, with_scores
+from cmr.papers.plan import first_run, methods_run, needs, views_run
+from cmr.results import Run, Study, metric_name
 from cmr.statistics import bootstrap_interval, mean_interval
 
 
@@ -46,12 +46,18 @@ class Site:
 
 @dataclass(frozen=True)
 class Side:
-    """One of the numbers that are compared."""
+    """One of the numbers that are compared.
+
+    Attributes
+    ----------
+    elsewhere : whether it is of another setting than that where the test looks.
+    """
 
     site: Site
     name: str
     metric: str
     task: str
+    elsewhere: bool = False
 
     @property
     def method(self) -> str:
@@ -105,17 +111,17 @@ class Evidence:
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        return self.study.config["paper"]["settings"]
+        return paper_of(self.study)["settings"]
 
     @property
     def tolerance(self) -> float:
-        return self.study.config["paper"]["tolerance"]
+        return paper_of(self.study)["tolerance"]
 
     def site(self, name: str) -> Site:
         """Raises NotDecidedError where the setting was not run, UserError where there is none of the name."""
         check_name(name, self.settings, self.where, "setting")
         setting = self.settings[name]
-        if rehearsal := self.study.config["paper"]["rehearsal"]:
+        if rehearsal := paper_of(self.study)["rehearsal"]:
             reason = f"a rehearsal on {rehearsal}: nothing is measured on the paper's data"
             raise NotDecidedError(Finding("withheld", reason=reason))
         alternative = first_run(setting)
@@ -133,7 +139,7 @@ class Evidence:
         check_name(name, site.methods, self.where, f"method of the setting {site.name}")
         check_name(metric, PER_QUERY, self.where, "metric")
         check_name(task, TASKS, self.where, "task")
-        side = Side(site, name, metric, task)
+        side = Side(site, name, metric, task, bool(slash))
         if self.values(side).empty:
             reason = self.reason(side) or f"the study has no scores of {side.method}"
             raise NotDecidedError(Finding("not run", reason=f"{self.title(side)}: {reason}"))
@@ -158,8 +164,12 @@ class Evidence:
         return float(self.values(side).mean())
 
     def title(self, side: Side) -> str:
-        """The method that was run, marked where its scores cannot be compared with others'."""
-        return self.study.method_label(side.method)
+        """The method that was run, marked where its scores cannot be compared, and its views where they are its own."""
+        label, usual = self.study.method_label(side.method), side.site.alternative
+        views = views_run(usual, side.method)
+        if side.elsewhere or views != (usual["image_view"], usual["text_view"]):
+            return f"{label} (images as {views[0]}, texts as {views[1]})"
+        return label
 
     def difference(
         self, what: str, first: Sequence[Side], second: Sequence[Side] = (), offset: float = 0
@@ -206,9 +216,12 @@ class Evidence:
         data = f"on {title}, images as {one['image_view']}, texts as {one['text_view']}, {n} split{'s' * (n > 1)}"
         return data if site.exact else f"{data}, a substitute ({'; '.join(one['differs'])})"
 
+    def runs(self, side: Side) -> list[Run]:
+        """The runs that have scores, one a split."""
+        return with_scores(on(self.study, side.site.alternative), side.site.alternative, side.method)
+
     def _tables(self, side: Side) -> list[pd.DataFrame]:
-        own = on(self.study, side.site.alternative)
-        return [queries_of(self.queries, run) for run in with_scores(own, side.site.alternative, side.method)]
+        return [queries_of(self.queries, run) for run in self.runs(side)]
 
     def _test_parts(self, side: Side) -> set[frozenset[str]]:
         def found() -> set[frozenset[str]]:

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from cmr.papers.claims.evidence import Difference, Evidence, NotDecidedError, Site
-from cmr.papers.claims.finding import Finding, decided, listed
+from cmr.papers.claims.finding import Finding, as_list, decided, listed
 
 NO_INTERVAL = "a single value has no interval"
 HOLDS_ZERO = "the interval of a difference holds 0"
@@ -37,6 +37,12 @@ class InSettings:
     @abstractmethod
     def words(self) -> str:
         """What is compared."""
+
+    @property
+    def named(self) -> list[str]:
+        """Methods that the test names."""
+        fields = (vars(self).get(key, []) for key in ("method", "methods", "first", "second", "others"))
+        return [name for value in fields for name in as_list(value)]
 
     @abstractmethod
     def find(self, evidence: Evidence, site: Site) -> Finding: ...

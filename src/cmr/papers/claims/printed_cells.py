@@ -1,5 +1,6 @@
 """Tests on printed cells: which is higher, which are equal, and by how much."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
@@ -9,7 +10,7 @@ import pandas as pd
 from cmr.errors import UserError
 from cmr.papers.claims.finding import Finding, as_list, decided, listed
 from cmr.papers.claims.printed import Printed, Where, names, on_selection, selection
-from cmr.papers.published import RESULT
+from cmr.papers.published import ALL_MODAL, AVERAGE, RESULT
 
 
 @dataclass(frozen=True)
@@ -35,55 +36,50 @@ class Above:
     @property
     def words(self) -> str:
         than = "not below" if self.ties else "above"
-        which = names(self.others) if self.others else "method"
-        quantity = {"all": f"every other {which}" if not self.others else which, "most": f"most of {which}"}
-        if self.over == "most" and not self.others:
-            quantity["most"] = "more than half of the other methods"
-        return f"{names(self.method)} {than} {quantity[self.over]} in every cell{on_selection(self.where)}"
+        others = f"{'each' if self.over == 'all' else 'more than half'} of {names(self.others) or 'the other methods'}"
+        return f"{names(self.method)} {than} {others} in every cell{on_selection(self.where)}"
 
     def check(self, printed: Printed) -> Finding:
         own = as_list(self.method)
         for name in [*own, *self.others]:
             printed.cells({"method": name})
-        key = [name for name in ("dataset", "features", "metric", "task") if not (self._free(name))]
-        cells = losses = 0
-        lost, leads = [], []
+        key = ["dataset", *([] if self.across_features else ["features"]), "metric", "task"]
+        met, lost = [], []
         for place, rows in printed.cells(self.where).groupby(key, sort=False):
             values = _one_each(rows, printed.where)
             rivals = {name: v for name, v in values.items() if name not in own and name in (self.others or values)}
             for method in [name for name in own if name in values and rivals]:
-                beaten_by = {
-                    n: v for n, v in rivals.items() if not (v < values[method] or (self.ties and v == values[method]))
-                }
-                cells += 1
-                enough = not beaten_by if self.over == "all" else 2 * len(beaten_by) < len(rivals)
-                at = _place(place)
-                if not enough:
-                    losses += 1
-                    shown = listed((f"{name} {value}" for name, value in beaten_by.items()), 4)
-                    count = f" {len(beaten_by)} of {len(rivals)}:" if self.over == "most" else ""
-                    lost.append(f"{at}: {method} {values[method]} is not above{count} {shown}")
-                elif self.over == "most":
-                    leads.append(
-                        (
-                            values[method],
-                            f"{at}: {method} {values[method]} above {len(rivals) - len(beaten_by)} of {len(rivals)}",
-                        )
-                    )
-                else:
-                    name = max(rivals, key=rivals.__getitem__)
-                    gap = values[method] - rivals[name]
-                    leads.append((gap, f"smallest lead {gap}, {at}: {method} {values[method]}, {name} {rivals[name]}"))
-        if not cells:
+                self._compare(f"{_place(place)}: {method} {values[method]}", values[method], rivals, met, lost)
+        if not met and not lost:
             raise UserError(f"{printed.where}: no printed cell holds {names(own)} and something to compare with")
-        count = f"in {cells - losses} of {cells} cells"
+        count = f"in {len(met)} of {len(met) + len(lost)} cells"
         if lost:
             return decided(False, f"{count}; {listed(lost)}")
-        told = listed(text for _, text in leads) if self.over == "most" else min(leads)[1]
-        return decided(True, f"{count}; {told}")
+        if self.over == "most":
+            return decided(True, f"{count}; {listed(told for _, told in met)}")
+        lead, closest = min(met)
+        return decided(True, f"{count}; smallest lead {lead}, {closest}")
 
-    def _free(self, column: str) -> bool:
-        return column == "features" and self.across_features
+    def _compare(
+        self,
+        place: str,
+        value: Decimal,
+        rivals: Mapping[str, Decimal],
+        met: list[tuple[Decimal, str]],
+        lost: list[str],
+    ) -> None:
+        """Append what one cell tells to `met`, with the method's lead, or to `lost`."""
+        unbeaten = {name: v for name, v in rivals.items() if v > value or (v == value and not self.ties)}
+        shown = listed((f"{name} {v}" for name, v in unbeaten.items()), 4)
+        if self.over == "all" and unbeaten:
+            lost.append(f"{place} is not above {shown}")
+        elif self.over == "all":
+            best = max(rivals, key=rivals.__getitem__)
+            met.append((value - rivals[best], f"{place}, {best} {rivals[best]}"))
+        elif 2 * len(unbeaten) < len(rivals):
+            met.append((value, f"{place} above {len(rivals) - len(unbeaten)} of {len(rivals)}"))
+        else:
+            lost.append(f"{place} is not above {len(unbeaten)} of {len(rivals)}: {shown}")
 
 
 @dataclass(frozen=True)
@@ -112,7 +108,8 @@ class Cells:
             "within": f"no further than {self.value} from",
             "percent": f"above by {self.value} %",
         }[self.relation]
-        return f"the cells of {selection(self.first)} {relation} those of {selection(self.second)}{on_selection(self.where)}"
+        cells = f"the cells of {selection(self.first)} {relation} those of {selection(self.second)}"
+        return f"{cells}{on_selection(self.where)}"
 
     def check(self, printed: Printed) -> Finding:
         named = {*self.first, *self.second}
@@ -212,7 +209,8 @@ class Lead:
 
     @property
     def words(self) -> str:
-        return f"the lead of {self.method} over its best rival, in {self.more_in} larger than in {self.less_in}{on_selection(self.where)}"
+        lead = f"the lead of {self.method} over its best rival"
+        return f"{lead}, larger in {self.more_in} than in {self.less_in}{on_selection(self.where)}"
 
     def check(self, printed: Printed) -> Finding:
         printed.cells({"method": self.method})
@@ -256,7 +254,10 @@ class Only:
 
 @dataclass(frozen=True)
 class Spread:
-    """Printed values of one method on one data set, in all papers, no further apart than `at_most`."""
+    """Printed values of one method on one data set, in all papers, no further apart than `at_most`.
+
+    Averages within both modalities take no part: beside averages between them they are another task.
+    """
 
     where: Where
     at_most: float
@@ -269,6 +270,10 @@ class Spread:
 
     def check(self, printed: Printed) -> Finding:
         rows = printed.cells({"paper": list(printed.results["paper"].unique())}, self.where)
+        key = [name for name in RESULT if name != "task"]
+        within_all = printed.results[printed.results["task"].isin(ALL_MODAL)]
+        of_all = rows.set_index(key).index.isin(within_all.set_index(key).index)
+        rows = rows[(rows["task"] != AVERAGE) | ~of_all]
         rows = rows.sort_values("value", kind="stable")
         texts = [
             f"{value} ({paper} {table}, {features}, {metric})"

@@ -15,7 +15,7 @@ from cmr.statistics import average_ranks, friedman_of_average_ranks, iman_davenp
 
 @dataclass(frozen=True)
 class Averages:
-    """Printed averages against the means of the two printed values; off by more than a unit is what no rounding explains."""
+    """Printed averages against the means of the two printed values; what is off by more than a unit is no rounding."""
 
     where: Where = field(default_factory=dict)
 
@@ -111,7 +111,8 @@ class Sizes:
 
     @property
     def words(self) -> str:
-        return f"the printed sizes of {self.dataset}, together {'all' if self.whole else 'at most'} of its {self.pairs} pairs"
+        of_it = "all" if self.whole else "at most"
+        return f"the printed sizes of {self.dataset}, together {of_it} of its {self.pairs} pairs"
 
     def check(self, printed: Printed) -> Finding:
         own = printed.published.datasets

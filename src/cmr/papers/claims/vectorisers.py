@@ -10,6 +10,7 @@ from cmr.configuration import check_name
 from cmr.errors import UserError
 from cmr.papers.claims.evidence import Evidence
 from cmr.papers.claims.finding import Finding, decided, listed
+from cmr.papers.measured import paper_of
 
 COLUMNS = [
     "dataset",
@@ -39,12 +40,12 @@ class Vectorisers:
 
     def rows(self, evidence: Evidence) -> Iterator[tuple[str, Finding]]:
         for dataset in self.datasets:
-            words = f"{', '.join(self.measures)} of word pairs: {self.vectoriser} above the best other vectoriser; {dataset}"
-            yield words, self._find(evidence, dataset)
+            words = f"{', '.join(self.measures)} of word pairs: {self.vectoriser} above the best other vectoriser"
+            yield f"{words}; {dataset}", self._find(evidence, dataset)
 
     def _find(self, evidence: Evidence, dataset: str) -> Finding:
         answers = evidence.answers
-        if rehearsal := evidence.study.config["paper"]["rehearsal"]:
+        if rehearsal := paper_of(evidence.study)["rehearsal"]:
             return Finding("withheld", reason=f"a rehearsal on {rehearsal}")
         if answers is None or dataset not in set(answers["dataset"]):
             return Finding("not run", reason=f"the study of vectorisers was not run on {dataset}")
@@ -54,8 +55,8 @@ class Vectorisers:
         own = answers[(answers["dataset"] == dataset) & (answers["claimed"] == self.vectoriser)]
         own = own[own["measure"].isin(self.measures)]
         told = listed(
-            f"{row.measure} {row.pairs}, {row.value:.3f} against {row.other:.3f} of {row.best_other}: {row.difference:+.3f} "
-            f"({row.low:+.3f} to {row.high:+.3f}), {row.answer}"
+            f"{row.measure} {row.pairs}, {row.value:.3f} against {row.other:.3f} of {row.best_other}: "
+            f"{row.difference:+.3f} ({row.low:+.3f} to {row.high:+.3f}), {row.answer}"
             for row in own[own["answer"] != "too few"].itertuples()
         )
         given = set(own["answer"]) - {"too few"}
