@@ -43,9 +43,10 @@ _LATEX = {
     "‡": r"$\ddagger$",
     "▲": r"$\blacktriangle$",
     "▼": r"$\blacktriangledown$",
-    "–": "--",
+    "\N{EN DASH}": "--",
     "χ": r"$\chi$",
     "²": r"\textsuperscript{2}",
+    "∞": r"$\infty$",
 }
 
 

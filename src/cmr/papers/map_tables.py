@@ -139,7 +139,7 @@ class _Layout:
     def ours(self, k: int) -> Grid:
         """What was measured: of each setting the alternative of number `k` among those that were run."""
         notes = Footnotes()
-        cells = {place: self._measured(place, k, notes) for place in self.places}
+        cells = {place: self._measured(place, k, notes) for place in self._as_read(self.places)}
         cells |= {place: self._measured_rank(place, k, notes) for place in self.rank_places}
         rows = {place: self._row(place, k) for place in self.places}
         rivals = [place for place, row in rows.items() if row and not row.caveat and not row.not_applicable]
@@ -278,6 +278,22 @@ class _Layout:
         """Where a place stands on an axis that these keys span."""
         return tuple((place.method, place.beside) if key == "method" else getattr(place, key) for key in keys)
 
+    def _nested(self, keys: Sequence[str], places: Iterable[Place]) -> list[tuple[Any, ...]]:
+        """The rows or columns of places, by first appearance, those that share their outer values together."""
+        first: dict[tuple[Any, ...], int] = {}
+        distinct = dict.fromkeys(self._at(place, keys) for place in places)
+        for i, entry in enumerate(distinct):
+            for length in range(1, len(entry) + 1):
+                first.setdefault(entry[:length], i)
+        return sorted(distinct, key=lambda entry: [first[entry[: length + 1]] for length in range(len(entry))])
+
+    def _as_read(self, places: Sequence[Place]) -> list[Place]:
+        """Places line by line."""
+        sides = [
+            (keys, {at: i for i, at in enumerate(self._nested(keys, places))}) for keys in (self.rows, self.columns)
+        ]
+        return sorted(places, key=lambda place: [order[self._at(place, keys)] for keys, order in sides])
+
     def title(self, key: str, value: Any) -> str:
         """What a reader calls the value of a key."""
         match key:
@@ -331,7 +347,8 @@ class _Layout:
         rows = [self._row(place, k) for place in own]
         intervals = dict.fromkeys(row.interval for row in rows if row and row.interval)
         told += [f"intervals over {' or '.join(intervals)}"] if intervals else []
-        sentences = [f"{setting['title']}{of}, {'as printed' if one['exact'] else 'a substitute'}: {'; '.join(told)}."]
+        kind = "as printed" if one["exact"] else "a substitute"
+        sentences = [f"{setting['title']}{of}, {kind}: {'; '.join(dict.fromkeys(told))}."]
         sentences += [f"Not as printed: {'; '.join(one['differs'])}."] if one["differs"] else []
         sentences += [f"As printed it needs {needs(setting)}."] if first["exact"] and first["missing"] else []
         return " ".join(sentences)
@@ -345,8 +362,8 @@ class _Layout:
         notes: tuple[Note, ...] = (),
     ) -> Grid:
         """Cells in rows and columns, with what they were measured on in the title or on the axis that tells it."""
-        rows = _nested(self._at(place, self.rows) for place in cells)
-        columns = _nested(self._at(place, self.columns) for place in cells)
+        order = [place for place in (*self.places, *self.rank_places, *cells) if place in cells]
+        rows, columns = self._nested(self.rows, order), self._nested(self.columns, order)
         at = {(self._at(place, self.rows), self._at(place, self.columns)): entry for place, entry in cells.items()}
         of_rows, of_columns = self._axis(self.rows, rows), self._axis(self.columns, columns)
         if labels:
@@ -394,16 +411,6 @@ def _entry(row: Any, verdict: str, notes: Footnotes) -> Entry:
         footnote = notes.letter(f"{NOT_APPLICABLE}{partly}: {row.not_applicable.rstrip('.')}.")
     marks = " ".join(filter(None, (MARKS.get(row.caveat, ""), verdict)))
     return Entry(cell.printed, f"± {cell.half_width}" if cell.half_width else "", marks, footnote)
-
-
-def _nested(entries: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Each entry once, by first appearance, those that share their outer values together."""
-    first: dict[tuple[Any, ...], int] = {}
-    distinct = dict.fromkeys(entries)
-    for i, entry in enumerate(distinct):
-        for length in range(1, len(entry) + 1):
-            first.setdefault(entry[:length], i)
-    return sorted(distinct, key=lambda entry: [first[entry[: length + 1]] for length in range(len(entry))])
 
 
 def _with_level(axis: Axis, labels: Sequence[str]) -> Axis:

@@ -18,7 +18,7 @@ from cmr.papers.published import AVERAGE, MEAN, MEASURED_BY, Published
 from cmr.results import Study
 from cmr.statistics import ranks
 
-NOT_RUN = "–"  # noqa: RUF001
+NOT_RUN = "\N{EN DASH}"
 VERDICT = ["table", "dataset", "features", "method", "task", "metric"]
 
 
