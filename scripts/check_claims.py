@@ -22,7 +22,13 @@ def main() -> None:
         "--published", type=Path, required=True, help="folder of results.csv, ranks.csv, datasets.csv, artifacts.csv"
     )
     parser.add_argument("--runs", type=Path, required=True, help="folder of all runs, such as results/runs")
-    parser.add_argument("--vectorisation", type=Path, help="answers.csv of the study of vectorisers, where it was run")
+    parser.add_argument(
+        "--vectorisation",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="<dataset>/answers.parquet of the study of vectorisers; other files of it are passed by",
+    )
     parser.add_argument("--output", type=Path, required=True, help="claims.csv")
     arguments = parser.parse_args()
 
@@ -32,7 +38,7 @@ def main() -> None:
         Published.read(arguments.published),
         study,
         {run: store.read_table(run.folder(arguments.runs) / "queries.parquet") for run in study.runs},
-        read_answers(arguments.vectorisation) if arguments.vectorisation else None,
+        read_answers(arguments.vectorisation),
     )
     write(arguments.output, table)
     print(table.groupby(["of", "holds"]).size().to_string())

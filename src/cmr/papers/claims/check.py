@@ -83,7 +83,7 @@ def check_claims(
     published: Published,
     study: Study,
     queries: Queries,
-    answers: pd.DataFrame | None = None,
+    answers: pd.DataFrame,
 ) -> pd.DataFrame:
     """Every test of every claim: columns `COLUMNS`, in the order of the file.
 
@@ -91,7 +91,7 @@ def check_claims(
     ----------
     study : of the same paper.
     queries : of its runs, the average precision of each query, as for `cmr.papers.measured.measure`.
-    answers : `answers.csv` of the study of vectorisers; None where it was not run.
+    answers : what `read_answers` reads of the study of vectorisers; no rows where it was not run.
 
     Raises
     ------

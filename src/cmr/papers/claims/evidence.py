@@ -94,14 +94,14 @@ class Evidence:
     Attributes
     ----------
     queries : of every run, the average precision of each query, as for `cmr.papers.measured.measure`.
-    answers : `answers.csv` of the study of vectorisers; None where it was not run.
+    answers : what `read_answers` reads of the study of vectorisers; no rows where it was not run.
     where : the claim, for errors.
     """
 
     study: Study
     queries: Queries
     printed: Printed
-    answers: pd.DataFrame | None
+    answers: pd.DataFrame
     where: str
     _known: dict[tuple[str, ...], Any] = field(default_factory=dict)
 

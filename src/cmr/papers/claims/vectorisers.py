@@ -1,13 +1,13 @@
 """The test on vectorisers, by the answers of their own study: see docs/vectorisation.md."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
+from cmr import store
 from cmr.configuration import check_name
-from cmr.errors import UserError
 from cmr.papers.claims.evidence import Evidence
 from cmr.papers.claims.finding import Finding, decided, listed
 from cmr.papers.measured import paper_of
@@ -44,10 +44,10 @@ class Vectorisers:
             yield f"{words}; {dataset}", self._find(evidence, dataset)
 
     def _find(self, evidence: Evidence, dataset: str) -> Finding:
-        answers = evidence.answers
         if rehearsal := paper_of(evidence.study)["rehearsal"]:
             return Finding("withheld", reason=f"a rehearsal on {rehearsal}")
-        if answers is None or dataset not in set(answers["dataset"]):
+        answers = evidence.answers
+        if dataset not in set(answers["dataset"]):
             return Finding("not run", reason=f"the study of vectorisers was not run on {dataset}")
         check_name(self.vectoriser, answers["claimed"].unique(), evidence.where, "vectoriser said to be best")
         for measure in self.measures:
@@ -67,9 +67,14 @@ class Vectorisers:
         return Finding("undecided", told, "an interval of a difference holds 0")
 
 
-def read_answers(path: Path) -> pd.DataFrame:
-    """`answers.csv` of the study of vectorisers."""
-    try:
-        return pd.read_csv(path)[COLUMNS]
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path} is no answers.csv of the study of vectorisers: {error}") from error
+def read_answers(files: Iterable[Path]) -> pd.DataFrame:
+    """The answers of the study of vectorisers: columns `COLUMNS`.
+
+    files : `<dataset>/answers.parquet` of its data sets; others, such as scores.parquet, are passed by.
+    """
+    tables = [
+        store.read_table(path).assign(dataset=path.parent.name) for path in files if path.name == "answers.parquet"
+    ]
+    for table in tables:
+        table.attrs = {}  # pandas compares them, value by value, when tables are put together
+    return pd.concat(tables, ignore_index=True)[COLUMNS] if tables else pd.DataFrame(columns=COLUMNS)
