@@ -12,6 +12,7 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/settings.smk"
 include: "workflow/rules/view_settings.smk"
 include: "workflow/rules/vectorisation_settings.smk"
+include: "workflow/rules/paper_settings.smk"
 
 
 # Everything that a run produces lies in two folders, which may be on scratch disks.
@@ -43,6 +44,7 @@ include: "workflow/rules/views.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/reporting.smk"
+include: "workflow/rules/papers.smk"
 include: "workflow/rules/vectorisation.smk"
 
 

@@ -130,6 +130,13 @@ class Catalogue:
         lacking = sorted(asset for asset in self.assets_of_run(run) if self.stock.lacks(asset))
         return lacking + [place[0] for place in places if self.stock.copy_lacks(place)]
 
+    def missing_texts(self, dataset: str) -> list[str]:
+        """Assets, or places in them, that the texts of a data set need and that are not to be had here."""
+        settings = self.dataset(dataset)
+        places = settings["look_for"].get("texts", [])
+        lacking = [asset for asset in settings["reads"] if self.stock.lacks(asset)]
+        return lacking + (places[:1] if places and self.stock.copy_lacks(places) else [])
+
     def assets_of_run(self, run: Mapping[str, str]) -> set[str]:
         """Assets that a run learns from, by way of its pairs and views."""
         dataset = self.dataset(run["dataset"])
@@ -464,10 +471,10 @@ class Catalogue:
     def _studies_of_paper(self, name: str) -> dict[str, Settings]:
         """The study of a paper, and where the configuration names a substitute, its rehearsal on that data set."""
         paper, printed, on = self.papers[name], self.printed.get(name, {}), self.config["substitute"]
-        studies = {name: study_of(name, paper, printed, self.missing)}
+        studies = {name: study_of(name, paper, printed, self.missing, self.missing_texts)}
         if on:
             rehearsal = Rehearsal(on, self.splits(on), **self.datasets[on]["rehearsal"])
-            studies[f"{name}-on-{on}"] = study_of(name, paper, printed, self.missing, rehearsal)
+            studies[f"{name}-on-{on}"] = study_of(name, paper, printed, self.missing, self.missing_texts, rehearsal)
         return studies
 
     def _check_paper(self, name: str, artifacts: Path) -> None:
@@ -475,7 +482,7 @@ class Catalogue:
         where, paper = f"config/papers/{name}.yaml", self.papers[name]
         if name in self.studies:
             raise UserError(f"{where}: a file of config/studies has this name, too; rename that")
-        planned = study_of(name, paper, self.printed.get(name, {}), lambda run: [])
+        planned = study_of(name, paper, self.printed.get(name, {}), lambda run: [], lambda dataset: [])
         for key, setting in planned["paper"]["settings"].items():
             self._check_setting(f"{where}: settings: {key}", setting)
         known = {

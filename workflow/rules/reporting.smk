@@ -41,6 +41,7 @@ rule collect_results:
 rule make_table:
     """One table of a study, for reading and for papers."""
     input:
+        unpack(sources_of_table),
         study=rules.collect_results.output,
         code=code_of("scripts/make_table.py"),
     output:
@@ -62,14 +63,16 @@ rule make_table:
     params:
         code=digest_of(code_of("scripts/make_table.py")),
         caption=caption_of_table,
+        published=published_argument,
     shell:
-        "python scripts/make_table.py $(dirname {input.study[0]}) {wildcards.table}"
+        "python scripts/make_table.py $(dirname {input.study[0]}) {wildcards.table} {params.published}"
         " --csv {output.csv} --markdown {output.markdown} --latex {output.latex} > {log} 2>&1"
 
 
 rule make_figure:
     """One figure of a study."""
     input:
+        unpack(sources_of_figure),
         study=rules.collect_results.output,
         code=code_of("scripts/make_figure.py"),
     output:
@@ -163,6 +166,7 @@ rule make_report:
     """Everything about a study on one page."""
     input:
         unpack(gallery_inputs),
+        unpack(sources_of_report),
         study=rules.collect_results.output,
         code=code_of("scripts/make_report.py"),
         templates=TEMPLATES,
@@ -182,7 +186,8 @@ rule make_report:
     params:
         code=digest_of(code_of("scripts/make_report.py")),
         gallery=gallery_arguments,
+        published=published_argument,
         command=command_of_study,
     shell:
-        "python scripts/make_report.py $(dirname {input.study[0]}) {params.gallery:q}"
+        "python scripts/make_report.py $(dirname {input.study[0]}) {params.gallery:q} {params.published}"
         " --command {params.command:q} --output {output} > {log} 2>&1"

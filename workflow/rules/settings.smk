@@ -178,6 +178,7 @@ def outputs_of_study(study):
     folder, settings = f"{config['results']}/studies/{study}", study_config(study)
     return [
         f"{folder}/report.html",
+        *judged_files(study),
         *[f"{folder}/gallery.html" for _ in settings.keys() & {"gallery"}],
         *[f"{folder}/views.{form}" for _ in settings.keys() & {"view_comparison"} for form in ("html", "csv")],
         *[f"{folder}/tables/{table}.{form}" for table in settings["tables"] for form in ("csv", "md", "tex")],
@@ -197,7 +198,9 @@ def data_files(name):
 
 def image_files(wildcards):
     """The checked images of the data sets whose pictures a study looks at."""
-    return sorted({images_file(run["dataset"]) for run in runs_of_study(wildcards.study) if catalogue.looks_at_pictures(run)})
+    return sorted(
+        {images_file(run["dataset"]) for run in runs_of_study(wildcards.study) if catalogue.looks_at_pictures(run)}
+    )
 
 
 def datasets_of_study(wildcards):
@@ -255,16 +258,18 @@ def gallery_inputs(wildcards):
     settings = study_config(wildcards.study).get("gallery")
     if settings is None:
         return {}
-    files = {name: data_of_run(settings)[name] for name in ("pairs", "image_view", "text_view")}
-    return files | {"images": images_file(settings["dataset"]), "embeddings": f"{run_folder(settings)}/embeddings.h5"}
+    methods = settings["methods"] if "methods" in settings else [settings["method"]]
+    runs = [{**settings, "method": method} for method in methods]
+    files = {name: data_of_run(runs[0])[name] for name in ("pairs", "image_view", "text_view")}
+    embeddings = [f"{run_folder(run)}/embeddings.h5" for run in runs]
+    return files | {"images": images_file(settings["dataset"]), "embeddings": embeddings}
 
 
 def gallery_arguments(wildcards):
     """How scripts are told of `gallery_inputs`."""
     files = gallery_inputs(wildcards)
-    arguments = [
-        part for name, file in files.items() if name != "images" for part in (f"--{name.replace('_', '-')}", file)
-    ]
+    named = {name: [found] if isinstance(found, str) else found for name, found in files.items() if name != "images"}
+    arguments = [part for name, paths in named.items() for part in (f"--{name.replace('_', '-')}", *paths)]
     return [*arguments, "--raw", f"{config['data']}/raw"] if files else []
 
 

@@ -38,6 +38,7 @@ def study_of(
     paper: Mapping[str, Any],
     printed: Mapping[tuple[str, str], Sequence[str]],
     missing: Callable[[Mapping[str, str]], list[str]],
+    missing_texts: Callable[[str], list[str]],
     rehearsal: Rehearsal | None = None,
 ) -> Settings:
     """The config of the study, with the block `paper` that tells of every setting what is run and what is missing.
@@ -48,13 +49,14 @@ def study_of(
     paper : its file.
     printed : (data set, features) -> methods of which the paper prints numbers, in its order.
     missing : of a run, the outside files that are not to be had here.
+    missing_texts : of a data set, those that its texts need.
     rehearsal : run everything on this data set instead.
     """
     settings = {
         key: _setting(paper, setting, printed, missing, rehearsal) for key, setting in paper["settings"].items()
     }
     items = {
-        kind: {key: _item(paper, settings, spec) for key, spec in paper.get(kind, {}).items()}
+        kind: {key: _item(settings, spec, missing_texts) for key, spec in paper.get(kind, {}).items()}
         for kind in ("tables", "figures")
     }
     gallery = _gallery(settings, paper.get("gallery"))
@@ -170,11 +172,27 @@ def _blocks(setting: Mapping[str, Any], seeds: Sequence[int]) -> Iterable[Settin
             }
 
 
-def _item(paper: Mapping[str, Any], settings: Mapping[str, Settings], spec: Mapping[str, Any]) -> Settings:
+def _item(
+    settings: Mapping[str, Settings], spec: Mapping[str, Any], missing_texts: Callable[[str], list[str]]
+) -> Settings:
     """A table or figure with the data set and views that it shows, or what makes it `unavailable`."""
+    if "settings" in spec:
+        return _item_of_runs(settings, spec)
+    return _item_of_texts(spec, missing_texts) if "datasets" in spec else dict(spec)
+
+
+def _item_of_texts(spec: Mapping[str, Any], missing_texts: Callable[[str], list[str]]) -> Settings:
+    lacking = {dataset: missing for dataset in spec["datasets"] if (missing := missing_texts(dataset))}
+    told = [f"{dataset} needs {', '.join(missing)}" for dataset, missing in lacking.items()]
+    shown = [dataset for dataset in spec["datasets"] if dataset not in lacking]
+    if not shown:
+        return {**spec, "unavailable": "; ".join(told)}
+    caption = " ".join([spec["caption"], *(f"Not run: {words}." for words in told)])
+    return {**spec, "datasets": shown, "caption": caption}
+
+
+def _item_of_runs(settings: Mapping[str, Settings], spec: Mapping[str, Any]) -> Settings:
     own = {key: value for key, value in spec.items() if key not in _OF_RUNS}
-    if "settings" not in spec:
-        return own
     wanted = {name: settings[name] for name in spec["settings"]}
     run = {name: (setting, first_run(setting)) for name, setting in wanted.items()}
     run = {name: pair for name, pair in run.items() if pair[1] is not None}
@@ -197,6 +215,8 @@ def _item(paper: Mapping[str, Any], settings: Mapping[str, Settings], spec: Mapp
         told.append(f"Not on the paper's features: {'; '.join(first['differs'])}.")
     own = {key: value for key, value in own.items() if key != "floor"}
     place = {"dataset": first["dataset"], **{view: first[view] for view in VIEWS}, "views_of": views_of}
+    if own["kind"] == "class_bars":  # of one split, as all that shows single items
+        place["split"] = first["splits"][0]
     return own | place | {"methods": list(dict.fromkeys(shown)), "caption": " ".join([own["caption"], *told])}
 
 

@@ -83,7 +83,7 @@ def lacking(*views):
 
 
 def study(*views, paper=PAPER, rehearsal=None):
-    return study_of("paper", paper, PRINTED, lacking(*views), rehearsal)
+    return study_of("paper", paper, PRINTED, lacking(*views), lambda dataset: lacking(*views)({"": dataset}), rehearsal)
 
 
 def runs_of(study):

@@ -1,0 +1,103 @@
+"""Papers: every published number beside the measured one, with a verdict; claims, tested."""
+
+
+rule judge_paper:
+    """Set every number that a paper prints beside ours, compare the order of methods, test methods in pairs."""
+    input:
+        study=rules.collect_results.output,
+        queries=run_files("queries.parquet"),
+        published=PUBLISHED_FILES,
+        code=code_of("scripts/judge_paper.py"),
+    output:
+        measured="<results>/studies/{study}/measured.csv",
+        verdicts=report(
+            "<results>/studies/{study}/verdicts.csv",
+            caption="../report/verdicts.rst",
+            category="{study}",
+            subcategory="Verdicts",
+            labels={"table": "verdicts"},
+        ),
+        agreement=report(
+            "<results>/studies/{study}/agreement.csv",
+            caption="../report/agreement.rst",
+            category="{study}",
+            subcategory="Verdicts",
+            labels={"table": "order of methods"},
+        ),
+        comparisons="<results>/studies/{study}/comparisons.csv",
+        cells="<results>/studies/{study}/cells.json",
+    log:
+        "<logs>/studies/{study}/verdicts.log",
+    benchmark:
+        "<benchmarks>/studies/{study}/verdicts.tsv"
+    wildcard_constraints:
+        study=one_of(papers()),
+    conda:
+        "../../environment.yml"
+    params:
+        code=digest_of(code_of("scripts/judge_paper.py")),
+        runs=RUNS,
+        results=config["results"],
+        published=PUBLISHED,
+    shell:
+        "python scripts/judge_paper.py $(dirname {input.study[0]}) --published {params.published} --runs {params.runs}"
+        " --results-folder {params.results} > {log} 2>&1"
+
+
+rule check_claims:
+    """Test what the paper claims, on what it prints and on what was measured."""
+    input:
+        study=rules.collect_results.output,
+        judged=rules.judge_paper.output,
+        queries=run_files("queries.parquet"),
+        vectorisation=vectorisation_of_claims,
+        claims=claims_of_paper,
+        schema="workflow/schemas/claims.schema.yaml",
+        published=PUBLISHED_FILES,
+        code=code_of("scripts/check_claims.py"),
+    output:
+        report(
+            "<results>/studies/{study}/claims.csv",
+            caption="../report/claims.rst",
+            category="{study}",
+            subcategory="Verdicts",
+            labels={"table": "claims"},
+        ),
+    log:
+        "<logs>/studies/{study}/claims.log",
+    benchmark:
+        "<benchmarks>/studies/{study}/claims.tsv"
+    wildcard_constraints:
+        study=one_of(papers()),
+    conda:
+        "../../environment.yml"
+    params:
+        code=digest_of(code_of("scripts/check_claims.py")),
+        published=PUBLISHED,
+        runs=RUNS,
+    shell:
+        "python scripts/check_claims.py $(dirname {input.study[0]}) --claims {input.claims}"
+        " --published {params.published} --runs {params.runs} --vectorisation {input.vectorisation}"
+        " --output {output} > {log} 2>&1"
+
+
+rule collect_examples:
+    """What one figure shows besides scores: example pairs, or the cosines of related words."""
+    input:
+        unpack(sources_of_examples),
+        study=rules.collect_results.output,
+        code=code_of("scripts/collect_examples.py"),
+    output:
+        "<results>/studies/{study}/figure_data/{figure}.parquet",
+    log:
+        "<logs>/studies/{study}/figure_data/{figure}.log",
+    wildcard_constraints:
+        study=one_of(papers()),
+    conda:
+        "../../environment.yml"
+    params:
+        code=digest_of(code_of("scripts/collect_examples.py")),
+        sources=examples_arguments,
+    shell:
+        "python scripts/collect_examples.py $(dirname {input.study[0]}) {wildcards.figure} {params.sources:q}"
+        " --output {output} > {log} 2>&1"
