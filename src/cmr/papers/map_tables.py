@@ -31,7 +31,8 @@ FEATURES = {
     "alexnet_word2vec_bilstm": "AlexNet, and word2vec with BiLSTM",
 }
 _OF_MEASURED = [
-    "splits", "image_view", "text_view", "run_method", "measured", "low", "high", "caveat", "not_applicable",
+    "splits", "image_view", "text_view", "run_method", "measured", "low", "high", "n_splits", "n_seeds", "interval",
+    "caveat", "not_applicable",
 ]  # fmt: skip
 COLUMNS = [
     *RESULT, "published", "recomputed", "setting", "alternative", "exact", "measured_on", *_OF_MEASURED, "verdict",
@@ -69,7 +70,9 @@ def map_table(sources: Sources, name: str, spec: Mapping[str, Any]) -> PaperTabl
         grids=grids,
         notes=tuple(layout.notes(grids)),
         warning=sources.warning,
-        records=pd.DataFrame(layout.records(), columns=COLUMNS).astype({"alternative": "Int64"}),
+        records=pd.DataFrame(layout.records(), columns=COLUMNS).astype(
+            dict.fromkeys(["alternative", "n_splits", "n_seeds"], "Int64")
+        ),
     )
 
 
@@ -210,8 +213,29 @@ class _Layout:
     def _measured(self, place: Place, k: int, notes: Footnotes) -> Entry:
         if row := self._row(place, k):
             judged = not k and not self.sources.warning
-            return _entry(row, MARK_OF.get(self._verdict(place), "") if judged else "", notes)
+            return self._entry(place, row, MARK_OF.get(self._verdict(place), "") if judged else "", notes)
         return Entry() if k else Entry(NOT_RUN, footnote=notes.letter(f"Not run: {self._lacking(place)}."))
+
+    def _entry(self, place: Place, row: Any, verdict: str, notes: Footnotes) -> Entry:
+        """A measured number, with its marks, and footnotes on what is not as its row and column say."""
+        setting, title, cell = (
+            self.setting(place),
+            self.sources.method_title,
+            Cell(row.measured, row.low, row.high, row.n_splits),
+        )
+        one, ours = setting["alternatives"][row.alternative], setting["methods"].get(place.method, place.method)
+        said = []
+        if row.not_applicable:
+            partly = "" if cell.printed == NOT_APPLICABLE else " on splits that the number leaves out"
+            said.append(f"{NOT_APPLICABLE}{partly}: {row.not_applicable.rstrip('.')}.")
+        if row.run_method != ours:
+            said.append(f"{title(row.run_method)} stands in for {title(ours)}.")
+        sides = {"image": row.image_view, "text": row.text_view}
+        if others := [f"{side}s as {view}" for side, view in sides.items() if view != one[f"{side}_view"]]:
+            said.append(f"{title(row.run_method)}: {', '.join(others)}.")
+        marks = " ".join(filter(None, (MARKS.get(row.caveat, ""), verdict)))
+        aside = f"± {cell.half_width}" if cell.half_width else ""
+        return Entry(cell.printed, aside, marks, ",".join(map(notes.letter, said)))
 
     def _lacking(self, place: Place) -> str:
         """Why nothing was measured of a place."""
@@ -252,7 +276,7 @@ class _Layout:
         first: dict[tuple[Any, ...], Entry] = {}
         for place in self._places_beside:
             if row := self._row(place, k):
-                entry = _entry(row, "", notes)
+                entry = self._entry(place, row, "", notes)
                 shown = first.setdefault(self._at(place, axes), entry)
                 if shown is entry:
                     cells[place] = entry
@@ -339,16 +363,11 @@ class _Layout:
         named = splits[0] if len(splits) == 1 else f"{len(splits)} splits ({splits[0]} to {splits[-1]})"
         dataset = self.sources.dataset_title(one["dataset"])
         told = [f"{dataset}, {named}, images as {one['image_view']}, texts as {one['text_view']}"]
-        for method in dict.fromkeys(shown.values()):
-            run = one["instead"].get(method, method)
-            views = one["views_of"].get(run, {})
-            told += [f"{side.partition('_')[0]}s of {title(run)} as {view}" for side, view in views.items()]
-            told += [f"{title(run)} stands in for {title(method)}"] if run != method else []
         rows = [self._row(place, k) for place in own]
         intervals = dict.fromkeys(row.interval for row in rows if row and row.interval)
         told += [f"intervals over {' or '.join(intervals)}"] if intervals else []
         kind = "as printed" if one["exact"] else "a substitute"
-        sentences = [f"{setting['title']}{of}, {kind}: {'; '.join(dict.fromkeys(told))}."]
+        sentences = [f"{setting['title']}{of}, {kind}: {'; '.join(told)}."]
         sentences += [f"Not as printed: {'; '.join(one['differs'])}."] if one["differs"] else []
         sentences += [f"As printed it needs {needs(setting)}."] if first["exact"] and first["missing"] else []
         return " ".join(sentences)
@@ -401,16 +420,6 @@ class _Layout:
             found.setdefault(self._at(place, keys), {})[label] = None
         told = {entry: [label for label in own if label not in UNRUN] or list(own) for entry, own in found.items()}
         return {} if any(len(own) > 1 for own in told.values()) else {entry: own[0] for entry, own in told.items()}
-
-
-def _entry(row: Any, verdict: str, notes: Footnotes) -> Entry:
-    """A measured number with its marks."""
-    cell, footnote = Cell(row.measured, row.low, row.high, row.n_splits), ""
-    if row.not_applicable:
-        partly = "" if cell.printed == NOT_APPLICABLE else " on splits that the number leaves out"
-        footnote = notes.letter(f"{NOT_APPLICABLE}{partly}: {row.not_applicable.rstrip('.')}.")
-    marks = " ".join(filter(None, (MARKS.get(row.caveat, ""), verdict)))
-    return Entry(cell.printed, f"± {cell.half_width}" if cell.half_width else "", marks, footnote)
 
 
 def _with_level(axis: Axis, labels: Sequence[str]) -> Axis:

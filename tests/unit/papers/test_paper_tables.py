@@ -221,17 +221,30 @@ def test_each_further_alternative_has_a_grid_of_its_own(tmp_path):
 
 
 def test_the_notes_tell_what_a_substitute_is_and_what_is_missing(tmp_path):
-    alternatives = PAPER["settings"]["made_edges"]["alternatives"]
-    changed = alternatives[1] | {"instead": {"own": "gmlda"}, "views_of": {"gmlda": {"text_view": "words"}}}
-    paper = with_settings(made_edges={"alternatives": [alternatives[0], changed]})
-    assert [str(note) for note in table_of(tmp_path, "wide", paper).grids[1].notes] == [
+    assert [str(note) for note in table_of(tmp_path, "wide").grids[1].notes] == [
         "a: Not run: needs lost/images, lost/texts.",
         "Made pictures, pixels, as printed: Made pictures, 3 splits (random-0 to random-2), images as pixels, texts as "
         "bow; intervals over splits.",
         "Made pictures, edges, a substitute: Made pictures, 3 splits (random-0 to random-2), images as pixels, texts "
-        "as tags; texts of GMLDA as words; GMLDA stands in for Own; intervals over splits. Not as printed: pixels "
-        "instead of edges; tags instead of words. As printed it needs made/edges.",
+        "as tags; intervals over splits. Not as printed: pixels instead of edges; tags instead of words. As printed it "
+        "needs made/edges.",
     ]
+
+
+def test_a_number_of_another_method_or_other_views_has_a_footnote(tmp_path):
+    one = PAPER["settings"]["made_pixels"]["alternatives"][0]
+    changed = one | {
+        "instead": {"own": "gmlda"},
+        "views_of": {"gmlda": {"text_view": "words"}, "sm": {"text_view": "w"}},
+    }
+    paper = with_settings(made_pixels={"alternatives": [changed]})
+    grid = table_of(tmp_path, "first_40", paper).grids[1]
+    assert [str(note) for note in grid.notes[:3]] == [
+        "a: GMLDA: texts as words.",
+        "b: GMLDA stands in for Own.",
+        "c: SM: texts as w.",
+    ]
+    assert [row[0].footnote for row in grid.cells] == ["", "a", "", "", "b,a", "c", ""]
 
 
 def test_what_is_missing_is_told_once_for_each_set_of_files(tmp_path):
