@@ -116,7 +116,8 @@ def _missing(spec: Mapping[str, Any]) -> str:
 def _head(study: Study, spec: Mapping[str, Any]) -> list[str]:
     """What stands above a paper's figure: its name in the paper, and that a rehearsal shows none of its results."""
     lines = [spec["item"]] if "item" in spec else []
-    return lines + ([] if "unavailable" in spec else rehearsal(study))
+    shows_runs = spec["kind"] != "vectorisers" and spec.get("of") != "published" and "unavailable" not in spec
+    return lines + (rehearsal(study) if shows_runs else [])
 
 
 def _write(figure: Figure, target: Any, form: str, transparent: bool) -> None:

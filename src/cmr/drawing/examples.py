@@ -13,6 +13,7 @@ from cmr.results import Study
 
 SIDES = {"image": PALETTE[0], "text": PALETTE[4]}  # the darker one first: they differ in grey too
 TRUE = "▼"  # stands over the bars of a class that the pair belongs to
+TITLE_WIDTH = WHOLE_WIDTH - 10  # characters of a line of a panel's title
 NAMED = 40  # classes, at most; more have no room for their names
 
 
@@ -25,7 +26,7 @@ def class_bars(study: Study, spec: dict[str, Any]) -> Figure:
     titles = [_title(values[values["pair"] == pair]) for pair in pairs]
     further = 0.16 * sum(title.count("\n") for title in titles)
     named = len(classes) <= NAMED
-    height = 1.15 * len(pairs) + 0.7 + further + (0.075 * max(map(len, classes)) if named else 0)
+    height = 1.15 * len(pairs) + 0.6 + further + (0.075 * max(map(len, classes)) if named else 0)
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     panels = figure.subplots(len(pairs), 1, sharex=True, sharey=True, squeeze=False).ravel()
     places = np.arange(len(classes))
@@ -48,7 +49,7 @@ def class_bars(study: Study, spec: dict[str, Any]) -> Figure:
     if not named:
         panels[-1].set_xlabel(f"{len(classes)} classes", fontsize=SMALL)
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper right", ncols=2, fontsize=SMALL, handlelength=1.2)
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, handlelength=1.2)
     return figure
 
 
@@ -71,7 +72,7 @@ def words_of_class_bars(study: Study, spec: dict[str, Any]) -> str:
 
 def _title(own: pd.DataFrame) -> str:
     text = own["text"].iloc[0]
-    return textwrap.fill(f"{_true(own)}: {f'“{text}”' if text else own['pair'].iloc[0]}", WHOLE_WIDTH)
+    return textwrap.fill(f"{_true(own)}: {f'“{text}”' if text else own['pair'].iloc[0]}", TITLE_WIDTH)
 
 
 def _true(own: pd.DataFrame) -> str:

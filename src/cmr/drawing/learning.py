@@ -71,7 +71,7 @@ def convergence(study: Study, spec: dict[str, Any]) -> Figure:
         return notice(f"{NONE_ITERATES}.")
     columns = min(2, len(methods))
     rows = -(-len(methods) // columns)
-    figure = Figure(figsize=(WIDTH, 1.7 * rows + 0.4), layout="constrained")
+    figure = Figure(figsize=(WIDTH, max(1.7 * rows, 2.1) + 0.4), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for panel, method in zip(panels, methods, strict=False):
         own, colour = history[history["method"] == method], style_of(study, spec, method)["color"]

@@ -21,7 +21,7 @@ NOT_TRIED = "-"
 def sensitivity(study: Study, spec: dict[str, Any]) -> Figure:
     """A heat map: a column a value of the hyper-parameter `x`, a row a value of `y`, the mean over splits in each cell.
 
-    The highest is framed. Values stand at equal distances, as they are mostly powers of ten.
+    The highest is bold. Values stand at equal distances, as they are mostly powers of ten.
     """
     means = _means(study, spec)
     if means.empty:

@@ -77,4 +77,4 @@ def related_words(summary: Summary) -> pd.DataFrame:
 
 
 def _shortened(text: str | None) -> str:
-    return textwrap.shorten(text or "", TEXT, placeholder=" …")
+    return "" if pd.isna(text) else textwrap.shorten(text, TEXT, placeholder=" …")

@@ -14,8 +14,7 @@ def draw(summary: Summary) -> Figure:
 
 def bars_of(summary: Summary, key: tuple[str, str]) -> pd.DataFrame:
     """The scores of one measure and list of pairs, a key of `TITLES`, under titles and in the order of the summary."""
-    rows = rows_of(summary.scores, key)
-    places = list(summary.vectorisers)
-    rows = rows.sort_values("vectoriser", key=lambda names: names.map(places.index), kind="stable")
     titles = {"dataset": summary.about["datasets"], "vectoriser": summary.vectorisers}
+    rows = rows_of(summary.scores, key)
+    rows = rows.sort_values([*titles], key=lambda names: names.map(list(titles[names.name]).index))
     return rows.assign(**{column: rows[column].map(known) for column, known in titles.items()})
