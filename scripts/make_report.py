@@ -6,6 +6,7 @@ from pathlib import Path
 from cmr import files
 from cmr.errors import run_main
 from cmr.gallery import read_gallery
+from cmr.papers.published import Published
 from cmr.report import make_report
 from cmr.results import Study
 
@@ -20,6 +21,7 @@ def main() -> None:
     gallery.add_argument("--image-view", type=Path, help="HDF5 that the runs learnt from")
     gallery.add_argument("--text-view", type=Path, help="HDF5 that the runs learnt from")
     gallery.add_argument("--raw", type=Path, help="folder that image paths start from, e.g. data/raw")
+    parser.add_argument("--published", type=Path, help="folder of what papers print, for the study of a paper")
     parser.add_argument("--command", required=True, help="what makes the study, shown to readers")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
@@ -28,8 +30,9 @@ def main() -> None:
         parser.error("--pairs, --embeddings, --image-view, --text-view and --raw belong together")
 
     study = Study.read(arguments.study)
+    published = Published.read(arguments.published) if arguments.published else None
     shown = read_gallery(study, *sources) if all(sources) else None
-    files.write_text(arguments.output, make_report(study, shown, arguments.command))
+    files.write_text(arguments.output, make_report(study, shown, arguments.command, published))
 
 
 if __name__ == "__main__":

@@ -115,7 +115,7 @@ class Catalogue:
 
     @property
     def wanted_studies(self) -> list[str]:
-        """The studies of the configuration; those of papers by the name of their rehearsal, where they are rehearsed."""
+        """The studies of the configuration; where papers are rehearsed, by the names of their rehearsals."""
         on = self.config["substitute"]
         return [f"{name}-on-{on}" if on and name in self.papers else name for name in self.config["studies"]]
 

@@ -13,6 +13,8 @@ from cmr.datasets.pairs import PARTS
 from cmr.drawing.datasets import size_in_words
 from cmr.figures import Drawing
 from cmr.gallery import Gallery, templates
+from cmr.papers.page import PaperPage, make_page
+from cmr.papers.published import Published
 from cmr.results import MARKS, Study, span
 from cmr.statistics import mean_interval
 from cmr.tables import Row, Table
@@ -85,6 +87,7 @@ class Report:
     finding: str
     tables: list[Table]
     figures: list[Drawing]
+    paper: PaperPage | None
     gallery: Gallery | None
     views: str
     splits: list[SplitRow]
@@ -105,15 +108,17 @@ class Report:
     command: str
 
 
-def make_report(study: Study, gallery: Gallery | None, command: str) -> str:
+def make_report(study: Study, gallery: Gallery | None, command: str, published: Published | None = None) -> str:
     """The page as HTML.
 
     gallery : example retrievals, where the study's config asks for them.
     command : what a reader types to make the study.
+    published : what papers print, for the study of one.
     """
+    paper = make_page(study, published) if published else None
     all_runs, study = study.facts["runs"], study.reported
     facts, config, runs = study.facts, study.config, study.facts["runs"]
-    drawn = [tables.make_table(study, name) for name in config["tables"]]
+    drawn = [] if paper else [tables.make_table(study, name) for name in config["tables"]]
     datasets = facts["datasets"].values()
     of_data = [name for name, spec in config["figures"].items() if spec["kind"] == "dataset_statistics"]
     counts = [
@@ -129,9 +134,10 @@ def make_report(study: Study, gallery: Gallery | None, command: str) -> str:
         title=config["title"],
         description=config["description"],
         counts=counts,
-        finding=_finding(study, drawn[0]) if drawn else "",
+        finding=paper.finding if paper else _finding(study, drawn[0]) if drawn else "",
         tables=drawn,
         figures=[_figure(study, name) for name in config["figures"] if name not in of_data],
+        paper=paper,
         gallery=gallery,
         views=_views(study, len(all_runs) - len(runs)) if "view_comparison" in config else "",
         splits=[row for dataset in datasets for row in _split_rows(dataset)],

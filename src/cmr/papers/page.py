@@ -1,0 +1,157 @@
+"""What the page of a paper's study tells besides tables and figures: verdicts, orders, claims, and what is missing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cmr.errors import UserError
+from cmr.papers import verdicts
+from cmr.papers.grids import PaperTable
+from cmr.papers.measured import paper_of
+from cmr.papers.published import Published
+from cmr.papers.tables import make_paper_table
+from cmr.results import TASK_TITLES, Study
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """On what a setting is run, or would be."""
+
+    what: str
+    data: str
+    differs: str
+    missing: str
+
+
+@dataclass(frozen=True)
+class Setting:
+    title: str
+    alternatives: tuple[Alternative, ...]
+
+
+@dataclass(frozen=True)
+class PaperPage:
+    """What is told of a paper, in the words that the page shows.
+
+    Attributes
+    ----------
+    warning : what must be known before any number is read; empty where nothing must.
+    finding : counts of verdicts and the order of methods in a sentence or two.
+    verdicts : heads and rows of the table of counts.
+    settings : what is run and what is missing.
+    agreement : heads and rows of Kendall's tau a column of a table.
+    claims : rows of claims.csv.
+    left_out : items of the paper that are not made here, with what they need.
+    """
+
+    citation: str
+    tolerance: float
+    warning: str
+    finding: str
+    verdicts: tuple[list[str], list[list[str]]]
+    settings: tuple[Setting, ...]
+    agreement: tuple[list[str], list[list[str]]]
+    claims: list[dict[str, str]]
+    tables: list[PaperTable]
+    left_out: list[str]
+
+
+def make_page(study: Study, published: Published) -> PaperPage:
+    """Of a study whose folder holds verdicts.csv, agreement.csv, claims.csv and measured.csv.
+
+    Raises UserError where the study has no folder or one of the files cannot be read.
+    """
+    if study.folder is None:
+        raise UserError("the page of a paper is made of files in its study's folder: read the study from there")
+    paper, folder = paper_of(study), study.folder
+    counts = verdicts.summary(verdicts.read(folder / "verdicts.csv"))
+    agreement, claims = _table(folder / "agreement.csv"), _table(folder / "claims.csv")
+    left_out = paper.get("left_out", {}).values()
+    return PaperPage(
+        citation=paper["citation"],
+        tolerance=paper["tolerance"],
+        warning=f"A rehearsal on {paper['rehearsal']}: no number here is one of the paper."
+        if paper["rehearsal"]
+        else "",
+        finding=_finding(counts, agreement),
+        verdicts=_shown(counts),
+        settings=tuple(_setting(setting) for setting in paper["settings"].values()),
+        agreement=_agreement(study, agreement),
+        claims=claims.to_dict("records"),
+        tables=[make_paper_table(folder, published, name) for name in study.config["tables"]],
+        left_out=[f"{spec['item']}: {_needs(paper['settings'][spec['setting']])}" for spec in left_out],
+    )
+
+
+def _table(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {error}. Delete it and run again") from error
+
+
+def _shown(counts: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """The verdicts that occur, with the sum of each row."""
+    if counts.to_numpy().sum() == 0:
+        return [], []
+    occurring = [name for name in counts if counts[name].any()]
+    rows = [[str(table), *map(str, row), str(sum(row))] for table, *row in counts[occurring].itertuples()]
+    return ["Table", *(name.capitalize() for name in occurring), "Published"], rows
+
+
+def _finding(counts: pd.DataFrame, agreement: pd.DataFrame) -> str:
+    whole = counts.loc["all"]
+    if not whole.sum():
+        return "The paper prints no number that could be compared: it shows charts."
+    told = ", ".join(f"{number} {name}" for name, number in whole.items() if number)
+    sentence = f"Of {whole.sum()} published numbers: {told}."
+    taus = pd.to_numeric(agreement["tau"]).dropna()
+    if len(taus):
+        sentence += (
+            f" Kendall's tau between the published and the measured order of methods is {taus.median():.2f} in the "
+            f"median of {len(taus)} columns, from {taus.min():.2f} to {taus.max():.2f}."
+        )
+    return sentence
+
+
+def _setting(setting: Mapping[str, Any]) -> Setting:
+    return Setting(
+        setting["title"],
+        tuple(
+            Alternative(
+                what="as printed" if one["exact"] else "in its place",
+                data=f"{one['dataset']}: {one['image_view']} and {one['text_view']}, splits {_splits(one['splits'])}",
+                differs="; ".join(one["differs"]),
+                missing=", ".join(one["missing"]),
+            )
+            for one in setting["alternatives"]
+        ),
+    )
+
+
+def _splits(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
+
+
+def _agreement(study: Study, agreement: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    settings = paper_of(study)["settings"]
+    rows = []
+    for row in agreement.to_dict("records"):
+        one = settings[row["setting"]]["alternatives"][int(row["alternative"])]
+        tau = f"{float(row['tau']):.2f}" if row["tau"] else "too few"
+        ends = f"{float(row['low']):.2f} to {float(row['high']):.2f}" if row["low"] else ""
+        task = TASK_TITLES.get(row["task"], row["task"].capitalize())
+        metric, views = (
+            row["metric"].replace("map_", "").replace("_", " "),
+            f"{one['image_view']} and {one['text_view']}",
+        )
+        rows.append([row["table"], settings[row["setting"]]["title"], metric, task, views, row["n"], tau, ends])
+    heads = ["Table", "Setting", "mAP", "Task", "Measured on", "Methods", "Kendall's tau", "95 % interval"]
+    return (heads, rows) if rows else ([], [])
+
+
+def _needs(setting: Mapping[str, Any]) -> str:
+    return f"{setting['title']} needs {', '.join(setting['alternatives'][0]['missing'])}"
