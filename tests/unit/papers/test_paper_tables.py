@@ -207,16 +207,16 @@ def test_the_metric_and_the_mean_are_those_of_the_table(tmp_path):
     assert [entry.text for entry in printed.cells[0]] == ["0.351", "0.371", "0.356"]
 
 
-def test_each_further_alternative_has_a_grid_of_its_own(tmp_path):
-    one = PAPER["settings"]["made_edges"]["alternatives"]
-    paper = with_settings(made_edges={"alternatives": [*one, one[1] | {"image_view": "corners"}]})
+def test_each_further_alternative_has_a_grid_of_its_own_without_verdicts(tmp_path):
+    one = PAPER["settings"]["made_pixels"]["alternatives"][0]
+    paper = with_settings(made_pixels={"alternatives": [one, one | {"image_view": "corners", "exact": False}]})
     printed, first, second = table_of(tmp_path, "wide", paper, judged={"cca": "reproduced"}).grids
-    assert (second.name, second.title) == ("ours_2", "Ours, alternative 2")
-    assert [title for title, _ in second.head[2]] == ["", "corners + tags: substitute", ""]
-    numbers = [f"0.{n} ± 0.020" for n in (290, 310, 300)]
-    assert [text(entry) for entry in second.cells[0]] == ["", "", "", *numbers, "", "", ""]
-    assert second.notes[-1].text == "Blank: no further alternative was run."
     assert [entry.mark for entry in first.cells[0]] == ["="] * 3 + [""] * 6
+    assert (second.name, second.title) == ("ours_2", "Ours, alternative 2")
+    assert [title for title, _ in second.head[2]] == ["corners + bow: substitute", "", ""]
+    numbers = [f"0.{n} ± 0.020" for n in (290, 310, 300)]
+    assert [text(entry) for entry in second.cells[0]] == [*numbers, *[""] * 6]
+    assert second.notes[-1].text == "Blank: no further alternative was run."
     assert printed.rows.entries == second.rows.entries[:5]
 
 
