@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from cmr import store
 from cmr.configuration import StrictValidator, check, read_yaml
@@ -165,6 +166,11 @@ def test_averages_tell_how_many_no_rounding_explains():
 def test_averages_within_both_modalities_are_no_part_of_a_spread():
     text = TABLE + "T3 d f a img2all 0.900\nT3 d f a txt2all 0.900\nT3 d f a average 0.900"
     assert test_printed(text, kind="spread", where={"method": "a", "task": "average"}, at_most=0.1)[0] == "holds"
+
+
+def test_equal_tasks_are_not_above_each_other():
+    text = "T d f a img2txt 0.2\nT d f a txt2img 0.1\nT d f b img2txt 0.2\nT d f b txt2img 0.2"
+    assert test_printed(text, kind="only", method="a", higher="img2txt", lower="txt2img")[0] == "holds"
 
 
 RANKS = pd.DataFrame(
@@ -348,6 +354,15 @@ def test_the_real_claims_name_what_their_study_has(paper):
         methods = setting.get("methods", list(printed["method"].unique()))
         settings[name] = {"methods": methods, "also": [*config["also"], *setting.get("also", [])]}
     check_names(Claims.read(ROOT / f"config/claims/{paper}.yaml", SCHEMA), settings)
+
+
+def test_the_example_of_the_documentation_is_one(published):
+    text = (ROOT / "docs/claims.md").read_text("utf-8")
+    example = yaml.safe_load(text.split("```yaml\n")[1].split("```")[0])
+    check({"paper": "eisr", "claims": example}, StrictValidator(read_yaml(SCHEMA)), "docs/claims.md")
+    assert list(check_printed(Claims("eisr", example, Path("docs/claims.md")), published)["holds"]) == [YES]
+    kinds = {f"`{kind}`" for kind in (*PRINTED, *MEASURED)}
+    assert {kind for kind in kinds if f"| {kind}" not in text and f", {kind} |" not in text} == set()
 
 
 def test_codes_of_claims_are_items_of_their_paper():
