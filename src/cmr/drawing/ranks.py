@@ -1,6 +1,6 @@
 """How methods rank over several data sets, by what a paper prints or by what was measured here."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,12 +85,12 @@ def _ranks(study: Study, spec: Mapping[str, Any]) -> Ranks:
     blocks = rows.pivot(index=keys, columns="method", values=spec["of"])
     blocks = blocks.loc[pd.MultiIndex.from_frame(rows[keys].drop_duplicates()), list(rows["method"].unique())]
     whole = blocks.dropna(axis="columns")
-    settings, title = _settings(study), _title_of(study, spec["of"])
+    settings, titles = _settings(study), _titles(study, list(blocks), spec["of"])
     ranks = average_ranks(whole) if min(whole.shape) >= 2 else []
     return Ranks(
-        {title(name): float(rank) for name, rank in zip(whole, ranks, strict=False)},
+        {titles[name]: float(rank) for name, rank in zip(whole, ranks, strict=False)},
         [f"{settings[dataset, features]['title']}, {TASKS[task]}" for dataset, features, task in blocks.index],
-        [title(name) for name in blocks if name not in whole],
+        [titles[name] for name in blocks if name not in whole],
     )
 
 
@@ -114,19 +114,19 @@ def _run_of(setting: Mapping[str, Any]) -> Mapping[str, Any]:
     return next(one for one in setting["alternatives"] if not one["missing"])
 
 
-def _title_of(study: Study, source: str) -> Callable[[str], str]:
-    """How methods are called by their names in the paper: as ours that were run, or as printed."""
-    run = {
-        name: alternative["instead"].get(ours, ours)
-        for setting in reversed(_settings(study).values())
-        for alternative in setting["alternatives"]
-        if not alternative["missing"]
-        for name, ours in setting["methods"].items()
-    }
-
-    def title(name: str) -> str:
-        if source == "measured":
-            return study.method_label(run[name])
-        return study.method_title(name) if name in study.methods else name
-
-    return title
+def _titles(study: Study, names: Sequence[str], source: str) -> dict[str, str]:
+    """Name in the paper -> title of the method of ours that stands for it, or that was measured instead of that."""
+    settings = list(reversed(_settings(study).values()))  # the first has the last word
+    ours = dict(zip(names, names, strict=True))
+    ours |= {name: method for setting in settings for name, method in setting["methods"].items()}
+    if source == "measured":
+        run = [setting for setting in settings if any(not one["missing"] for one in setting["alternatives"])]
+        ours |= {
+            name: _run_of(setting)["instead"].get(method, method)
+            for setting in run
+            for name, method in setting["methods"].items()
+        }
+    label = study.method_label if source == "measured" else study.method_title
+    titles = {name: label(ours[name]) if ours[name] in study.methods else name for name in names}
+    shared = [title for title in titles.values() if [*titles.values()].count(title) > 1]
+    return {name: f"{title} ({name})" if title in shared else title for name, title in titles.items()}

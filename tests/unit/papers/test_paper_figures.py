@@ -328,7 +328,7 @@ def ranks_of(figure):
 
 def test_ranks_are_averaged_over_what_is_printed(paper, tmp_path):
     made = with_verdicts(paper, tmp_path / "a", BLOCKS)
-    assert ranks_of(drawn(made)) == {"Own": "1.67", "acmr": "2.00", "CCA": "2.33"}
+    assert ranks_of(drawn(made)) == {"Own": "1.67", "ACMR (small)": "2.00", "CCA": "2.33"}
     told = figures.describe(made, "a")
     assert told.startswith("Table 1. Values that the paper prints. Average ranks over 3 blocks")
     assert "Blocks: Made pictures, pixels, Average; Made pictures, edges, Average; Lost pictures, Average." in told
@@ -351,7 +351,25 @@ def test_a_method_without_a_value_in_some_block_is_left_out_and_told(paper, tmp_
     del blocks["edges", "average"]["acmr"]
     made = with_verdicts(paper, tmp_path / "a", blocks)
     assert set(ranks_of(drawn(made)).values()) == {"1.33", "1.67"}
-    assert "Without a value in some block: acmr." in figures.describe(made, "a")
+    assert "Without a value in some block: ACMR (small)." in figures.describe(made, "a")
+
+
+def test_two_methods_for_which_one_of_ours_stands_are_told_apart(paper, tmp_path):
+    made = with_verdicts(paper, tmp_path / "a", BLOCKS)
+    facts = copy.deepcopy(made.facts)
+    for setting in facts["config"]["paper"]["settings"].values():
+        setting["methods"] |= {"acmr": "own", "cca": "lost"}
+    assert ranks_of(drawn(replace(made, facts=facts))) == {"Own (own)": "1.67", "Own (acmr)": "2.00", "cca": "2.33"}
+
+
+def test_what_was_measured_instead_gives_its_name(paper, tmp_path):
+    made = with_verdicts(paper, tmp_path / "a", BLOCKS, of="measured")
+    facts = copy.deepcopy(made.facts)
+    for setting in facts["config"]["paper"]["settings"].values():
+        for alternative in setting["alternatives"]:
+            alternative["instead"] = {"acmr_small": "gmlda"}
+    assert "GMLDA" in ranks_of(drawn(replace(made, facts=facts)))
+    assert "ACMR (small)" in ranks_of(drawn(with_figure(replace(made, facts=facts), RANKS)))
 
 
 def test_settings_that_are_measured_on_the_same_data_are_one_block(paper, tmp_path):
