@@ -121,6 +121,17 @@ def test_every_number_stands_beside_the_floor_of_its_own_place(numbers):
     assert cell(numbers, "own", "txt2img")["random_floor"] == pytest.approx(value_of("random", "txt2img"), abs=2e-6)
 
 
+def test_settings_have_floors_of_their_own(made):
+    config = copy.deepcopy(made.study.config)
+    setting = config["paper"]["settings"]["made_pixels"]
+    config["paper"]["settings"] = {
+        split: setting | {"alternatives": [setting["alternatives"][0] | {"splits": [split]}]} for split in SPLITS[:2]
+    }
+    numbers = measure(replace(made.study, facts=made.study.facts | {"config": config}), made.queries)
+    floors = [cell(numbers, "own", setting=split)["random_floor"] for split in SPLITS[:2]]
+    assert floors == pytest.approx([0.2005, 0.2105], abs=2e-6)
+
+
 def test_without_a_floor_none_is_told(made):
     study = with_alternative(made.study, "made_pixels", 0)
     study.config["paper"]["settings"]["made_pixels"]["also"] = ["sm"]
