@@ -112,6 +112,27 @@ def with_splits_alone(study):
     return replace(study, facts=study.facts | {"config": config})
 
 
+def test_the_interval_is_over_splits_that_all_methods_have(made, published):
+    scores = made.study.scores
+    gone = (scores["method"] == "blm") & (scores["split"] == "random-0")
+    reason = {"dataset": "made", "split": "random-0", "image_view": "pixels", "text_view": "bow", "method": "blm"}
+    facts = made.study.facts | {"not_applicable": [reason | {"reason": "it is so"}]}
+    study = with_splits_alone(replace(made.study, scores=scores[~gone], facts=facts))
+    study = with_order(study, {"cca": (0.1, 0.9, 0.2)})
+    row = row_of(agree(published, study, measured.measure(study, made.queries)))
+    values = [[(0.1, 0.9, 0.2)[k] if ours == "cca" else VALUES[ours][k] for ours in PRINTED.values()] for k in (1, 2)]
+    _, low, high = kendall_interval([OF_METHOD[method] for method in PRINTED], np.array(values))
+    assert low < high
+    assert (row["n"], row["low"], row["high"]) == (5, pytest.approx(low), pytest.approx(high))
+
+
+def test_a_table_is_ordered_by_its_own_metric(made, published, numbers):
+    where = (numbers["metric"] == "map_at_40_hits") & (numbers["method"] == "own")
+    agreed = agree(published, made.study, numbers.assign(measured=numbers["measured"].where(~where, 0.0)))
+    assert row_of(agreed, "Table 2")["measured_order"].endswith("> own")
+    assert row_of(agreed, "Table 1")["measured_order"].startswith("own >")
+
+
 def test_average_is_that_of_the_tables_own_tasks(made, published, numbers):
     """In Table 3 the mean is over the all-modal tasks: other scores there change its order, and no other table's."""
     scores = numbers.assign(

@@ -69,6 +69,14 @@ def test_a_method_that_is_not_applicable_tells_why(made):
     assert "not_applicable" not in told["made_pixels/0/cca"]
 
 
+def test_seeds_are_those_of_the_method_on_its_views(made):
+    scores = made.study.scores
+    gone = (scores["method"] == "own") & (scores["text_view"] == "bow") & (scores["seed"] == 7)
+    told = cells(replace(made.study, scores=scores[~gone]))
+    assert told["made_pixels/0/own"]["seeds"] == [0]
+    assert told["made_pixels/0/cca"]["seeds"] == told["made_edges/1/own"]["seeds"] == [0, 7]
+
+
 def test_the_command_names_the_files_of_all_splits(made, made_cells):
     words = shlex.split(made_cells["made_pixels/0/acmr"]["command"])
     targets = words[words.index("--") + 1 :]

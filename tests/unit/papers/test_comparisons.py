@@ -92,6 +92,14 @@ def test_p_is_that_of_the_paired_randomisation_test(made):
     assert row["p"] == pytest.approx(oracle.pvalue, abs=4 * np.sqrt(oracle.pvalue / 10_000))  # four standard errors
 
 
+def test_metrics_are_compared_by_themselves(made):
+    """The two methods differ in single values of map_all, and nowhere else."""
+    compared = compare(with_alternative(made.study, splits=["random-0"]), nearly_equal(made), METRICS)
+    assert abs(row_of(compared, "cca", "gmlda")["difference"]) > 0.001
+    other = row_of(compared, "cca", "gmlda", metric="map_at_40_hits")
+    assert (other["difference"], other["p"]) == (0, 1)
+
+
 def test_p_is_adjusted_within_an_alternative_task_and_metric(made):
     study = with_alternative(made.study, splits=["random-0"])
     compared = compare(study, nearly_equal(made), METRICS)
