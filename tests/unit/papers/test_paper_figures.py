@@ -9,7 +9,7 @@ from matplotlib.colors import to_rgb
 
 from cmr import figures, store
 from cmr.errors import UserError
-from tests.made_study import CONFIG, made_study
+from tests.made_study import CONFIG, CONFIG_OF_TWO, made_study
 
 CLASSES = ("bird & co", "fish", "tree")
 
@@ -161,6 +161,14 @@ def test_of_further_hyperparameters_each_split_takes_the_best(study):
     found = with_scores(study, scores)
     assert {text.get_text() for text in cells(drawn(found)).values()} == {f"{(0.2 + 0.31 + 0.42) / 3:.3f}"}
     assert "(the best over n, mean of 3 splits)" in figures.describe(found, "a")
+
+
+def test_sensitivity_is_of_the_data_set_that_the_figure_names(tmp_path):
+    two, scores = made_study(tmp_path, config=CONFIG_OF_TWO), {"made": 0.25, "bare": 0.75}
+    runs = [run | {"scores": [[{"alpha": 1, "beta": 1}, scores[run["dataset"]]]]} for run in two.facts["runs"]]
+    for dataset, score in scores.items():
+        (text,) = cells(drawn(with_figure(two, SENSITIVITY | {"dataset": dataset}, runs=runs))).values()
+        assert text.get_text() == f"{score:.3f}"
 
 
 def test_sensitivity_in_words_tells_the_range_and_where_its_ends_are(sensitive, tmp_path):
