@@ -142,20 +142,22 @@ class Tasks(InSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class Only(InSettings):
-    """One task above another by this method, and by no other one that the paper has in the setting."""
+    """One task above another by this method, and by none of the others, by default all that the paper has there."""
 
     method: str
     higher: str
     lower: str
+    others: list[str] = field(default_factory=list)
     metric: str = "map_all"
 
     @property
     def words(self) -> str:
-        return f"{self.metric}: {self.higher} above {self.lower} by {self.method} and no other method"
+        others = f"none of {', '.join(self.others)}" if self.others else "no other method"
+        return f"{self.metric}: {self.higher} above {self.lower} by {self.method} and {others}"
 
     def find(self, evidence: Evidence, site: Site) -> Finding:
         gaps = {}
-        for name in dict.fromkeys([self.method, *site.setting["methods"]]):
+        for name in dict.fromkeys([self.method, *(self.others or site.setting["methods"])]):
             try:
                 sides = [evidence.side(site, name, self.metric, task) for task in (self.higher, self.lower)]
             except NotDecidedError:
@@ -224,7 +226,10 @@ class Reaches(InSettings):
         reached = [gap.low >= -evidence.tolerance for gap in gaps]
         missed = [gap.high < -evidence.tolerance for gap in gaps]
         return judged(
-            gaps, all(reached), any(missed), f"the intervals hold the published values within {evidence.tolerance}"
+            gaps,
+            all(reached),
+            any(missed),
+            f"an interval reaches below and above what is printed less {evidence.tolerance}",
         )
 
 

@@ -13,7 +13,7 @@ from cmr.papers.claims.finding import Finding
 from cmr.papers.claims.printed import Printed
 from cmr.papers.measured import TASKS, Queries, on, paper_of, precision_of_items, queries_of, spec_of, with_scores
 from cmr.papers.plan import first_run, methods_run, needs, views_run
-from cmr.results import Run, Study, metric_name
+from cmr.results import Run, Study
 from cmr.statistics import bootstrap_interval, mean_interval
 
 
@@ -200,11 +200,11 @@ class Evidence:
     def gap(self, first: Side, second: Side) -> Difference:
         """One side minus the other, told by what they differ in."""
         if first.metric == second.metric and first.task == second.task:
-            what, labels = f"{metric_name(first.metric)} {first.task}", [self.title(first), self.title(second)]
+            what, labels = f"{first.metric} {first.task}", [self.title(first), self.title(second)]
         elif first.metric == second.metric:
-            what, labels = f"{self.title(first)}, {metric_name(first.metric)}", [first.task, second.task]
+            what, labels = f"{self.title(first)}, {first.metric}", [first.task, second.task]
         else:
-            what, labels = f"{self.title(first)}, {first.task}", [metric_name(first.metric), metric_name(second.metric)]
+            what, labels = f"{self.title(first)}, {first.task}", [first.metric, second.metric]
         means = [f"{label} {self.mean(side):.3f}" for label, side in zip(labels, (first, second), strict=True)]
         return self.difference(f"{what}, {' against '.join(means)}", [first], [second])
 
