@@ -119,11 +119,11 @@ class Sources:
             raise UserError(f"{self.study.folder}/verdicts.csv has no row of {told}; make the study again") from error
 
     def method_title(self, method: str) -> str:
-        """The title of a method of ours; its id where no run of the study has it."""
+        """The title of a method of ours: by the block `paper`, or else by the runs; its id where neither knows it."""
         return self._title("methods", method)
 
     def dataset_title(self, dataset: str) -> str:
-        """The title of a data set; its id where no run of the study has it."""
+        """The title of a data set, found as that of a method."""
         return self._title("datasets", dataset)
 
     def _title(self, kind: str, name: str) -> str:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from cmr import files
 from cmr.errors import UserError
 from cmr.gallery import templates
 from cmr.papers import measured, verdicts
+from cmr.papers.grids import Axis
 from cmr.papers.map_tables import FEATURES
 from cmr.papers.measured import TASKS
 from cmr.papers.plan import methods_run, views_run
@@ -313,6 +315,33 @@ def test_settings_that_share_a_cell_have_their_own_floors_where_they_differ(tmp_
     cells = {title: cells[0].text for (title, *_), cells in zip(grid.rows.entries, grid.cells, strict=True)}
     assert cells["Random (floor)"] == "0.250" and cells["Random (floor), edges"] == "0.260"
     assert len(grid.floors) == 2
+
+
+def test_what_is_not_run_has_its_title_from_the_paper_s_config_or_is_named_by_its_id(tmp_path):
+    lost = [title for title, _ in table_of(tmp_path / "a", "wide").grids[0].head[0]]
+    titles = {"datasets": {"lost": "Lost pictures"}, "methods": {"blm": "Bilinear model"}}
+    grid = table_of(tmp_path / "b", "wide", PAPER | {"titles": titles}, methods={}).grids[0]
+    assert lost == ["Made pictures", "lost"]
+    assert [title for title, _ in grid.head[0]] == ["Made pictures", "Lost pictures"]
+    assert [title for (title,) in grid.rows.entries] == ["cca", "gmlda", "acmr_small", "Bilinear model", "own"]
+
+
+def test_a_table_that_has_sm_of_its_own_gets_no_other_and_it_may_be_best(tmp_path):
+    printed = Published.read(write_published(tmp_path / "published"))
+    printed = replace(printed, results=printed.results.replace({"method": {"blm": "sm"}}))
+    methods = {name: own for name, own in PAPER["settings"]["made_pixels"]["methods"].items() if name != "blm"}
+    paper = with_settings(made_pixels={"methods": methods | {"sm": "sm"}})
+    folder = write_study(tmp_path / "study", paper, SPECS, printed=printed)
+    grid = make_paper_table(folder, printed, "first_40").grids[1]
+    titles = [title for (title,) in grid.rows.entries]
+    assert titles == ["CCA", "GMLDA", "ACMR (small)", "SM", "Own", "Random (floor)"]
+    assert text(grid.cells[titles.index("SM")][0]) == "0.700* ± 0.020"
+
+
+def test_columns_of_the_same_title_stay_apart():
+    axis = Axis(("Data set", "Task"), (("A", "x"), ("A", "x"), ("A", "y"), ("B", "y")))
+    assert axis.spans(0) == [("A", 3), ("B", 1)]
+    assert axis.spans(1) == [("x", 1), ("x", 1), ("y", 1), ("y", 1)]
 
 
 # What is best, and marks
