@@ -623,7 +623,7 @@ def test_a_gain_is_of_the_best_other_method(made, percent, holds):
 
 
 @pytest.mark.parametrize(
-    ("by", "holds"), [((0.1, 0.1, 0.11), YES), ((-0.1, -0.1, -0.11), NO), ((0.0, 0.1, -0.1), "undecided")]
+    ("by", "holds"), [((0.03, 0.03, 0.031), YES), ((-0.1, -0.1, -0.11), NO), ((0.0, 0.1, -0.1), "undecided")]
 )
 def test_a_lead_is_larger_in_one_task(made, by, holds):
     study = moved(made.study, "img2txt", by)
@@ -704,8 +704,9 @@ def test_values_within_a_range_are_better_than_others(made, outside, holds):
     assert row["holds"] == holds and "mean valid mAP by weight: 0.1 0.500, 1 " in row["numbers"]
 
 
-def test_a_range_without_counterpart_is_not_tested(made):
-    study = with_candidates(made.study, lambda _: {(1.0, 1): 0.5, (0.1, 1): 0.4})
+@pytest.mark.parametrize("candidates", [{(1.0, 1): 0.5, (0.1, 1): 0.4}, {(1.0, 1): 0.5, (10.0, 2): 0.4}])
+def test_a_range_without_counterpart_is_not_tested(made, candidates):
+    study = with_candidates(made.study, lambda _: candidates)
     test = {"method": "own", "parameter": "weight", "low": 0.001, "high": 1}
     row = measured(made, study, kind="sensitivity", settings=["made_pixels"], **test)
     assert row["holds"] == "not run" and "within and outside the range" in row["reason"]
