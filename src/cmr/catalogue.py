@@ -1,6 +1,5 @@
 """Everything that the configuration names: assets, data sets, views, methods, studies; checked before anything runs."""
 
-import csv
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,10 +12,11 @@ from typing import Any, Self
 from jsonschema.protocols import Validator
 
 from cmr.assets import Stock, mirror_folders
-from cmr.configuration import StrictValidator, check, check_name, read_yaml, unknown
+from cmr.configuration import StrictValidator, check, check_name, read_rows, read_yaml, unknown
 from cmr.errors import UserError
 from cmr.methods import FLOOR
-from cmr.papers.plan import VIEWS, Rehearsal, methods_run, study_of, views_run
+from cmr.papers.checks import check_paper
+from cmr.papers.plan import Rehearsal, study_of
 
 Settings = dict[str, Any]
 
@@ -109,7 +109,8 @@ class Catalogue:
         )
         catalogue._check_references()
         for name in catalogue.papers:
-            catalogue._check_paper(name, folder / "published/artifacts.csv")
+            check_paper(catalogue, name, read_rows(folder / "published/artifacts.csv"))
+            read_one(folder / f"claims/{name}.yaml", "claims")
             catalogue.studies.update(catalogue._studies_of_paper(name))
         return catalogue
 
@@ -470,60 +471,26 @@ class Catalogue:
 
     def _studies_of_paper(self, name: str) -> dict[str, Settings]:
         """The study of a paper, and where the configuration names a substitute, its rehearsal on that data set."""
-        paper, printed, on = self.papers[name], self.printed.get(name, {}), self.config["substitute"]
-        studies = {name: study_of(name, paper, printed, self.missing, self.missing_texts)}
-        if on:
+        given = (name, self.papers[name], self.printed.get(name, {}))
+        studies = {name: study_of(*given, self.missing, self.missing_texts)}
+        if on := self.config["substitute"]:
             rehearsal = Rehearsal(on, self.splits(on), **self.datasets[on]["rehearsal"])
-            studies[f"{name}-on-{on}"] = study_of(name, paper, printed, self.missing, self.missing_texts, rehearsal)
+            studies[f"{name}-on-{on}"] = study_of(*given, self.missing, self.missing_texts, rehearsal)
+        for study in studies.values():
+            settings = study["paper"]["settings"].values()
+            ours = {method for setting in settings for method in [*setting["methods"].values(), *setting["also"]]}
+            ours |= {
+                method for setting in settings for one in setting["alternatives"] for method in one["instead"].values()
+            }
+            study["paper"]["titles"] = {
+                "methods": {method: self.method(method)["title"] for method in sorted(ours)},
+                "datasets": {
+                    dataset: self.datasets[dataset]["title"]
+                    for dataset in sorted({setting["of"]["dataset"] for setting in settings})
+                    if dataset in self.datasets
+                },
+            }
         return studies
-
-    def _check_paper(self, name: str, artifacts: Path) -> None:
-        """All that a paper's file names exists, and its tables and figures are all those that are to be made."""
-        where, paper = f"config/papers/{name}.yaml", self.papers[name]
-        if name in self.studies:
-            raise UserError(f"{where}: a file of config/studies has this name, too; rename that")
-        planned = study_of(name, paper, self.printed.get(name, {}), lambda run: [], lambda dataset: [])
-        for key, setting in planned["paper"]["settings"].items():
-            self._check_setting(f"{where}: settings: {key}", setting)
-        known = {
-            *paper.get("ours", {}),
-            *self.methods,
-            *(m for s in planned["paper"]["settings"].values() for m in s["methods"]),
-        }
-        items = [
-            *paper["tables"].values(),
-            *paper["figures"].values(),
-            *([paper["gallery"]] if "gallery" in paper else []),
-        ]
-        for item in items:
-            for setting in [*item.get("settings", []), *([item["setting"]] if "setting" in item else [])]:
-                check_name(setting, paper["settings"], f"{where}: {item['item']}", "setting")
-            for method in item.get("methods", []):
-                check_name(method, known, f"{where}: {item['item']}: methods", "method")
-        made = {item["item"] for item in items}
-        for row in _rows_of(artifacts):
-            if row["paper"] == name and row["regenerate"] == "yes" and row["item"] not in made:
-                raise UserError(f'{where}: no table, figure or gallery has the item "{row["item"]}" of {artifacts}')
-
-    def _check_setting(self, where: str, setting: Settings) -> None:
-        if not setting["methods"]:
-            raise UserError(f"{where}: config/published/results.csv has no number of it; name its `methods`")
-        for one in setting["alternatives"]:
-            check_name(one["dataset"], self.datasets, where, "data set")
-            for split in one["splits"]:
-                check_name(split, self.splits(one["dataset"]), where, f"split of {one['dataset']}")
-            for method in [*methods_run(setting, one).values(), *one["instead"]]:
-                check_name(method, self.methods, where, "method")
-            for method in methods_run(setting, one).values():
-                run = {"dataset": one["dataset"], "split": one["splits"][0], "method": method}
-                run |= dict(zip(VIEWS, views_run(one, method), strict=True))
-                for modality, known in self._computed_views():
-                    views = [*known, *self.dataset(one["dataset"])["views"][modality]]
-                    check_name(run[f"{modality}_view"], views, where, f"{modality} view of {one['dataset']}")
-                try:
-                    self.check_run(run)
-                except UserError as error:
-                    raise UserError(f"{where}: {run_name(run)}: {error}") from error
 
     def _check_references(self) -> None:
         for name in self.config["studies"]:
@@ -601,26 +568,20 @@ class Catalogue:
             if "view_comparison" in study:
                 self._check_view_comparison(name)
             if gallery := study.get("gallery"):
-                runs = [run_name(run) for run in self.runs(name)]
-                check_name(run_name(gallery), runs, f"config/studies/{name}.yaml: gallery", "run of the study")
+                known = [run_name(run) for run in self.runs(name)]
+                for method in gallery["methods"] if "methods" in gallery else [gallery["method"]]:
+                    run = run_name({**gallery, "method": method})
+                    check_name(run, known, f"config/studies/{name}.yaml: gallery", "run of the study")
 
 
 def _listed(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
 
 
-def _rows_of(path: Path) -> list[dict[str, str]]:
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
-
-
 def _printed_methods(path: Path) -> dict[str, dict[tuple[str, str], list[str]]]:
     """Paper -> (data set, features) -> methods, in the order of the file."""
     found: dict[str, dict[tuple[str, str], list[str]]] = {}
-    for row in _rows_of(path):
+    for row in read_rows(path):
         methods = found.setdefault(row["paper"], {}).setdefault((row["dataset"], row["features"]), [])
         if row["method"] not in methods:
             methods.append(row["method"])

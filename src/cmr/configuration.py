@@ -1,5 +1,6 @@
 """Configuration files: YAML, checked against a schema, with errors in the words of whoever writes the file."""
 
+import csv
 import difflib
 import math
 from collections.abc import Iterable
@@ -35,6 +36,15 @@ def read_yaml(path: Path) -> Any:
     try:
         return yaml.load(path.read_text("utf-8"), Loader=SAFE_LOADER)
     except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file, by the names of its columns. Raises UserError where it cannot be read."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+    except OSError as error:
         raise UserError(f"{path} cannot be read: {error}") from error
 
 
