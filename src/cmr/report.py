@@ -15,7 +15,7 @@ from cmr.figures import Drawing
 from cmr.gallery import Gallery, templates
 from cmr.papers.page import PaperPage, make_page
 from cmr.papers.published import Published
-from cmr.results import MARKS, Study, span
+from cmr.results import MARKS, Study, budget_of, span
 from cmr.statistics import mean_interval
 from cmr.tables import Row, Table
 
@@ -399,7 +399,7 @@ def _method(study: Study, method: str) -> MethodFacts:
         title=study.method_label(method),
         description=config["description"],
         source="" if config["source"] == "none" else config["source"],
-        budget=_budget(config),
+        budget=budget_of(config),
         candidates=_candidates(runs),
         seconds=f"{statistics.median(run['seconds'] for run in runs):.1f}",
         device=" and ".join(sorted({run["device"] for run in runs})),
@@ -412,16 +412,6 @@ def _method(study: Study, method: str) -> MethodFacts:
             )
             for name, spec in config["hyperparameters"].items()
         ),
-    )
-
-
-def _budget(config: Mapping[str, Any]) -> str:
-    """What of its paper's training a method keeps by default, and which defaults the study does not take."""
-    if "budget" not in config:
-        return ""
-    others = [name for name, value in config["fixed"].items() if value != config["hyperparameters"][name]["default"]]
-    return f"{config['budget']}." + (
-        f" These are defaults; here other values are set of {', '.join(others)}." if others else ""
     )
 
 

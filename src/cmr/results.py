@@ -373,6 +373,16 @@ def folders_of(config: Mapping[str, Any], runs: Path) -> list[Path]:
     return [run.folder(runs) for run in dict.fromkeys(named)]
 
 
+def budget_of(config: Mapping[str, Any]) -> str:
+    """What of its paper's training a method keeps by default, and which defaults the study does not take."""
+    if not config.get("budget"):
+        return ""
+    others = [name for name, value in config["fixed"].items() if value != config["hyperparameters"][name]["default"]]
+    return f"{config['budget']}." + (
+        f" These are defaults; here other values are set of {', '.join(others)}." if others else ""
+    )
+
+
 def metric_title(metric: str) -> str:
     """What a reader calls a metric, its normaliser included; the name itself where it is none of ours."""
     if metric == "map_all":

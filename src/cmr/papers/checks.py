@@ -23,12 +23,19 @@ def check_paper(catalogue: "Catalogue", name: str, artifacts: Iterable[Mapping[s
         raise UserError(f"{where}: a file of config/studies has this name, too; rename that")
     planned = study_of(name, paper, catalogue.printed.get(name, {}), lambda run: [], lambda dataset: [])
     settings = planned["paper"]["settings"]
+    artifacts = [row for row in artifacts if row["paper"] == name]
+    items_of_paper = [row["item"] for row in artifacts]
     for key, setting in paper["settings"].items():
         whole = settings[key]
         if not whole["methods"]:
             raise UserError(
                 f"{where}: settings: {key}: config/published/results.csv has no number of it; name its `methods`"
             )
+        for doubt in setting.get("no_target", []):
+            at = f"{where}: settings: {key}: no_target"
+            check_name(doubt["table"], items_of_paper, at, "item of config/published/artifacts.csv")
+            for method in doubt["methods"]:
+                check_name(method, whole["methods"], at, "method of the setting")
         named = [setting["as_printed"]] if "as_printed" in setting else []
         for alternative in [*named, *setting.get("substitutes", [])]:
             _check_alternative(
@@ -44,7 +51,7 @@ def check_paper(catalogue: "Catalogue", name: str, artifacts: Iterable[Mapping[s
         _check_item(f"{where}: {item['item']}", item, paper, known)
     made = {item["item"] for item in items}
     for row in artifacts:
-        if row["paper"] == name and row["regenerate"] == "yes" and row["item"] not in made:
+        if row["regenerate"] == "yes" and row["item"] not in made:
             raise UserError(
                 f'{where}: no table, figure or gallery has the item "{row["item"]}" of config/published/artifacts.csv'
             )

@@ -110,6 +110,7 @@ def _setting(
         "title": setting["title"],
         "methods": {name: ours.get(name, name) for name in names},
         "also": also,
+        **({"no_target": setting["no_target"]} if "no_target" in setting else {}),
     }
     named = [(True, setting["as_printed"])] if "as_printed" in setting else []
     named += [(False, substitute) for substitute in setting.get("substitutes", [])]

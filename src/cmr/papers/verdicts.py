@@ -18,7 +18,7 @@ from cmr.errors import UserError
 from cmr.papers.measured import CELL, paper_of, runs_of
 from cmr.papers.plan import first_run
 from cmr.papers.published import AVERAGE, MEAN, MEASURED_BY, RESULT, Published, measured_task
-from cmr.results import Study, metric_title
+from cmr.results import Study, budget_of, metric_title
 from cmr.tables import CAVEATS
 
 COMPARABLE = ("reproduced", "lower", "higher")
@@ -173,6 +173,7 @@ class _Found:
     alternative: Mapping[str, Any] = field(default_factory=dict)
     method: str = ""  # of ours, which the paper's is, whatever stands in for it here
     key: str = ""
+    doubts: Sequence[Mapping[str, Any]] = ()  # of the setting
 
 
 def _found(
@@ -200,6 +201,7 @@ def _found(
         alternative,
         setting["methods"][row["method"]],
         "/".join(map(str, cell[:3])),
+        setting.get("no_target", ()),
     )
 
 
@@ -217,7 +219,8 @@ def _missing(setting: Mapping[str, Any]) -> str:
 def _differences(row: Mapping[str, Any], found: _Found, study: Study, published: Published) -> list[str]:
     alternative, own = found.alternative, found.row
     theirs = _published_protocol(row, published)
-    features = theirs.features if alternative["exact"] else "; ".join(alternative["differs"]) or "a substitute"
+    exact = alternative["exact"] and not alternative["differs"]
+    features = theirs.features if exact else "; ".join(alternative["differs"]) or "a substitute"
     ours = [
         Protocol(alternative["dataset"], features, own["metric"], *sizes)
         for sizes in _sizes(study, alternative, own["run_method"]) or [(None, None)]
@@ -226,11 +229,21 @@ def _differences(row: Mapping[str, Any], found: _Found, study: Study, published:
     title = study.method_title(own["run_method"])
     if own["run_method"] != found.method:
         differences.append(f"{title} stands in for {row['method']}")
+    if budget := budget_of(study.facts["methods"][own["run_method"]]):
+        differences.append(f"{title} is trained otherwise: {budget.rstrip('.')}")
     if own["caveat"]:
         differences.append(f"{title} {CAVEATS[own['caveat']].rstrip('.')}")
     if own["not_applicable"]:
         differences.append(f"not applicable to splits that the number leaves out: {own['not_applicable'].rstrip('.')}")
-    return list(dict.fromkeys(differences))
+    return list(dict.fromkeys([*differences, *_no_target(row, found)]))
+
+
+def _no_target(row: Mapping[str, Any], found: _Found) -> Iterator[str]:
+    """Why a published number is none to aim at, whatever is measured."""
+    for doubt in found.doubts:
+        wanted = {"table": [doubt["table"]], "method": doubt["methods"], "task": doubt.get("tasks", [row["task"]])}
+        if all(row[key] in values for key, values in wanted.items()):
+            yield f"no target: {doubt['why'].rstrip('.')}"
 
 
 def _published_protocol(row: Mapping[str, Any], published: Published) -> Protocol:

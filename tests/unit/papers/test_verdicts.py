@@ -281,6 +281,45 @@ def test_a_method_that_is_not_the_papers_is_not_comparable(made, published, numb
     assert row_of(judged, "own")["verdict"] == "reproduced"
 
 
+def test_a_method_that_is_trained_otherwise_is_not_comparable(made, published, numbers):
+    methods = copy.deepcopy(made.study.facts["methods"])
+    methods["cca"] |= {"budget": "10 epochs where the authors take 500", "fixed": {}}
+    methods["own"] |= {"budget": ""}
+    judged = judge(published, replace(made.study, facts=made.study.facts | {"methods": methods}), numbers)
+    row = row_of(judged)
+    assert row["verdict"] == "not comparable"
+    assert "CCA is trained otherwise: 10 epochs where the authors take 500." in row["reason"]
+    assert row_of(judged, "own")["verdict"] == "reproduced"
+
+
+def test_what_is_run_as_printed_but_for_something_is_not_comparable(made, published, numbers):
+    row = row_of(judge(published, with_alternative(made.study, differs=["half of the words"]), numbers))
+    assert (row["verdict"], row["reason"]) == ("not comparable", "Not as printed: half of the words.")
+
+
+def test_a_number_that_is_no_target_is_not_comparable(made, published, numbers):
+    settings = copy.deepcopy(made.study.config["paper"]["settings"])
+    settings["made_pixels"]["no_target"] = [
+        {"table": "Table 1", "methods": ["cca"], "tasks": ["txt2img"], "why": "it is misprinted (M1)"},
+        {"table": "Table 2", "methods": ["cca", "own"], "why": "the row is another's"},
+    ]
+    judged = judge(published, changed(made.study, settings=settings), numbers)
+    before = judge(published, made.study, numbers)
+    apart = judged[judged["verdict"] != before["verdict"]]
+    doubted = judged[
+        (judged["features"] == "pixels")
+        & (judged["dataset"] == "made")
+        & (
+            ((judged["table"] == "Table 1") & (judged["method"] == "cca") & (judged["task"] == "txt2img"))
+            | ((judged["table"] == "Table 2") & judged["method"].isin(["cca", "own"]))
+        )
+    ]
+    assert len(doubted) == 1 + 6
+    assert list(apart.index) == list(doubted.index)
+    assert set(doubted["verdict"]) == {"not comparable"}
+    assert "No target: it is misprinted (M1)." in row_of(judged, task="txt2img")["reason"]
+
+
 def test_another_data_set_is_not_comparable(made, published, numbers):
     row = row_of(judge(published, with_alternative(made.study, dataset="bare"), numbers))
     assert row["verdict"] == "not comparable"
@@ -374,7 +413,8 @@ def planned(paper, missing):
     printed = Published.read(CONFIG / "published").results
     printed = printed[printed["paper"] == paper]
     methods = {key: list(rows["method"].unique()) for key, rows in printed.groupby(["dataset", "features"], sort=False)}
-    config = study_of(paper, yaml.safe_load((CONFIG / f"papers/{paper}.yaml").read_text("utf-8")), methods, missing)
+    about = yaml.safe_load((CONFIG / f"papers/{paper}.yaml").read_text("utf-8"))
+    config = study_of(paper, about, methods, missing, lambda dataset: [])
     rng, rows, titles = np.random.default_rng(0), [], {}
     for name, setting in config["paper"]["settings"].items():
         if (alternative := first_run(setting)) is None:
@@ -405,3 +445,37 @@ def test_every_number_of_the_papers_gets_one_verdict(paper, lacking):
     assert (judged["reason"].str.len() > 10).all()
     unnamed = judged[judged["features"] == "unspecified"]
     assert not set(unnamed["verdict"]) & set(COMPARABLE)
+
+
+@pytest.mark.parametrize(
+    ("paper", "doubted", "comparable"),
+    [
+        # A row of dimension 128 beside ours of 512 (E1), and averages in the place of values (E2).
+        (
+            "eisr",
+            {"table": "Table 2", "dataset": "wikipedia", "method": "eisr"},
+            {"table": "Table 3", "method": "eisr"},
+        ),
+        ("eisr", {"table": "Table 2", "dataset": "wikipedia", "method": "eisr_o_le"}, {"method": "eisr_o_le"}),
+        (
+            "eisr",
+            {"table": "Table 3", "dataset": "wikipedia", "method": "gmlda", "task": "txt2img"},
+            {"method": "gmlda"},
+        ),
+        # A row that stands twice (H8), and a method for which another stands in.
+        ("hrl", {"dataset": "wikipedia", "features": "handcrafted", "method": "hrl_no_ff"}, {"method": "hrl_no_ff"}),
+        ("hrl", {"dataset": "wikipedia", "method": "ccl"}, {"method": "ccl", "dataset": "pascal_sentence"}),
+        # "CNN and LDA" names no features.
+        ("alscor", {"features": "cnn_lda"}, {"features": "handcrafted", "dataset": "wikipedia"}),
+        ("alscor", {"dataset": "pascal_sentence"}, {"features": "handcrafted", "dataset": "nus_wide_tc21"}),
+    ],
+)
+def test_what_can_be_no_target_of_the_papers_is_never_compared(paper, doubted, comparable):
+    """Though all files are there, and networks are trained as their authors train them."""
+    judged = judge(Published.read(CONFIG / "published"), *planned(paper, lambda run: []))
+
+    def verdicts_of(where):
+        return set(judged[(judged[list(where)] == pd.Series(where)).all(axis=1)]["verdict"])
+
+    assert verdicts_of(doubted) == {"not comparable"}
+    assert verdicts_of(comparable) & set(COMPARABLE)
