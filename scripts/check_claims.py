@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from cmr import store
 from cmr.errors import run_main
 from cmr.papers.claims.check import Claims, check_claims, write
 from cmr.papers.claims.vectorisers import read_answers
+from cmr.papers.measured import QueryFiles
 from cmr.papers.published import Published
 from cmr.results import Study
 
@@ -37,7 +37,7 @@ def main() -> None:
         Claims.read(arguments.claims, SCHEMA),
         Published.read(arguments.published),
         study,
-        {run: store.read_table(run.folder(arguments.runs) / "queries.parquet") for run in study.runs},
+        QueryFiles(study.runs, arguments.runs),
         read_answers(arguments.vectorisation),
     )
     write(arguments.output, table)

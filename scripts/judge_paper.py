@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from cmr import files, store
+from cmr import files
 from cmr.errors import run_main
 from cmr.papers import agreement, comparisons, measured, verdicts
 from cmr.papers.cells import cells
@@ -23,7 +23,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     study, published = Study.read(arguments.study), Published.read(arguments.published)
-    queries = {run: store.read_table(run.folder(arguments.runs) / "queries.parquet") for run in study.runs}
+    queries = measured.QueryFiles(study.runs, arguments.runs)
     printed = published.results[published.results["paper"] == measured.paper_of(study)["id"]]
     metrics = [ours for theirs, ours in MEASURED_BY.items() if theirs == "map_all" or theirs in set(printed["metric"])]
 

@@ -82,6 +82,32 @@ def test_bootstrap_refuses_what_has_no_mean(values):
         statistics.bootstrap_interval(values)
 
 
+def test_columns_are_of_the_same_drawn_queries_and_each_as_alone(rng):
+    values = rng.random((60, 3))
+    together = np.column_stack(statistics.bootstrap_intervals(values))
+    np.testing.assert_allclose(together, [statistics.bootstrap_interval(column) for column in values.T])
+    opposite = np.column_stack([values[:, 0], 1 - values[:, 0]])
+    _, low, high = statistics.bootstrap_intervals(opposite)
+    np.testing.assert_allclose(low, 1 - high[::-1])
+
+
+def test_a_block_holds_few_resamples_without_changing_them(rng, monkeypatch):
+    values = rng.random((50, 2))
+    whole = statistics.bootstrap_intervals(values)
+    monkeypatch.setattr(statistics, "BLOCK", 7 * 50)
+    np.testing.assert_allclose(statistics.bootstrap_intervals(values), whole)
+
+
+def test_the_more_queries_the_fewer_resamples_but_never_below_a_thousand(rng, monkeypatch):
+    values = rng.random(50)
+    of_all = statistics.bootstrap_interval(values, resamples=10_000)
+    assert statistics.bootstrap_interval(values) == of_all
+    monkeypatch.setattr(statistics, "DRAWN", 50 * 2000)
+    assert statistics.bootstrap_interval(values) == statistics.bootstrap_interval(values, resamples=2000) != of_all
+    monkeypatch.setattr(statistics, "DRAWN", 1)
+    assert statistics.bootstrap_interval(values) == statistics.bootstrap_interval(values, resamples=1000)
+
+
 def test_paired_bootstrap_knows_that_both_have_the_same_queries(rng):
     """Queries are of very different difficulty, alike for both methods."""
     difficulty = rng.random(300)

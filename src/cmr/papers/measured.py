@@ -1,7 +1,7 @@
 """What is measured of a paper: every method of every setting that can be run, with an interval and the random floor."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import starmap
 from pathlib import Path
 from typing import Any
@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cmr import files
+from cmr import files, store
 from cmr.errors import UserError
 from cmr.evaluation import PER_QUERY
 from cmr.methods import FLOOR
 from cmr.papers.plan import methods_run, views_run
 from cmr.papers.published import ALL_MODAL, BIMODAL
 from cmr.results import MEANS, RUN, Run, Study
-from cmr.statistics import bootstrap_interval
+from cmr.statistics import bootstrap_intervals
 
 TASKS = [*BIMODAL, "mean", *ALL_MODAL, "mean_all"]
 CELL = ["setting", "alternative", "method", "task", "metric"]
@@ -35,6 +35,28 @@ DIGITS = 6
 _ROUNDING = 1e-5
 
 Queries = Mapping[Run, pd.DataFrame]
+
+
+@dataclass(frozen=True)
+class QueryFiles(Mapping[Run, pd.DataFrame]):
+    """The average precision of each query of runs, read whenever it is asked for: that of a study may be gigabytes.
+
+    folder : of all runs, such as results/runs.
+    """
+
+    runs: Sequence[Run]
+    folder: Path
+
+    def __getitem__(self, run: Run) -> pd.DataFrame:
+        if run not in self.runs:
+            raise KeyError(run)
+        return store.read_table(run.folder(self.folder) / "queries.parquet")
+
+    def __iter__(self) -> Iterator[Run]:
+        return iter(self.runs)
+
+    def __len__(self) -> int:
+        return len(self.runs)
 
 
 def measure(study: Study, queries: Queries) -> pd.DataFrame:
@@ -166,24 +188,30 @@ def _rows(
             continue
         tables = [queries_of(queries, run) for run in runs]
         n_seeds = max(table["seed"].nunique() for table in tables)
-        test_parts = {frozenset(table["id"]) for table in tables}
+        one_part = len({frozenset(table["id"]) for table in tables}) == 1
+        interval = "queries" if one_part else "splits"
+        resampled = _resampled(precision_of_items(tables)) if one_part else None
         for metric in PER_QUERY:
             summary = study.summary(spec | {"metric": metric})
-            if len(test_parts) == 1:
-                summary = _over_queries(summary, precision_of_items(tables)[metric], runs[0])
-            interval = "queries" if len(test_parts) == 1 else "splits"
+            if resampled is not None:
+                summary = _over_queries(summary, resampled.loc[metric], runs[0])
             for row in summary.itertuples():
                 count = (len(runs), n_seeds)
                 yield (*place, row.task, metric, row.mean, row.low, row.high, *count, interval, *told)
 
 
-def _over_queries(summary: pd.DataFrame, items: pd.DataFrame, run: Run) -> pd.DataFrame:
-    """A method's summary with intervals over the queries; items: a row a query, a column a task."""
-    own = [bootstrap_interval(items[task].to_numpy()) for task in summary["task"]]
-    means = np.array([mean for mean, _, _ in own])
-    if (apart := np.abs(means - summary["mean"].to_numpy()).max()) > _ROUNDING:
+def _resampled(items: pd.DataFrame) -> pd.DataFrame:
+    """Of what `precision_of_items` gives: a row a (metric, task), its mean over queries, and the interval's ends."""
+    intervals = dict(zip(["mean", "low", "high"], bootstrap_intervals(items.to_numpy()), strict=True))
+    return pd.DataFrame(intervals, index=items.columns)
+
+
+def _over_queries(summary: pd.DataFrame, resampled: pd.DataFrame, run: Run) -> pd.DataFrame:
+    """A method's summary with intervals over the queries; resampled: a row a task."""
+    own = resampled.loc[summary["task"]]
+    if (apart := np.abs(own["mean"].to_numpy() - summary["mean"].to_numpy()).max()) > _ROUNDING:
         raise UserError(
             f"the average precisions of the queries of {run.method} on {run.dataset}/{run.split} have a mean that is "
             f"{apart:.6f} off its score: they are of another run. Evaluate it again"
         )
-    return summary.assign(low=[low for _, low, _ in own], high=[high for _, _, high in own])
+    return summary.assign(low=own["low"].to_numpy(), high=own["high"].to_numpy())
