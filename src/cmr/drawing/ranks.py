@@ -62,9 +62,11 @@ def _ranks(study: Study, spec: Mapping[str, Any]) -> Ranks:
     """Ranks of the methods that have a value in every block that has any.
 
     spec : `of` ("published" or "measured"), `tables`, `metric` and `tasks` as the paper has them, perhaps `methods`,
-        by their names in the paper. A block is a data set with its features and a task.
+        by their names in the paper. A block is a data set with its features and a task; with `across_features` all
+        features of a data set are in one block, as where a paper gives each method its own.
     """
-    rows, keys = verdicts(study), ["dataset", "features", "task"]
+    rows, across = verdicts(study), spec.get("across_features", False)
+    keys = ["dataset", *([] if across else ["features"]), "task"]
     wanted = {"table": spec["tables"], "metric": [spec["metric"]], "task": spec["tasks"]}
     for column, names in wanted.items():
         if unknown := [name for name in names if name not in set(rows[column])]:
@@ -72,7 +74,7 @@ def _ranks(study: Study, spec: Mapping[str, Any]) -> Ranks:
             raise UserError(f"study {study.facts['study']}: the paper has no {column} {unknown[0]}; it has {known}")
         rows = rows[rows[column].isin(names)]
     rows = rows[rows["method"].isin(spec.get("methods", rows["method"]))].dropna(subset=spec["of"])
-    if spec["of"] == "measured":
+    if spec["of"] == "measured" and not across:
         rows = _once(study, rows)
     # A paper repeats some values in a second table.
     rows = rows.drop_duplicates([*keys, "method", spec["of"]])
@@ -85,11 +87,11 @@ def _ranks(study: Study, spec: Mapping[str, Any]) -> Ranks:
     blocks = rows.pivot(index=keys, columns="method", values=spec["of"])
     blocks = blocks.loc[pd.MultiIndex.from_frame(rows[keys].drop_duplicates()), list(rows["method"].unique())]
     whole = blocks.dropna(axis="columns")
-    settings, titles = _settings(study), _titles(study, list(blocks), spec["of"])
+    titles = _titles(study, list(blocks), spec["of"])
     ranks = average_ranks(whole) if min(whole.shape) >= 2 else []
     return Ranks(
         {titles[name]: float(rank) for name, rank in zip(whole, ranks, strict=False)},
-        [f"{settings[dataset, features]['title']}, {TASKS[task]}" for dataset, features, task in blocks.index],
+        [f"{_block_title(study, *place)}, {TASKS[task]}" for *place, task in blocks.index],
         [titles[name] for name in blocks if name not in whole],
     )
 
@@ -107,6 +109,13 @@ def _settings(study: Study) -> dict[tuple[str, str], Mapping[str, Any]]:
     """(data set, features) in the paper -> setting."""
     settings = study.config["paper"]["settings"].values()
     return {(setting["of"]["dataset"], setting["of"]["features"]): setting for setting in settings}
+
+
+def _block_title(study: Study, dataset: str, features: str | None = None) -> str:
+    """Of a setting, or of all settings of a data set."""
+    if features is not None:
+        return _settings(study)[dataset, features]["title"]
+    return study.config["paper"].get("titles", {}).get("datasets", {}).get(dataset, dataset)
 
 
 def _run_of(setting: Mapping[str, Any]) -> Mapping[str, Any]:

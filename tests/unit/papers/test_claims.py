@@ -609,6 +609,41 @@ def test_a_printed_value_is_reached_within_the_tolerance(made, by, holds):
     assert measured(made, study, kind="reaches", settings=["made_pixels"], **test)["holds"] == holds
 
 
+@pytest.mark.parametrize(
+    ("setting", "changes", "said"),
+    [
+        ("made_edges", {}, "what is printed is of other data or features"),
+        ("made_pixels", {"differs": ["half of the words"]}, "what is printed is of other data or features"),
+        ("made_pixels", {"instead": {"own": "acmr_small"}}, "ACMR (small) stands in for own"),
+    ],
+)
+def test_what_is_not_as_printed_reaches_nothing(made, setting, changes, said):
+    study = with_setting(made.study, setting, **changes)
+    for published_as in ("blm", "own"):  # far below, and far above or near
+        test = {"method": "own", "published_as": published_as, "tasks": ["img2txt"], "table": "Table 1"}
+        row = measured(made, study, kind="reaches", settings=[setting], **test)
+        assert (row["holds"], row["reason"]) == ("undecided", said)
+        assert " printed: " in row["numbers"]
+
+
+def test_a_network_that_is_trained_otherwise_may_reach_a_value_but_not_miss_it(made):
+    methods = {
+        **made.study.facts["methods"],
+        "own": made.study.facts["methods"]["own"] | {"budget": "less", "fixed": {}},
+    }
+    study = replace(made.study, facts=made.study.facts | {"methods": methods})
+    test = {
+        "kind": "reaches",
+        "published_as": "acmr",
+        "tasks": ["img2txt"],
+        "table": "Table 1",
+        "settings": ["made_pixels"],
+    }
+    assert measured(made, study, method="own", **test)["holds"] == YES
+    lower = measured(made, moved(study, "img2txt", (-0.3, -0.3, -0.3)), method="own", **test)
+    assert (lower["holds"], lower["reason"]) == ("undecided", "trained otherwise: less")
+
+
 def test_a_printed_average_within_both_modalities_is_compared_with_such_a_mean(made):
     test = {"method": "own", "published_as": "own", "tasks": ["average"], "table": "Table 3"}
     row = measured(made, kind="reaches", settings=["made_pixels"], **test)
@@ -620,6 +655,13 @@ def test_a_gain_is_of_the_best_other_method(made, percent, holds):
     row = measured(made, kind="gain", settings=["made_pixels"], method="own", percent=percent, tasks=["img2txt"])
     # 0.07 (0.0203 to 0.1197) of 0.551
     assert row["holds"] == holds and "ACMR (small) 0.550: +12.7 % (+3.7 to +21.7 over 3 splits)" in row["numbers"]
+
+
+@pytest.mark.parametrize(("percent", "holds"), [(4, "undecided"), (25, NO)])
+def test_a_gain_that_may_be_none_is_not_confirmed(made, percent, holds):
+    study = moved(made.study, "img2txt", (-0.07, -0.07, -0.07))  # by -0.02, 0.02 and 0, give or take 0.05
+    row = measured(made, study, kind="gain", settings=["made_pixels"], method="own", percent=percent, tasks=["img2txt"])
+    assert row["holds"] == holds
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 import copy
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from matplotlib.colors import to_rgb
 
 from cmr import figures, store
@@ -343,6 +345,19 @@ def test_ranks_are_averaged_over_what_is_printed(paper, tmp_path):
     assert_same_bytes(made, tmp_path)
 
 
+def test_methods_on_features_of_their_own_are_ranked_together_where_the_figure_says_so(paper, tmp_path):
+    blocks = {
+        ("pixels", "average"): {"cca": 0.3, "acmr": 0.5},
+        ("edges", "average"): {"own": 0.4},
+        ("lost", "average"): {"cca": 0.5, "acmr": 0.6, "own": 0.7},
+    }
+    made = with_verdicts(paper, tmp_path / "a", blocks, across_features=True)
+    assert ranks_of(drawn(made)) == {"ACMR (small)": "1.50", "Own": "1.50", "CCA": "3.00"}
+    assert "Blocks: made, Average; lost, Average." in figures.describe(made, "a")
+    apart = with_verdicts(paper, tmp_path / "a", blocks)
+    assert "Average ranks need two or more methods" in text_of(drawn(apart))
+
+
 def test_measured_ranks_are_of_what_was_run_under_the_names_of_ours(paper, tmp_path):
     made = with_verdicts(paper, tmp_path / "a", BLOCKS, of="measured")
     assert ranks_of(drawn(made)) == {"Own": "1.00", "ACMR (small)": "2.50", "CCA": "2.50"}
@@ -424,3 +439,24 @@ def test_two_values_of_a_method_in_one_block_are_refused(paper, tmp_path):
 def test_missing_verdicts_are_named(paper, tmp_path):
     with pytest.raises(UserError, match=r"verdicts\.csv cannot be read"):
         drawn(replace(with_figure(paper, RANKS), folder=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "methods"),
+    [("csaec", 6), ("hrl", 12), ("eisr", 4), ("alscor", 9)],  # of EISR's eight, four have values on all data sets
+)
+def test_published_ranks_of_the_papers_are_of_all_methods_that_can_be_ranked(paper, tmp_path, name, methods):
+    root = Path(__file__).parents[3] / "config"
+    about = yaml.safe_load((root / f"papers/{name}.yaml").read_text("utf-8"))
+    specs = [one for one in about["figures"].values() if one["kind"] == "critical_difference"]
+    (spec,) = [one for one in specs if one["of"] == "published"]
+    results = pd.read_csv(root / "published/results.csv", dtype={"value": float})
+    rows = results[results["paper"] == name].rename(columns={"value": "published"}).assign(measured=np.nan)
+    rows.to_csv(tmp_path / "verdicts.csv", index=False)
+    settings = {
+        key: {"of": one["of"], "title": one["title"], "methods": {}, "alternatives": []}
+        for key, one in about["settings"].items()
+    }
+    study = with_figure(paper, spec)
+    study.config["paper"] = study.config["paper"] | {"settings": settings}
+    assert len(ranks_of(drawn(replace(study, folder=tmp_path)))) == methods

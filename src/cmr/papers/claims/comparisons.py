@@ -8,8 +8,9 @@ import numpy as np
 
 from cmr.papers.claims.evidence import Difference, Evidence, NotDecidedError, Side, Site
 from cmr.papers.claims.finding import Finding, as_list, decided, listed
-from cmr.papers.claims.measured import NO_INTERVAL, InSettings, all_above, judged
+from cmr.papers.claims.measured import HOLDS_ZERO, NO_INTERVAL, InSettings, all_above, judged
 from cmr.papers.published import MEASURED_BY, measured_task
+from cmr.results import budget_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,6 +200,10 @@ class Metrics(InSettings):
 class Reaches(InSettings):
     """A measured value as high as a published one, less the paper's tolerance.
 
+    It is undecided, whatever the numbers are, where they were measured on a substitute, or of another method than the
+    setting's: what is printed is not of that. So is a value that is missed by a method trained otherwise than in its
+    paper.
+
     Attributes
     ----------
     method : of the setting.
@@ -223,8 +228,18 @@ class Reaches(InSettings):
             side = evidence.side(site, self.method, MEASURED_BY[row["metric"]], measured_task(row["task"], tasks))
             what = f"{row['task']}, {evidence.title(side)} {evidence.mean(side):.3f} against {row['value']} printed"
             gaps.append(evidence.difference(what, [side], offset=float(row["value"])))
+        others = (
+            [] if site.exact and not site.alternative["differs"] else ["what is printed is of other data or features"]
+        )
+        if site.methods[self.method] != (ours := site.setting["methods"].get(self.method, self.method)):
+            others.append(f"{evidence.study.method_title(site.methods[self.method])} stands in for {ours}")
+        if others:
+            return Finding("undecided", listed(map(str, gaps), 6), "; ".join(others))
         reached = [gap.low >= -evidence.tolerance for gap in gaps]
         missed = [gap.high < -evidence.tolerance for gap in gaps]
+        budget = budget_of(evidence.study.facts["methods"][site.methods[self.method]])
+        if budget and any(missed):
+            return Finding("undecided", listed(map(str, gaps), 6), f"trained otherwise: {budget.rstrip('.')}")
         return judged(
             gaps,
             all(reached),
@@ -235,7 +250,10 @@ class Reaches(InSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class Gain(InSettings):
-    """So many per cent above the best of the other methods, which is the one with the highest mean here."""
+    """So many per cent above the best of the other methods, which is the one with the highest mean here.
+
+    An interval that holds the percentage and 0 besides decides nothing.
+    """
 
     method: str
     percent: float
@@ -247,15 +265,18 @@ class Gain(InSettings):
         return f"{self.metric} of {', '.join(self.tasks)}: {self.method} {self.percent} % above the best other method"
 
     def find(self, evidence: Evidence, site: Site) -> Finding:
-        told, inside = [], []
+        told, inside, ahead = [], [], []
         for task in self.tasks:
             own, best = _with_best_rival(evidence, site, self.method, self.metric, task)
             gap, base = evidence.gap(own, best), evidence.mean(best) / 100
             low, high = gap.low / base, gap.high / base
             inside.append(None if np.isnan(low) else low <= self.percent <= high)
+            ahead.append(low > 0)
             told.append(f"{gap.what}: {gap.mean / base:+.1f} % ({low:+.1f} to {high:+.1f} over {gap.over})")
         if None in inside:
             return Finding("undecided", listed(told), NO_INTERVAL)
+        if all(inside) and not all(ahead):
+            return Finding("undecided", listed(told), HOLDS_ZERO)
         return decided(all(inside), listed(told))
 
 
