@@ -9,6 +9,7 @@ from cmr.catalogue import Catalogue, Named, Settings
 from cmr.errors import UserError, run_main
 
 MISSING = "missing in this copy"
+MAKES_STUDY = "snakemake --cores 8 all --config studies"
 
 
 def main() -> None:
@@ -134,12 +135,18 @@ def papers(catalogue: Catalogue, root: Path, names: Sequence[str]) -> str:
     for name in names or catalogue.papers:
         catalogue.papers[name]  # an unknown one is an error
         study = catalogue.studies[name]
-        lines = [f"{name}: {study['title']}; {len(catalogue.runs(name))} runs"]
+        lines = [f"{name}: {study['title'].removeprefix(f'{name.upper()}: ')}; {len(catalogue.runs(name))} runs"]
         for key, setting in study["paper"]["settings"].items():
             lines.append(f"    {key}: {setting['title']}")
             lines += [f"        {_alternative(one)}" for one in setting["alternatives"]]
         blocks.append("\n".join(lines))
-    return "\n".join([*blocks, "`snakemake --cores 8 all --config studies=[NAME]` makes the study of one."])
+    return "\n".join(
+        [
+            *blocks,
+            f"`{MAKES_STUDY}=[NAME]` makes the study of one, after fetching what is to be had.",
+            "`python -m cmr datasets NAME` tells where to get what a data set needs, and where to put it.",
+        ]
+    )
 
 
 def _alternative(one: Settings) -> str:
@@ -256,7 +263,8 @@ def results(catalogue: Catalogue, root: Path, names: Sequence[str]) -> str:
         elif "paper" not in settings and (folder / "results.csv").exists():
             blocks.append(f"{headline(Study.read(folder)).to_text()}\nReport: {folder / 'report.html'}")
         else:
-            blocks.append(f"{study}: no results in {folder}, the folder that config/config.yaml names; run `make all`")
+            command = "make all" if study in catalogue.wanted_studies else f"{MAKES_STUDY}=[{study}]"
+            blocks.append(f"{study}: no results in {folder}, the folder that config/config.yaml names; run `{command}`")
     return "\n\n".join(blocks)
 
 

@@ -498,8 +498,13 @@ class Catalogue:
         for name in self.config["without"]:
             check_name(name, self.assets, "configuration: without", "asset")
         if on := self.config["substitute"]:
-            able = [name for name, settings in self.datasets.items() if "rehearsal" in settings]
-            check_name(on, able, "configuration: substitute", "data set with a `rehearsal`")
+            check_name(on, self.datasets, "configuration: substitute", "data set")
+            if "rehearsal" not in self.datasets[on]:
+                able = [name for name, settings in self.datasets.items() if "rehearsal" in settings]
+                raise UserError(
+                    f"configuration: substitute: {on} has no `rehearsal`, the views to run it on; name a data set that "
+                    f"has one ({', '.join(able)}), or give it one in config/datasets/{on}.yaml"
+                )
         for name in self.config["shards"]:
             check_name(name, self.datasets, "configuration: shards", "data set")
         for name, overrides in self.config["methods"].items():

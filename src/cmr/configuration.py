@@ -69,6 +69,8 @@ def unknown(name: str, known: Iterable[str], where: str, kind: str) -> UserError
 def _explain(error: ValidationError) -> str:
     if error.validator == "type" and error.instance is None:
         return "it is empty"
+    if error.validator == "type" and error.validator_value == "array":
+        return f"{error.instance!r} is no list; write [{error.instance}]"
     if error.schema is False:
         return "this key does not go with the others"
     if error.validator in ("oneOf", "anyOf") and "description" in error.schema:

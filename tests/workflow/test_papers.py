@@ -206,6 +206,17 @@ def test_a_file_that_comes_later_reruns_what_it_is_for_and_nothing_else(project)
 def test_a_misspelt_name_in_a_papers_file_stops_the_run_before_it_starts(unfinished, change, message):
     add_paper(unfinished)
     unfinished.edit("config/papers/made.yaml", change)
-    run = unfinished.snakemake("-n", "all")
+    assert_refused(unfinished, message.replace("\\", ""))
+
+
+def test_a_misspelt_name_in_a_claim_stops_the_run_before_it_starts(unfinished):
+    add_paper(unfinished)
+    test = {"kind": "trains", "method": "randm", "settings": ["shapes"]}
+    unfinished.edit("config/claims/made.yaml", lambda file: file["claims"]["sm_first"].update(measured=[test]))
+    assert_refused(unfinished, 'sm_first: unknown method of the setting shapes "randm"; did you mean "random"?')
+
+
+def assert_refused(project, message):
+    run = project.snakemake("-n", "all")
     assert run.returncode != 0
-    assert message.replace("\\", "") in run.stdout.replace("\n", " ")
+    assert message in run.stdout.replace("\n", " ")

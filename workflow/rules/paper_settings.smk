@@ -81,3 +81,22 @@ def vectorisation_of_claims(wildcards):
     datasets = catalogue.vectorisation["run"] if any(spec["kind"] == "vectorisers" for spec in figures) else []
     there = [dataset for dataset in datasets if not catalogue.missing_texts(dataset)]
     return [f"{VECTORISATION}/{dataset}/answers.parquet" for dataset in there]
+
+
+def check_claims_of(study):
+    """Refuse a claim that names what is neither printed nor in the study, before anything runs."""
+    # pandas is slow to load: only who wants a paper's study waits for it.
+    from cmr.papers.claims.check import Claims, check_names, check_printed
+    from cmr.papers.published import Published
+
+    paper, root = study_config(study)["paper"], Path(workflow.basedir)
+    try:
+        claims = Claims.read(root / f"config/claims/{paper['id']}.yaml", root / "workflow/schemas/claims.schema.yaml")
+        check_names(claims, paper["settings"])
+        check_printed(claims, Published.read(root / PUBLISHED))
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+
+
+for study in filter(is_paper, catalogue.wanted_studies):
+    check_claims_of(study)

@@ -28,8 +28,11 @@ def check_paper(catalogue: "Catalogue", name: str, artifacts: Iterable[Mapping[s
     for key, setting in paper["settings"].items():
         whole = settings[key]
         if not whole["methods"]:
+            of, printed = whole["of"], catalogue.printed.get(name, {})
+            pairs = "; ".join(f"{dataset} with {features}" for dataset, features in printed) or "nothing"
             raise UserError(
-                f"{where}: settings: {key}: config/published/results.csv has no number of it; name its `methods`"
+                f"{where}: settings: {key}: of: config/published/results.csv has no number of {of['dataset']} with "
+                f"{of['features']} features, but of {pairs}; name one of these, or the setting's `methods`"
             )
         for doubt in setting.get("no_target", []):
             at = f"{where}: settings: {key}: no_target"
