@@ -20,7 +20,7 @@ from cmr.statistics import kendall, kendall_interval
 
 COLUMNS = [
     *TABLE, "metric", "task", "setting", "alternative", "exact", "n", "tau", "p", "low", "high", "published_order",
-    "measured_order",
+    "measured_order", "stand_ins",
 ]  # fmt: skip
 
 
@@ -33,7 +33,8 @@ def agree(published: Published, study: Study, measured: pd.DataFrame) -> pd.Data
     its methods were run, substitutes too. `n` methods have a number on both sides; `tau` is Kendall's tau-b and `p` its
     two-sided p, both missing below three methods. `low` and `high` bound tau when the splits, or the seeds of a single
     one, are drawn anew; the published numbers are taken as they are. They are missing for a single repetition. Orders
-    begin with the best method and join equal ones by `=`.
+    begin with the best method and join equal ones by `=`; `stand_ins` tells under which names of the paper others were
+    run, as in `ccl_coarse for ccl`.
     """
     printed = published.results[published.results["paper"] == paper_of(study)["id"]]
     tasks = printed.groupby("table")["task"].unique()
@@ -56,7 +57,8 @@ def agree(published: Published, study: Study, measured: pd.DataFrame) -> pd.Data
             values = repeated[name, number, metric][task].unstack("method")[both].dropna()
             _, low, high = kendall_interval(first, values) if len(values) else (np.nan, np.nan, np.nan)
             orders = (_order(theirs, both), _order(ours, both))
-            rows.append((*block, name, number, alternative["exact"], len(both), tau, p, low, high, *orders))
+            whole = (len(both), tau, p, low, high, *orders, _stand_ins(setting, alternative, both))
+            rows.append((*block, name, number, alternative["exact"], *whole))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -85,6 +87,12 @@ def _repetitions(study: Study, setting: Mapping[str, Any], alternative: Mapping[
             values.index = pd.MultiIndex.from_product([[name], values.index.droplevel("method")])
             parts.append(values)
     return pd.concat(parts).swaplevel().rename_axis(["repetition", "method"])
+
+
+def _stand_ins(setting: Mapping[str, Any], alternative: Mapping[str, Any], methods: list[str]) -> str:
+    """What was run in the place of other methods of the order: `ccl_coarse for ccl; ...`."""
+    run = methods_run(setting, alternative)
+    return "; ".join(f"{run[name]} for {name}" for name in methods if run[name] != setting["methods"][name])
 
 
 def _order(values: Mapping[str, float], methods: list[str]) -> str:

@@ -112,7 +112,8 @@ def _finding(counts: pd.DataFrame, agreement: pd.DataFrame) -> str:
     if len(taus):
         sentence += (
             f" Kendall's tau between the published and the measured order of methods is {taus.median():.2f} in the "
-            f"median of {len(taus)} columns, from {taus.min():.2f} to {taus.max():.2f}."
+            f"median of {len(taus)} columns, each on every alternative that was run, "
+            f"from {taus.min():.2f} to {taus.max():.2f}."
         )
     return sentence
 
@@ -148,6 +149,7 @@ def _agreement(study: Study, agreement: pd.DataFrame) -> tuple[list[str], list[l
             row["metric"].replace("map_", "").replace("_", " "),
             f"{one['image_view']} and {one['text_view']}",
         )
+        views += f"; {row['stand_ins']}" if row["stand_ins"] else ""
         rows.append([row["table"], settings[row["setting"]]["title"], metric, task, views, row["n"], tau, ends])
     heads = ["Table", "Setting", "mAP", "Task", "Measured on", "Methods", "Kendall's tau", "95 % interval"]
     return (heads, rows) if rows else ([], [])

@@ -79,6 +79,16 @@ def test_a_substitute_has_an_order_too(agreed):
     assert row["tau"] == pytest.approx(0.8)
 
 
+def test_methods_that_stand_in_for_others_are_told(made, published, numbers, agreed):
+    assert set(agreed["stand_ins"]) == {""}
+    config = copy.deepcopy(made.study.config)
+    config["paper"]["settings"]["made_pixels"]["alternatives"][0]["instead"] = {"acmr_small": "sm"}
+    study = replace(made.study, facts=made.study.facts | {"config": config})
+    told = agree(published, study, numbers).set_index("setting")["stand_ins"]
+    assert set(told["made_pixels"]) == {"sm for acmr"}
+    assert set(told["made_edges"]) == {""}
+
+
 def test_methods_without_a_number_are_left_out(made, published, numbers):
     gone = numbers.assign(measured=numbers["measured"].where(numbers["method"] != "acmr"))
     row = row_of(agree(published, made.study, gone))
