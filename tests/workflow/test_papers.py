@@ -192,6 +192,12 @@ def test_a_file_that_comes_later_reruns_what_it_is_for_and_nothing_else(project)
             r'config/papers/made.yaml: settings: shapes: unknown image view of shapes "efficientnet"; did you mean',
         ),
         (lambda paper: paper["figures"].pop("figure_1"), 'no table, figure or gallery has the item "Figure 1"'),
+        (
+            lambda paper: paper["settings"]["shapes"].update(
+                no_target=[{"table": "Table 1", "methods": ["smm"], "why": "misprinted"}]
+            ),
+            'settings: shapes: no_target: unknown method of the setting "smm"; did you mean "sm"?',
+        ),
         (lambda paper: paper.update(also=["randm"]), 'unknown method "randm"; did you mean "random"?'),
         (
             lambda paper: paper["figures"]["figure_1"].update(settings=["shape"]),

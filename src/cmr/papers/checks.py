@@ -21,6 +21,14 @@ def check_paper(catalogue: "Catalogue", name: str, artifacts: Iterable[Mapping[s
     where, paper = f"config/papers/{name}.yaml", catalogue.papers[name]
     if name in catalogue.studies:
         raise UserError(f"{where}: a file of config/studies has this name, too; rename that")
+    items = [
+        *paper["tables"].values(),
+        *paper["figures"].values(),
+        *(paper[key] for key in ("gallery",) if key in paper),
+    ]
+    for item in items:  # before planning, which looks them up
+        for setting in [*item.get("settings", []), *(item[key] for key in ("setting",) if key in item)]:
+            check_name(setting, paper["settings"], f"{where}: {item['item']}", "setting")
     planned = study_of(name, paper, catalogue.printed.get(name, {}), lambda run: [], lambda dataset: [])
     settings = planned["paper"]["settings"]
     artifacts = [row for row in artifacts if row["paper"] == name]
@@ -44,27 +52,16 @@ def check_paper(catalogue: "Catalogue", name: str, artifacts: Iterable[Mapping[s
             _check_alternative(
                 catalogue, f"{where}: settings: {key}", whole, {"views_of": {}, "instead": {}, **alternative}
             )
-    items = [
-        *paper["tables"].values(),
-        *paper["figures"].values(),
-        *(paper[key] for key in ("gallery",) if key in paper),
-    ]
     known = [*catalogue.methods, *(method for setting in settings.values() for method in setting["methods"])]
     for item in items:
-        _check_item(f"{where}: {item['item']}", item, paper, known)
+        for method in item.get("methods", []):
+            check_name(method, known, f"{where}: {item['item']}: methods", "method")
     made = {item["item"] for item in items}
     for row in artifacts:
         if row["regenerate"] == "yes" and row["item"] not in made:
             raise UserError(
                 f'{where}: no table, figure or gallery has the item "{row["item"]}" of config/published/artifacts.csv'
             )
-
-
-def _check_item(where: str, item: Settings, paper: Settings, methods: Iterable[str]) -> None:
-    for setting in [*item.get("settings", []), *(item[key] for key in ("setting",) if key in item)]:
-        check_name(setting, paper["settings"], where, "setting")
-    for method in item.get("methods", []):
-        check_name(method, methods, f"{where}: methods", "method")
 
 
 def _check_alternative(catalogue: "Catalogue", where: str, setting: Settings, alternative: Settings) -> None:

@@ -171,6 +171,6 @@ def test_what_is_written_has_six_decimals(agreed, tmp_path):
     assert lines[0].split(",") == COLUMNS
     assert lines[1] == (
         "made,Table 1,made,pixels,map_all,img2txt,made_pixels,0,true,5,0.800000,0.083333,0.800000,0.800000,"
-        "own > gmlda > acmr > cca > blm,own > acmr > gmlda > cca > blm"
+        "own > gmlda > acmr > cca > blm,own > acmr > gmlda > cca > blm,"
     )
     assert len(pd.read_csv(tmp_path / "agreement.csv")) == 12
