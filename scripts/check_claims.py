@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 
 from cmr.errors import run_main
-from cmr.papers.claims.check import Claims, check_claims, write
+from cmr.papers import records
+from cmr.papers.claims.check import Claims, check_claims
 from cmr.papers.claims.vectorisers import read_answers
 from cmr.papers.measured import QueryFiles
 from cmr.papers.published import Published
@@ -40,7 +41,7 @@ def main() -> None:
         QueryFiles(study.runs, arguments.runs),
         read_answers(arguments.vectorisation),
     )
-    write(arguments.output, table)
+    records.write(arguments.output, table)
     print(table.groupby(["of", "holds"]).size().to_string())
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cmr import files
 from cmr.errors import run_main
-from cmr.papers import agreement, comparisons, measured, verdicts
+from cmr.papers import agreement, comparisons, measured, records, verdicts
 from cmr.papers.cells import cells
 from cmr.papers.published import MEASURED_BY, Published
 from cmr.results import Study
@@ -29,10 +29,10 @@ def main() -> None:
 
     numbers = measured.measure(study, queries)
     judged = verdicts.judge(published, study, numbers)
-    measured.write(arguments.study / "measured.csv", numbers)
-    verdicts.write(arguments.study / "verdicts.csv", judged)
-    agreement.write(arguments.study / "agreement.csv", agreement.agree(published, study, numbers))
-    comparisons.write(arguments.study / "comparisons.csv", comparisons.compare(study, queries, metrics))
+    records.write(arguments.study / "measured.csv", numbers)
+    records.write(arguments.study / "verdicts.csv", judged)
+    records.write(arguments.study / "agreement.csv", agreement.agree(published, study, numbers))
+    records.write(arguments.study / "comparisons.csv", comparisons.compare(study, queries, metrics))
     files.write_json(arguments.study / "cells.json", cells(study, arguments.results_folder))
     print(f"{len(numbers)} numbers measured, {len(judged)} published")
     print(verdicts.summary(judged).to_string())

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from cmr import store
-from cmr.papers import measured, verdicts
+from cmr.papers import measured, records, verdicts
 from cmr.papers.published import Published
 from cmr.results import Run, Study, collect
 from tests import made_study
@@ -167,8 +167,8 @@ def made_paper(root: Path, values: Mapping[str, Sequence[float]] = VALUES) -> Ma
     printed = write_published(root / "published")
     read = Study.read(folder)
     numbers = measured.measure(read, queries)
-    measured.write(folder / "measured.csv", numbers)
-    verdicts.write(folder / "verdicts.csv", verdicts.judge(Published.read(printed), read, numbers))
+    records.write(folder / "measured.csv", numbers)
+    records.write(folder / "verdicts.csv", verdicts.judge(Published.read(printed), read, numbers))
     return MadePaper(folder, read, root / "results/runs", queries, printed)
 
 

@@ -3,17 +3,15 @@
 Values on other features cannot be compared; that one method is better than another may still hold.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from cmr import files
 from cmr.papers.measured import CELL, on, paper_of, spec_of
-from cmr.papers.plan import methods_run
+from cmr.papers.plan import alternatives_run, methods_run
 from cmr.papers.published import MEASURED_BY, TABLE, Published, measured_task
 from cmr.results import Study
 from cmr.statistics import kendall, kendall_interval
@@ -45,7 +43,10 @@ def agree(published: Published, study: Study, measured: pd.DataFrame) -> pd.Data
         where = dict(zip([*TABLE, "metric", "task"], block, strict=True))
         theirs = dict(zip(own["method"], own["value"], strict=True))
         metric, task = MEASURED_BY[where["metric"]], measured_task(where["task"], list(tasks[where["table"]]))
-        for name, number, setting, alternative in _run(study, where):
+        about = {key: where[key] for key in ("dataset", "features")}
+        for name, number, setting, alternative in alternatives_run(
+            {name: one for name, one in paper_of(study)["settings"].items() if one["of"] == about}
+        ):
             ours = {method: cells.get((name, number, method, task, metric), np.nan) for method in theirs}
             both = [method for method, value in ours.items() if not np.isnan(value)]
             if not both:
@@ -60,21 +61,6 @@ def agree(published: Published, study: Study, measured: pd.DataFrame) -> pd.Data
             whole = (len(both), tau, p, low, high, *orders, _stand_ins(setting, alternative, both))
             rows.append((*block, name, number, alternative["exact"], *whole))
     return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def write(path: Path, agreement: pd.DataFrame) -> None:
-    """As CSV: six decimals, `exact` as true or false, nothing where a number is missing."""
-    told = agreement.assign(exact=agreement["exact"].map({True: "true", False: "false"}))
-    files.write_text(path, told.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
-
-
-def _run(study: Study, where: Mapping[str, str]) -> Iterator[tuple[str, int, Mapping[str, Any], Mapping[str, Any]]]:
-    """Alternatives that are run of the setting that a block is about."""
-    for name, setting in paper_of(study)["settings"].items():
-        if all(where[key] == value for key, value in setting["of"].items()):
-            for number, alternative in enumerate(setting["alternatives"]):
-                if not alternative["missing"]:
-                    yield name, number, setting, alternative
 
 
 def _repetitions(study: Study, setting: Mapping[str, Any], alternative: Mapping[str, Any], metric: str) -> pd.DataFrame:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cmr.papers.measured import on, paper_of, runs_of, spec_of
-from cmr.papers.plan import methods_run
+from cmr.papers.plan import alternatives_run, methods_run
 from cmr.results import Run, Study
 
 
@@ -24,9 +24,7 @@ def cells(study: Study, results: str = "results") -> dict[str, dict[str, Any]]:
     return {
         f"{name}/{number}/{method}": {"setting": name, "alternative": number}
         | _cell(on(study, alternative), alternative, method, run_method, results)
-        for name, setting in paper_of(study)["settings"].items()
-        for number, alternative in enumerate(setting["alternatives"])
-        if not alternative["missing"]
+        for name, number, setting, alternative in alternatives_run(paper_of(study)["settings"])
         for method, run_method in methods_run(setting, alternative).items()
     }
 

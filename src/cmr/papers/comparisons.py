@@ -2,15 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from cmr import files
 from cmr.papers.measured import Queries, on, paper_of, precision_of_items, queries_of, with_scores
-from cmr.papers.plan import methods_run
+from cmr.papers.plan import alternatives_run, methods_run
 from cmr.papers.published import BIMODAL
 from cmr.results import Study
 from cmr.statistics import holm, randomisation_test
@@ -34,18 +32,10 @@ def compare(study: Study, queries: Queries, metrics: Sequence[str]) -> pd.DataFr
     """
     rows = [
         (name, number, alternative["exact"], *row)
-        for name, setting in paper_of(study)["settings"].items()
-        for number, alternative in enumerate(setting["alternatives"])
-        if not alternative["missing"]
+        for name, number, setting, alternative in alternatives_run(paper_of(study)["settings"])
         for row in _pairs(study, setting, alternative, queries, metrics)
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def write(path: Path, comparisons: pd.DataFrame) -> None:
-    """As CSV: six decimals, `exact` as true or false."""
-    told = comparisons.assign(exact=comparisons["exact"].map({True: "true", False: "false"}))
-    files.write_text(path, told.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
 
 
 def _pairs(

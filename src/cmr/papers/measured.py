@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cmr import files, store
+from cmr import store
 from cmr.errors import UserError
 from cmr.evaluation import PER_QUERY
 from cmr.methods import FLOOR
-from cmr.papers.plan import methods_run, views_run
+from cmr.papers import records
+from cmr.papers.plan import alternatives_run, methods_run, views_run
 from cmr.papers.published import ALL_MODAL, BIMODAL
 from cmr.results import MEANS, RUN, Run, Study
 from cmr.statistics import bootstrap_intervals
@@ -30,7 +31,6 @@ _TYPES = (
     | dict.fromkeys(["alternative", "n_splits", "n_seeds"], "int64")
     | {"exact": "bool"}
 )
-DIGITS = 6
 # The per-query files hold single precision; what is further from the run's own score is of another run.
 _ROUNDING = 1e-5
 
@@ -80,12 +80,10 @@ def measure(study: Study, queries: Queries) -> pd.DataFrame:
     """
     rows = [
         dict(zip(COLUMNS, (name, number, *row), strict=True))
-        for name, setting in paper_of(study)["settings"].items()
-        for number, alternative in enumerate(setting["alternatives"])
-        if not alternative["missing"]
+        for name, number, setting, alternative in alternatives_run(paper_of(study)["settings"])
         for row in _rows(on(study, alternative), setting, alternative, queries)
     ]
-    measured = pd.DataFrame(rows, columns=COLUMNS).astype(_TYPES).round(DIGITS)
+    measured = pd.DataFrame(rows, columns=COLUMNS).astype(_TYPES).round(records.DIGITS)
     place = ["setting", "alternative", "task", "metric"]
     floors = measured[measured["run_method"] == FLOOR].drop_duplicates(place).set_index(place)["measured"]
     return measured.assign(random_floor=measured[place].join(floors, on=place)["measured"])
@@ -151,19 +149,9 @@ def precision_of_items(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return wide
 
 
-def write(path: Path, measured: pd.DataFrame) -> None:
-    """As CSV: six decimals, `exact` as true or false, nothing where a number is missing."""
-    told = measured.assign(exact=measured["exact"].map({True: "true", False: "false"}))
-    files.write_text(path, told.to_csv(index=False, float_format=f"%.{DIGITS}f", lineterminator="\n"))
-
-
 def read(path: Path) -> pd.DataFrame:
-    """What `write` wrote: columns `COLUMNS`; missing texts are empty."""
-    missing = {name: "" for name, kind in _TYPES.items() if kind == "float64"}
-    try:
-        return pd.read_csv(path, dtype=_TYPES, keep_default_na=False, na_values=missing)[COLUMNS]
-    except (OSError, ValueError, KeyError) as error:
-        raise files.unreadable(path, error) from error
+    """What `cmr.papers.records.write` wrote of them: columns `COLUMNS`; missing texts are empty."""
+    return records.read(path, _TYPES)
 
 
 def _rows(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from cmr import files
 from cmr.errors import UserError
 from cmr.papers import verdicts
 from cmr.papers.grids import PaperTable
@@ -90,7 +91,7 @@ def _table(path: Path) -> pd.DataFrame:
     try:
         return pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {error}. Delete it and run again") from error
+        raise files.unreadable(path, error) from error
 
 
 def _shown(counts: pd.DataFrame) -> tuple[list[str], list[list[str]]]:

@@ -4,7 +4,7 @@ A paper prints numbers on pairs of a data set and a kind of features, its *setti
 which data, split and views of ours it is run as printed, and what stands in where files are missing (*substitutes*).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -80,6 +80,14 @@ def study_of(
 def first_run(setting: Mapping[str, Any]) -> Settings | None:
     """The first alternative of a setting that is run here."""
     return next((one for one in setting["alternatives"] if not one["missing"]), None)
+
+
+def alternatives_run(settings: Mapping[str, Settings]) -> Iterator[tuple[str, int, Settings, Settings]]:
+    """Every alternative that is run here: the name of its setting, its number there, the setting, the alternative."""
+    for name, setting in settings.items():
+        for number, alternative in enumerate(setting["alternatives"]):
+            if not alternative["missing"]:
+                yield name, number, setting, alternative
 
 
 def methods_run(setting: Mapping[str, Any], alternative: Mapping[str, Any]) -> dict[str, str]:

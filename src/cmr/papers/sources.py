@@ -105,18 +105,18 @@ class Sources:
     def measured(self, setting: str, alternative: int, method: str, task: str, metric: str) -> Any:
         """A row of measured.csv."""
         key = (setting, alternative, method, task, metric)
-        try:
-            return self.numbers[key]
-        except KeyError as error:
-            told = ", ".join(f"{name} {value}" for name, value in zip(CELL, key, strict=True))
-            raise UserError(f"{self.study.folder}/measured.csv has no row of {told}; make the study again") from error
+        return self._row_of(self.numbers, key, CELL, "measured.csv")
 
     def verdict(self, key: tuple[str, ...]) -> str:
+        """That on a printed number, by the columns `VERDICT`."""
+        return self._row_of(self.verdicts, key, VERDICT, "verdicts.csv")
+
+    def _row_of(self, rows: Mapping[tuple[Any, ...], Any], key: tuple[Any, ...], names: list[str], file: str) -> Any:
         try:
-            return self.verdicts[key]
+            return rows[key]
         except KeyError as error:
-            told = ", ".join(f"{name} {value}" for name, value in zip(VERDICT, key, strict=True))
-            raise UserError(f"{self.study.folder}/verdicts.csv has no row of {told}; make the study again") from error
+            told = ", ".join(f"{name} {value}" for name, value in zip(names, key, strict=True))
+            raise UserError(f"{self.study.folder}/{file} has no row of {told}; make the study again") from error
 
     def method_title(self, method: str) -> str:
         """The title of a method of ours: by the block `paper`, or else by the runs; its id where neither knows it."""

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cmr import files
 from cmr.errors import UserError
+from cmr.papers import records
 from cmr.papers.measured import CELL, paper_of, runs_of
 from cmr.papers.plan import first_run
 from cmr.papers.published import AVERAGE, MEAN, MEASURED_BY, RESULT, Published, measured_task
@@ -150,18 +150,9 @@ def summary(verdicts: pd.DataFrame) -> pd.DataFrame:
     return counts.rename_axis(index="table", columns=None)
 
 
-def write(path: Path, verdicts: pd.DataFrame) -> None:
-    """As CSV: six decimals, nothing where a number is missing."""
-    files.write_text(path, verdicts.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
-
-
 def read(path: Path) -> pd.DataFrame:
-    """What `write` wrote: columns `COLUMNS`; missing texts are empty."""
-    missing = {name: "" for name, kind in _TYPES.items() if kind != "str"}
-    try:
-        return pd.read_csv(path, dtype=_TYPES, keep_default_na=False, na_values=missing)[COLUMNS]
-    except (OSError, ValueError, KeyError) as error:
-        raise files.unreadable(path, error) from error
+    """What `cmr.papers.records.write` wrote of them: columns `COLUMNS`; missing texts are empty."""
+    return records.read(path, _TYPES)
 
 
 @dataclass(frozen=True)

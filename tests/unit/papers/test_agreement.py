@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from cmr.papers import agreement, measured
+from cmr.papers import measured, records
 from cmr.papers.agreement import COLUMNS, agree
 from cmr.papers.published import Published
 from cmr.statistics import kendall_interval
@@ -166,7 +166,7 @@ def test_nothing_run_is_nothing_told(made, published, numbers):
 
 
 def test_what_is_written_has_six_decimals(agreed, tmp_path):
-    agreement.write(tmp_path / "agreement.csv", agreed)
+    records.write(tmp_path / "agreement.csv", agreed)
     lines = (tmp_path / "agreement.csv").read_text("utf-8").splitlines()
     assert lines[0].split(",") == COLUMNS
     assert lines[1] == (

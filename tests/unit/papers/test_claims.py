@@ -17,7 +17,8 @@ import yaml
 from cmr import store
 from cmr.configuration import StrictValidator, check, read_yaml
 from cmr.errors import UserError
-from cmr.papers.claims.check import MEASURED, PRINTED, Claims, check_claims, check_names, check_printed, write
+from cmr.papers import records
+from cmr.papers.claims.check import MEASURED, PRINTED, Claims, check_claims, check_names, check_printed
 from cmr.papers.published import RESULT, Published
 from cmr.results import HISTORY
 
@@ -954,7 +955,7 @@ def test_the_script_writes_claims_csv(made, tmp_path):
 def test_equal_claims_are_equal_bytes(made, tmp_path):
     claims = claims_of(measured=[{"kind": "above", "method": "own", **COMMON}])
     for name in ("a", "b"):
-        write(
+        records.write(
             tmp_path / name,
             check_claims(claims, printed_by(made.published), made.study, made.queries, answers_of()),
         )

@@ -9,7 +9,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from cmr.errors import UserError
-from cmr.papers import comparisons
+from cmr.papers import records
 from cmr.papers.comparisons import COLUMNS, compare
 from cmr.results import Run
 from tests.made_paper import PRINTED, SPLITS
@@ -149,7 +149,7 @@ def test_one_method_alone_is_compared_with_none(made):
 
 
 def test_what_is_written_has_six_decimals(compared, tmp_path):
-    comparisons.write(tmp_path / "comparisons.csv", compared)
+    records.write(tmp_path / "comparisons.csv", compared)
     lines = (tmp_path / "comparisons.csv").read_text("utf-8").splitlines()
     assert lines[0].split(",") == COLUMNS
     assert lines[1].startswith("made_pixels,0,true,img2txt,map_all,cca,gmlda,45,-0.1")

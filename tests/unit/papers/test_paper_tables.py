@@ -17,7 +17,7 @@ import pytest
 from cmr import files
 from cmr.errors import UserError
 from cmr.gallery import templates
-from cmr.papers import measured, verdicts
+from cmr.papers import measured, records, verdicts
 from cmr.papers.grids import Axis
 from cmr.papers.map_tables import FEATURES
 from cmr.papers.measured import TASKS
@@ -67,13 +67,13 @@ def write_study(folder, paper, tables, numbers=None, judged=None, methods=METHOD
         for row in _rows(name, setting, number, one)
     ]
     frame = pd.DataFrame(rows, columns=measured.COLUMNS)
-    measured.write(folder / "measured.csv", numbers(frame) if numbers else frame)
+    records.write(folder / "measured.csv", numbers(frame) if numbers else frame)
     results = (printed or Published.read(write_published(folder / "published"))).results
     results = results[results["paper"] == paper["id"]]
     ours = (results["dataset"] == "made") & (results["features"] == "pixels")
     told = results["method"].map(judged or {}).astype(object).where(ours).fillna("not comparable")
     frame = results.assign(published=results["value"], verdict=told, reason="Since.").reindex(columns=verdicts.COLUMNS)
-    verdicts.write(folder / "verdicts.csv", frame)
+    records.write(folder / "verdicts.csv", frame)
     return folder
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 
-from cmr import files
 from cmr.configuration import StrictValidator, check, check_name, read_yaml
 from cmr.errors import UserError
 from cmr.papers.claims import behaviour, comparisons, printed_cells, printed_statistics, vectorisers
@@ -169,8 +168,3 @@ def _table(claims: Claims, found: Iterable[Row]) -> pd.DataFrame:
         for _, words, of, one in by_claim[claim]
     ]
     return pd.DataFrame(rows, columns=COLUMNS, dtype="str")
-
-
-def write(path: Path, table: pd.DataFrame) -> None:
-    """As CSV; nothing where a text is empty."""
-    files.write_text(path, table.to_csv(index=False, lineterminator="\n"))
