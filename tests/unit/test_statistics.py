@@ -82,6 +82,11 @@ def test_bootstrap_refuses_what_has_no_mean(values):
         statistics.bootstrap_interval(values)
 
 
+def test_resampled_means_are_of_as_many_queries_as_there_are():
+    """Of two queries, a quarter of the resamples takes each of them twice."""
+    assert statistics.bootstrap_interval([0.0, 1.0]) == (0.5, 0.0, 1.0)
+
+
 def test_columns_are_of_the_same_drawn_queries_and_each_as_alone(rng):
     values = rng.random((60, 3))
     together = np.column_stack(statistics.bootstrap_intervals(values))
