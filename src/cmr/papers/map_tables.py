@@ -161,6 +161,8 @@ class _Layout:
         yield "Best in bold, of what is printed and of what was measured."
         if any(entry.aside for entry in printed):
             yield "In brackets the mean of the two printed task values, where no rounding explains the printed average."
+        if all(entry.text in ("", NOT_RUN) for entries in ours for entry in entries):
+            return
         yield "Ours: mean ± half of the 95 % interval. The floor is what a random ranking scores."
         beside = [self._method_title(method) for method in self._methods_beside if method != FLOOR]
         yield f"{' and '.join(['The floor', *beside])} {'are' if beside else 'is'} added by us, and never best."

@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 
 from cmr import files
 from cmr.errors import UserError
 from cmr.papers import verdicts
+from cmr.papers.claims.finding import Holds
 from cmr.papers.grids import PaperTable
 from cmr.papers.measured import paper_of
 from cmr.papers.published import Published
@@ -43,8 +44,10 @@ class PaperPage:
     finding : counts of verdicts and the order of methods in a sentence or two.
     verdicts : heads and rows of the table of counts.
     settings : what is run and what is missing.
-    agreement : heads and rows of Kendall's tau a column of a table.
+    agreement : heads and rows of Kendall's tau a column of a table; columns of two methods, which have none, are left
+        out.
     claims : rows of claims.csv.
+    claims_told : how many tests of claims had which outcome, a sentence.
     left_out : items of the paper that are not made here, with what they need.
     """
 
@@ -56,6 +59,7 @@ class PaperPage:
     settings: tuple[Setting, ...]
     agreement: tuple[list[str], list[list[str]]]
     claims: list[dict[str, str]]
+    claims_told: str
     tables: list[PaperTable]
     left_out: list[str]
 
@@ -82,6 +86,7 @@ def make_page(study: Study, published: Published) -> PaperPage:
         settings=tuple(_setting(setting) for setting in paper["settings"].values()),
         agreement=_agreement(study, agreement),
         claims=claims.to_dict("records"),
+        claims_told=_claims_told(claims),
         tables=[make_paper_table(folder, published, name) for name in study.config["tables"]],
         left_out=[f"{spec['item']}: {_needs(paper['settings'][spec['setting']])}" for spec in left_out],
     )
@@ -119,6 +124,12 @@ def _finding(counts: pd.DataFrame, agreement: pd.DataFrame) -> str:
     return sentence
 
 
+def _claims_told(claims: pd.DataFrame) -> str:
+    counts = claims["holds"].value_counts()
+    told = [f"{outcome} {counts[outcome]}" for outcome in get_args(Holds) if outcome in counts]
+    return f"{len(claims)} tests of {claims['claim'].nunique()} claims: {', '.join(told)}." if told else ""
+
+
 def _setting(setting: Mapping[str, Any]) -> Setting:
     return Setting(
         setting["title"],
@@ -143,7 +154,8 @@ def _agreement(study: Study, agreement: pd.DataFrame) -> tuple[list[str], list[l
     rows = []
     for row in agreement.to_dict("records"):
         one = settings[row["setting"]]["alternatives"][int(row["alternative"])]
-        tau = f"{float(row['tau']):.2f}" if row["tau"] else "too few"
+        if not row["tau"]:
+            continue
         ends = f"{float(row['low']):.2f} to {float(row['high']):.2f}" if row["low"] else ""
         task = TASK_TITLES.get(row["task"], row["task"].capitalize())
         metric, views = (
@@ -151,8 +163,9 @@ def _agreement(study: Study, agreement: pd.DataFrame) -> tuple[list[str], list[l
             f"{one['image_view']} and {one['text_view']}",
         )
         views += f"; {row['stand_ins']}" if row["stand_ins"] else ""
-        rows.append([row["table"], settings[row["setting"]]["title"], metric, task, views, row["n"], tau, ends])
-    heads = ["Table", "Setting", "mAP", "Task", "Measured on", "Methods", "Kendall's tau", "95 % interval"]
+        tau = f"{float(row['tau']):.2f}"
+        rows.append([row["table"], task, metric, tau, ends, row["n"], settings[row["setting"]]["title"], views])
+    heads = ["Table", "Task", "mAP", "Kendall's tau", "95 % interval", "Methods", "Setting", "Measured on"]
     return (heads, rows) if rows else ([], [])
 
 
