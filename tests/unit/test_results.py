@@ -379,3 +379,11 @@ def test_runs_of_a_method_that_is_not_applicable_give_a_reason_and_no_score(tmp_
     assert {run["split"] for run in study.facts["not_applicable"]} == {"random-0", "random-1", "random-2"}
     assert study.not_applicable(SPEC) == {"gmlda": REASON}
     assert study.not_applicable(SPEC | {"methods": ["cca"]}) == {}
+
+
+def test_a_mean_needs_both_of_its_tasks(tmp_path):
+    study = made_study(tmp_path)
+    gone = (study.scores["method"] == "cca") & (study.scores["task"] == "txt2img")
+    scores = replace(study, scores=study.scores[~gone]).scores_of({"metric": "map_all", "tasks": ["img2txt", "mean"]})
+    assert scores.loc["cca", "mean"].isna().all() and scores.loc["cca", "img2txt"].notna().all()
+    assert scores.loc["acmr", "mean"].notna().all()
