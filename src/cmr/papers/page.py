@@ -164,8 +164,8 @@ def _agreement(study: Study, agreement: pd.DataFrame) -> tuple[list[str], list[l
         )
         views += f"; {row['stand_ins']}" if row["stand_ins"] else ""
         tau = f"{float(row['tau']):.2f}"
-        rows.append([row["table"], task, metric, tau, ends, row["n"], settings[row["setting"]]["title"], views])
-    heads = ["Table", "Task", "mAP", "Kendall's tau", "95 % interval", "Methods", "Setting", "Measured on"]
+        rows.append([row["table"], task, tau, ends, metric, row["n"], settings[row["setting"]]["title"], views])
+    heads = ["Table", "Task", "Kendall's tau", "95 % interval", "mAP", "Methods", "Setting", "Measured on"]
     return (heads, rows) if rows else ([], [])
 
 

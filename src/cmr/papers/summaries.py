@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from cmr.statistics import (
     friedman,
     friedman_of_average_ranks,
     iman_davenport,
+    nemenyi,
     nemenyi_critical_difference,
 )
 from cmr.statistics import ranks as ranks_of
@@ -35,6 +37,7 @@ STATISTICS = {
     "p_f": ("Iman-Davenport", "p"),
     "critical_difference": ("Nemenyi", "Critical difference"),
 }
+LEVEL = 0.05  # of Nemenyi's test, as of its critical difference
 
 
 @dataclass(frozen=True)
@@ -180,22 +183,35 @@ def _ranked(
 
 
 def _rank_grid(sources: Sources, metric: str, methods: Sequence[str], lines: Sequence[_Ranked]) -> Grid:
-    if len(lines[-1].ranks):
-        measured = [sources.settings[name]["title"] for name in sources.measured_values(metric, methods).index]
-        told = f"Ours: on {', '.join(measured)}, each on the alternative that the tables of mAP show first."
-        note = Note(told)
-    else:
-        note = Note(sources.why_no_ranks(metric, methods), "a")
     ours = {name: own for setting in sources.settings.values() for name, own in setting["methods"].items()}
     titles = [sources.method_title(ours.get(method, method)) for method in methods]
+    notes = [Note(_told_apart("From the printed mAP", _printed_values(sources, metric, methods), titles))]
+    if len(lines[-1].ranks):
+        values = sources.measured_values(metric, methods)
+        measured = ", ".join(sources.settings[name]["title"] for name in values.index)
+        notes.append(Note(_told_apart("From ours", values, titles)))
+        notes.append(Note(f"Ours: on {measured}, each on the alternative that the tables of mAP show first."))
+    else:
+        notes.insert(0, Note(sources.why_no_ranks(metric, methods), "a"))
     return Grid(
         name=metric,
         title=f"{metric_name(MEASURED_BY[metric])}, average of both tasks",
         rows=Axis(("Source",), tuple((line.source,) for line in lines)),
         columns=Axis(("Test", "Number"), (*(("Average rank", title) for title in titles), *STATISTICS.values())),
         cells=tuple(line.entries(len(methods)) for line in lines),
-        notes=(note,),
+        notes=tuple(notes),
     )
+
+
+def _told_apart(source: str, values: pd.DataFrame, titles: Sequence[str]) -> str:
+    """The pairs of methods that Nemenyi's test tells apart. values : a row a data set, a column a method."""
+    p = nemenyi(values)
+    found = [
+        f"{titles[i]} and {titles[j]} (p {p[i, j]:.4f})"
+        for i, j in combinations(range(len(titles)), 2)
+        if p[i, j] < LEVEL
+    ]
+    return f"{source}, Nemenyi's test tells apart at {LEVEL:.0%}: {', '.join(found) or 'no two methods'}."
 
 
 def _printed_values(sources: Sources, metric: str, methods: Sequence[str]) -> pd.DataFrame:
@@ -215,7 +231,7 @@ def _tests(test: Friedman, n: int, k: int) -> dict[str, float]:
         "p_tied": test.p_tied,
         "f": f.f,
         "p_f": f.p,
-        "critical_difference": nemenyi_critical_difference(n, k),
+        "critical_difference": nemenyi_critical_difference(n, k, LEVEL),
     }
 
 

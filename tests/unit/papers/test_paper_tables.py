@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import scipy
 
 from cmr import files
 from cmr.errors import UserError
@@ -579,6 +580,11 @@ def test_tests_on_ranks_as_printed_recomputed_and_of_our_own(tmp_path, published
     # Two data sets in full agreement: chi^2 is n (k - 1) = 10, and F has no bound.
     assert lines["ours, on 2 data sets"][:7] == ["6", "5", "4", "3", "2", "1", "10.000"]
     assert lines["ours, on 2 data sets"][10:12] == ["∞", "0.0000"]
+    # 5.75 and 1 are more than the critical difference of 3.770 apart, as no other printed ranks are.
+    apart = {note.text.partition(",")[0]: note.text.partition(": ")[2] for note in first.notes[:2]}
+    p = scipy.stats.studentized_range.sf((5.75 - 1) / np.sqrt(6 * 7 / (6 * 4)) * np.sqrt(2), 6, np.inf)
+    assert apart["From the printed mAP"] == f"cca and csaec (p {p:.4f})."
+    assert apart["From ours"] == "no two methods."
     again = [cell.text for cell in second.cells[1]]
     assert again[6:8] == ["13.107", "0.0224"] and again[10:12] == ["5.705", "0.0038"]
     assert [cell.text for cell in second.cells[2]][6] == "14.000"
