@@ -14,7 +14,7 @@ from cmr.papers.claims.printed import Printed
 from cmr.papers.measured import TASKS, Queries, on, paper_of, precision_of_items, queries_of, spec_of, with_scores
 from cmr.papers.plan import first_run, methods_run, needs, views_run
 from cmr.results import Run, Study
-from cmr.statistics import bootstrap_interval, mean_interval
+from cmr.statistics import mean_interval, paired_bootstrap
 
 
 class NotDecidedError(Exception):
@@ -180,7 +180,6 @@ class Evidence:
         where test parts differ, and over queries (bootstrap, the same queries for all sides) where all share one.
         """
         sides = [*first, *second]
-        signs = np.array([1.0] * len(first) + [-1.0] * len(second))
         if len({side.site.alternative["dataset"] for side in sides}) > 1:
             names = ", ".join(
                 dict.fromkeys(f"{side.site.name} on {side.site.alternative['dataset']}" for side in sides)
@@ -191,11 +190,12 @@ class Evidence:
             over = "queries"
         else:
             wide, over = pd.concat([self.values(side) for side in sides], axis=1, join="inner"), "splits"
-        differences = wide.to_numpy() @ signs - offset
-        if not len(differences):
+        if wide.empty:
             raise NotDecidedError(Finding("undecided", reason="there is no split that all of them were run on"))
-        interval = bootstrap_interval if over == "queries" else mean_interval
-        return Difference(what, *interval(differences), f"{len(differences)} {over}")
+        values = wide.to_numpy()
+        ours, theirs = values[:, : len(first)].sum(axis=1), values[:, len(first) :].sum(axis=1) + offset
+        interval = paired_bootstrap(ours, theirs) if over == "queries" else mean_interval(ours - theirs)
+        return Difference(what, *interval, f"{len(wide)} {over}")
 
     def gap(self, first: Side, second: Side) -> Difference:
         """One side minus the other, told by what they differ in."""
