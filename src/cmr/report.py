@@ -170,7 +170,8 @@ def make_report(study: Study, gallery: Gallery | None, command: str, published: 
 
 def _figure(study: Study, name: str) -> Drawing:
     svg, spec = figures.to_svg(figures.draw(study, name), name), study.config["figures"][name]
-    caption = " ".join([spec["caption"], *tables.caveats(study, spec)])
+    caveats = [] if "unavailable" in spec else tables.caveats(study, spec)  # of methods that are drawn
+    caption = " ".join([spec["caption"], *caveats])
     return Drawing(name, caption, figures.describe(study, name), Markup(svg))
 
 
