@@ -102,7 +102,8 @@ def test_a_method_scores_as_an_independent_prototype_did(scores, name):
 
 def test_every_method_without_torch_is_compared():
     others = {"random", "jrl_as_released", "scm_orth", "scm_orth_16", "scm_orth_64"}
-    others |= {"csaec_sensitivity", "cca_selected_on_test", "sm_selected_on_test"}  # other candidates, or another choice
+    # Other candidates, or another choice among them.
+    others |= {"csaec_sensitivity", "cca_selected_on_test", "sm_selected_on_test"}
     named = {name for name, settings in CATALOGUE.methods.items() if not settings.get("uses_torch")}
     assert named - EXPECTED.keys() == others
 
