@@ -24,12 +24,19 @@ from cmr.results import Study
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure as a page shows it; `words` tell what it shows, for readers who cannot see it."""
+    """A figure as a page shows it.
+
+    Attributes
+    ----------
+    words : what it shows, for readers who cannot see it.
+    item : what a paper calls it; without, the page numbers it.
+    """
 
     name: str
     caption: str
     words: str
     svg: Markup
+    item: str = ""
 
 
 @dataclass(frozen=True)

@@ -172,7 +172,7 @@ def _figure(study: Study, name: str) -> Drawing:
     svg, spec = figures.to_svg(figures.draw(study, name), name), study.config["figures"][name]
     caveats = [] if "unavailable" in spec else tables.caveats(study, spec)  # of methods that are drawn
     caption = " ".join([spec["caption"], *caveats])
-    return Drawing(name, caption, figures.describe(study, name), Markup(svg))
+    return Drawing(name, caption, figures.describe(study, name), Markup(svg), spec.get("item", ""))
 
 
 def _finding(study: Study, table: Table) -> str:

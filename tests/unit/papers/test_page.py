@@ -10,6 +10,7 @@ from cmr.errors import UserError
 from cmr.papers import records
 from cmr.papers.page import make_page
 from cmr.papers.published import Published
+from cmr.report import make_report
 from cmr.results import Study
 
 AGREEMENT = pd.DataFrame(
@@ -72,3 +73,11 @@ def test_a_file_that_is_not_there_is_named(made, folder):
     (folder / "claims.csv").unlink()
     with pytest.raises(UserError, match=r"claims\.csv does not exist"):
         page(made, folder)
+
+
+def test_figures_bear_the_names_that_the_paper_gives_them(made, folder):
+    study = Study.read(folder)
+    html = make_report(study, None, "make everything", Published.read(made.published))
+    items = [spec["item"] for spec in study.config["figures"].values()]
+    assert items
+    assert all(f"<figcaption><strong>{item}.</strong>" in html for item in items)
