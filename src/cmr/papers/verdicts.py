@@ -30,6 +30,7 @@ COLUMNS = [
 _NUMBERS = ["published", "measured", "low", "high", "random_floor"]
 _TYPES = dict.fromkeys(COLUMNS, "str") | dict.fromkeys(_NUMBERS, "float64") | {"n_seeds": "Int64"}
 SIZE_TOLERANCE = 0.02  # how far the size of a part may be from the published one, as a share of that
+WIDE = 0.1  # mAP: an interval of this width holds values that nobody would call the same
 UNNAMED = "unspecified"  # features that the paper does not name
 _ROUNDING = 1e-9  # the ends of an interval are computed, and a published value may lie on one
 
@@ -117,9 +118,10 @@ def verdict_of(
         verdict = "higher"
     place = {"reproduced": "within", "lower": "above", "higher": "below"}[verdict]
     apart, side = abs(cell.measured - published), "above" if cell.measured > published else "below"
+    wide = f"; so wide an interval, {high - low:.3f}, tells little" if high - low > WIDE else ""
     return verdict, (
         f"ours is {apart:.3f} {side} the published value, which lies {place} the interval {low:.3f} to {high:.3f} when "
-        f"that is widened by {tolerance:g}"
+        f"that is widened by {tolerance:g}{wide}"
     )
 
 

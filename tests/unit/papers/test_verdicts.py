@@ -101,6 +101,13 @@ def test_a_number_without_an_interval_is_a_point():
     assert [verdict_of(value, point, 0.01)[0] for value in (0.489, 0.495, 0.511)] == ["higher", "reproduced", "lower"]
 
 
+@pytest.mark.parametrize(("half", "told"), [(0.049, False), (0.051, True)])
+def test_the_reason_tells_of_an_interval_that_is_too_wide_to_tell_anything(half, told):
+    verdict, reason = verdict_of(0.52, Cell(0.5, 0.5 - half, 0.5 + half), 0.01)
+    assert verdict == "reproduced"
+    assert ("so wide an interval" in reason) == told
+
+
 def test_rules_come_in_order():
     """Whatever else is true of a number, the first rule that holds decides."""
     missing, inapplicable = Cell(missing="needs a file"), Cell(not_applicable="one class a pair")
