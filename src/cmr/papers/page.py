@@ -35,6 +35,14 @@ class Setting:
 
 
 @dataclass(frozen=True)
+class Claim:
+    sentence: str
+    code: str
+    tests: list[dict[str, str]]
+    not_run: list[dict[str, str]]
+
+
+@dataclass(frozen=True)
 class PaperPage:
     """What is told of a paper, in the words that the page shows.
 
@@ -46,7 +54,7 @@ class PaperPage:
     settings : what is run and what is missing.
     agreement : heads and rows of Kendall's tau a column of a table; columns of two methods, which have none, are left
         out.
-    claims : rows of claims.csv.
+    claims : each with its rows of claims.csv, those apart that could not be tested here.
     claims_told : how many tests of claims had which outcome, a sentence.
     left_out : items of the paper that are not made here, with what they need.
     """
@@ -58,7 +66,7 @@ class PaperPage:
     verdicts: tuple[list[str], list[list[str]]]
     settings: tuple[Setting, ...]
     agreement: tuple[list[str], list[list[str]]]
-    claims: list[dict[str, str]]
+    claims: list[Claim]
     claims_told: str
     tables: list[PaperTable]
     left_out: list[str]
@@ -85,7 +93,7 @@ def make_page(study: Study, published: Published) -> PaperPage:
         verdicts=_shown(counts),
         settings=tuple(_setting(setting) for setting in paper["settings"].values()),
         agreement=_agreement(study, agreement),
-        claims=claims.to_dict("records"),
+        claims=_claims(claims),
         claims_told=_claims_told(claims),
         tables=[make_paper_table(folder, published, name) for name in study.config["tables"]],
         left_out=[f"{spec['item']}: {_needs(paper['settings'][spec['setting']])}" for spec in left_out],
@@ -122,6 +130,21 @@ def _finding(counts: pd.DataFrame, agreement: pd.DataFrame) -> str:
             f"from {taus.min():.2f} to {taus.max():.2f}."
         )
     return sentence
+
+
+def _claims(rows: pd.DataFrame) -> list[Claim]:
+    by_claim: dict[str, list[dict[str, str]]] = {}
+    for row in rows.to_dict("records"):
+        by_claim.setdefault(row["claim"], []).append(row)
+    return [
+        Claim(
+            own[0]["sentence"],
+            own[0]["code"],
+            [row for row in own if row["holds"] != "not run"],
+            [row for row in own if row["holds"] == "not run"],
+        )
+        for own in by_claim.values()
+    ]
 
 
 def _claims_told(claims: pd.DataFrame) -> str:

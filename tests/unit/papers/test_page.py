@@ -69,6 +69,16 @@ def test_outcomes_of_claims_are_counted(made, folder):
     assert page(made, folder).claims_told == "3 tests of 2 claims: holds 2, not run 1."
 
 
+def test_claims_keep_apart_what_could_not_be_tested(made, folder):
+    first, second = page(made, folder).claims
+    assert [test["numbers"] for test in first.tests] == ["0.5"]
+    assert [test["reason"] for test in first.not_run] == ["needs lost/images"]
+    assert (second.sentence, second.code, second.not_run) == ("It converges.", "", [])
+    html = make_report(Study.read(folder), None, "make everything", Published.read(made.published))
+    assert html.count("<summary>Not run: 1 test</summary>") == 1
+    assert html.count("Own is best.") == 1
+
+
 def test_a_file_that_is_not_there_is_named(made, folder):
     (folder / "claims.csv").unlink()
     with pytest.raises(UserError, match=r"claims\.csv does not exist"):
