@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from cmr import files
 from cmr.drawing import datasets, examples, learning, ranks, scores, sensitivity, vectorisers
 from cmr.figure_style import INK, STYLE, notice, put_above
-from cmr.results import Study
+from cmr.results import Study, rehearsal
 
 
 @dataclass(frozen=True)
@@ -102,13 +102,6 @@ def to_svg(figure: Figure, prefix: str) -> str:
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
     return re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", svg)
-
-
-def rehearsal(study: Study) -> list[str]:
-    """That a study is one, as a line that stands above what it shows; no line of any other."""
-    if dataset := study.config.get("paper", {}).get("rehearsal"):
-        return [f"rehearsal on {study.facts['datasets'][dataset]['title']}: no result of the paper's data"]
-    return []
 
 
 def _named(study: Study, name: str) -> dict[str, Any]:

@@ -20,8 +20,7 @@ from cmr import store
 from cmr.datasets.images import load_rgb
 from cmr.errors import UserError
 from cmr.evaluation import embeddings_of
-from cmr.figures import rehearsal
-from cmr.results import TASK_TITLES, Run, Study
+from cmr.results import TASK_TITLES, Run, Study, rehearsal
 from cmr.retrieval import top
 from cmr.tables import explained
 

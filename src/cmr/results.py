@@ -383,6 +383,13 @@ def budget_of(config: Mapping[str, Any]) -> str:
     )
 
 
+def rehearsal(study: Study) -> list[str]:
+    """That a study is one, as a line that stands above what it shows; no line of any other."""
+    if dataset := study.config.get("paper", {}).get("rehearsal"):
+        return [f"rehearsal on {study.facts['datasets'][dataset]['title']}: no result of the paper's data"]
+    return []
+
+
 def metric_title(metric: str) -> str:
     """What a reader calls a metric, its normaliser included; the name itself where it is none of ours."""
     if metric == "map_all":

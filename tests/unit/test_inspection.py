@@ -28,7 +28,7 @@ def root(tmp_path):
     for name in ("pairs.parquet", "images.parquet", "splits/random-0.parquet"):
         (dataset / name).parent.mkdir(parents=True, exist_ok=True)
         (dataset / name).write_text(name)
-    asset = {"asset": "glove_6b_50d", "file": "data", "sha256": "ab", "size": 1}
+    asset = {"asset": "glove_6b_50d", "file": "data", "sha256": "ab", "size": 1, "from": "a mirror"}
     (tmp_path / "data/raw/glove_6b_50d").mkdir(parents=True)
     write_json(tmp_path / "data/raw/glove_6b_50d/asset.json", asset)
     return tmp_path

@@ -37,8 +37,8 @@ rule judge_paper:
     params:
         code=digest_of(code_of("scripts/judge_paper.py")),
         runs=RUNS,
-        results=config["results"],
-        published=PUBLISHED,
+        results=lambda wildcards: config["results"],
+        published=lambda wildcards: PUBLISHED,
     shell:
         "python scripts/judge_paper.py $(dirname {input.study[0]}) --published {params.published} --runs {params.runs}"
         " --results-folder {params.results} > {log} 2>&1"
@@ -73,7 +73,7 @@ rule check_claims:
         "../../environment.yml"
     params:
         code=digest_of(code_of("scripts/check_claims.py")),
-        published=PUBLISHED,
+        published=lambda wildcards: PUBLISHED,
         runs=RUNS,
     shell:
         "python scripts/check_claims.py $(dirname {input.study[0]}) --claims {input.claims}"
