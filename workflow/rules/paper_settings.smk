@@ -61,7 +61,8 @@ def sources_of_examples(wildcards):
     """What a figure shows besides scores: example pairs as a run embeds them, or words as vectorisers know them."""
     spec = study_config(wildcards.study)["figures"][wildcards.figure]
     if spec["kind"] == "vectorisers":
-        return {"vectorisation": [f"{VECTORISATION}/{dataset}/scores.parquet" for dataset in spec["datasets"]]}
+        folders = [f"{VECTORISATION}/{dataset}" for dataset in spec["datasets"]]
+        return {"vectorisation": [f"{folder}/{name}.parquet" for folder in folders for name in ("scores", "answers")]}
     run = {**spec, "method": spec["methods"][0]}
     return {"pairs": data_of_run(run)["pairs"], "embeddings": f"{run_folder(run)}/embeddings.h5"}
 
@@ -71,7 +72,7 @@ def examples_arguments(wildcards):
     sources = sources_of_examples(wildcards)
     if "vectorisation" not in sources:
         return [part for name, file in sources.items() for part in (f"--{name}", file)]
-    folders = [os.path.dirname(file) for file in sources["vectorisation"]]
+    folders = dict.fromkeys(os.path.dirname(file) for file in sources["vectorisation"])
     return ["--vectorisation", *folders, "--about", json.dumps(titles_of_vectorisation())]
 
 
