@@ -19,6 +19,7 @@ from cmr.configuration import StrictValidator, check, read_yaml
 from cmr.errors import UserError
 from cmr.papers import records
 from cmr.papers.claims.check import MEASURED, PRINTED, Claims, check_claims, check_names, check_printed
+from cmr.papers.claims.vectorisers import COLUMNS
 from cmr.papers.published import RESULT, Published
 from cmr.results import HISTORY
 
@@ -763,21 +764,10 @@ def test_a_method_trains_where_it_has_scores_on_all_splits(made):
 
 
 def answers_of(*answers):
-    rows = [("d", measure, "simlex", "glove", "cbow", 0.5, 0.4, 0.1, -0.1, 0.3, answer) for measure, answer in answers]
-    columns = [
-        "dataset",
-        "measure",
-        "pairs",
-        "claimed",
-        "best_other",
-        "value",
-        "other",
-        "difference",
-        "low",
-        "high",
-        "answer",
+    rows = [
+        ("d", measure, "simlex", "glove", "cbow", 40, 0.5, 0.4, 0.1, -0.1, 0.3, answer) for measure, answer in answers
     ]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 @pytest.mark.parametrize(

@@ -11,20 +11,9 @@ from cmr.configuration import check_name
 from cmr.papers.claims.evidence import Evidence
 from cmr.papers.claims.finding import Finding, decided, listed
 from cmr.papers.measured import paper_of
+from cmr.vectorisation.comparison import ANSWERS
 
-COLUMNS = [
-    "dataset",
-    "measure",
-    "pairs",
-    "claimed",
-    "best_other",
-    "value",
-    "other",
-    "difference",
-    "low",
-    "high",
-    "answer",
-]
+COLUMNS = ["dataset", *ANSWERS]
 
 
 @dataclass(frozen=True, kw_only=True)
