@@ -6,7 +6,7 @@ from pathlib import Path
 from cmr import store
 from cmr.errors import UserError, run_main
 from cmr.progress import Progress
-from cmr.views.base import TextView
+from cmr.views.base import TextView, stored_arrays
 from cmr.views.configured import arguments as arguments_of_view
 from cmr.views.configured import configured, provenance
 from cmr.views.text.coverage import out_of_vocabulary
@@ -57,7 +57,7 @@ def main() -> None:
     vocabulary = view.vocabulary()
     words = {"vocabulary": vocabulary} if len(vocabulary) <= LARGEST_VOCABULARY else {}
     about |= {"counts": view.counts, "vocabulary_size": len(vocabulary), **words, "out_of_vocabulary": unknown}
-    store.write_view(arguments.view, pairs["id"], blocks, about, arrays=arrays | view.arrays())
+    store.write_view(arguments.view, pairs["id"], blocks, about, arrays=arrays | stored_arrays(view))
 
 
 if __name__ == "__main__":

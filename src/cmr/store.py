@@ -34,6 +34,7 @@ Kind = Literal["vectors", "patches", "pixels", "tokens"]  # what the values of a
 
 CHUNK_BYTES = 1 << 17  # training reads single rows in random order, each with its chunk
 BLOCK_BYTES = 16 << 20
+LEARNT = "learnt"  # the group of a view's file that tells what the view has learnt
 SPARSE = 2 / 3  # share of zeros
 
 

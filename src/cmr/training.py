@@ -245,9 +245,10 @@ class _Values:
     def read(cls, path: Path) -> Self:
         with store.ViewFile.open(path) as view:
             ids, attributes, size = view.ids, view.attributes, view.values.nbytes
-            # Which items a view was learnt from is no business of a network.
+            # Neither how a view makes features nor which items it learnt that from is the business of a network.
             needed = attributes["kind"] in ("pixels", "tokens")
-            arrays = {name: array for name, array in view.arrays().items() if name != "train_ids"} if needed else {}
+            stored = view.arrays().items() if needed else ()
+            arrays = {name: a for name, a in stored if name != "train_ids" and not name.startswith(f"{store.LEARNT}/")}
         return cls(path, ids, attributes, arrays, store.read_view(path).values if size <= IN_MEMORY else None)
 
     @property

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL.Image import Image
 
 from cmr.progress import SILENT, Progress
-from cmr.store import Kind
+from cmr.store import LEARNT, Kind, group, under
 
 State = dict[str, np.ndarray]
 
@@ -119,3 +119,27 @@ class TextView(ABC):
     def arrays(self) -> State:
         """What is stored beside the features, such as the matrix of word vectors of a token sequence."""
         return {}
+
+    @abstractmethod
+    def state(self) -> State:
+        """What was learnt, as named arrays, those of `arrays` among them; nothing for a view that learns nothing."""
+
+    @abstractmethod
+    def restore(self, state: State) -> Self:
+        """Take up what `state` gave: `transform` is then that of the view that was fitted."""
+
+
+def words_array(words: Iterable[str]) -> NDArray[np.str_]:
+    """(n,) words as an array of a state; none, too."""
+    return np.array(list(words), dtype=np.str_)
+
+
+def stored_arrays(view: TextView) -> State:
+    """All arrays of a fitted view's file beside its features: `arrays`, and in a group the rest of what was learnt."""
+    arrays = view.arrays()
+    return arrays | under(LEARNT, {name: array for name, array in view.state().items() if name not in arrays})
+
+
+def restore_stored(view: TextView, stored: State) -> TextView:
+    """Give a view what `stored_arrays` had of it; other arrays may stand beside."""
+    return view.restore({name: array for name, array in stored.items() if "/" not in name} | group(stored, LEARNT))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 
+from cmr.views.base import State, words_array
 from cmr.views.text.tokenized import TokenizedView, most_frequent, require_choice, require_positive, require_words
 
 WEIGHTINGS = {"counts": lambda count: count, "binary": np.sign, "log": np.log1p}
@@ -34,7 +35,16 @@ class Bag(TokenizedView):
         """Learn the vocabulary from the train texts."""
         words = most_frequent(map(self.tokens, texts), self.vocabulary_size)
         require_words(words, texts)
-        self._vectorizer = CountVectorizer(analyzer=self.tokens, vocabulary=sorted(words), dtype=np.float32)
+        self._count(sorted(words))
+        return self
+
+    def state(self) -> State:
+        """`words` (d,), those of the columns."""
+        return {"words": words_array(self.vocabulary())}
+
+    def restore(self, state: State) -> Self:
+        """Take up what `state` gave."""
+        self._count(state["words"].tolist())
         return self
 
     def transform(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -48,6 +58,9 @@ class Bag(TokenizedView):
     def vocabulary(self) -> list[str]:
         """The words of the d columns, by code point."""
         return list(self._vectorizer.get_feature_names_out())
+
+    def _count(self, words: list[str]) -> None:
+        self._vectorizer = CountVectorizer(analyzer=self.tokens, vocabulary=words, dtype=np.float32)
 
     @abstractmethod
     def _weighted(self, counts: csr_matrix) -> csr_matrix:
@@ -91,6 +104,17 @@ class TfIdf(Bag):
         """Learn vocabulary and document frequencies from the train texts."""
         super().fit(texts)
         self._weighting = TfidfTransformer(sublinear_tf=True).fit(self._vectorizer.transform(texts))
+        return self
+
+    def state(self) -> State:
+        """Also `idf` (d,), the weights of the words."""
+        return super().state() | {"idf": self._weighting.idf_}
+
+    def restore(self, state: State) -> Self:
+        """Take up what `state` gave."""
+        super().restore(state)
+        self._weighting = TfidfTransformer(sublinear_tf=True)
+        self._weighting.idf_ = state["idf"]
         return self
 
     def _weighted(self, counts: csr_matrix) -> csr_matrix:

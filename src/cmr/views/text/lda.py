@@ -10,6 +10,7 @@ from gensim.models import LdaModel
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from cmr.views.base import State, words_array
 from cmr.views.text.tokenized import TokenizedView, require_positive, require_words
 
 
@@ -43,18 +44,20 @@ class LDA(TokenizedView):
         require_words(self._dictionary, texts)
         # One thread: matrices are too small for more, and sums in another order would give other topics.
         with threadpool_limits(1):
-            self._model = LdaModel(
-                [self._dictionary.doc2bow(self.tokens(text)) for text in texts],
-                num_topics=self.topics,
-                id2word=self._dictionary,
-                passes=self.passes,
-                iterations=self.iterations,
-                chunksize=self.chunk_size,
-                alpha="auto",
-                eval_every=None,
-                random_state=self.seed,
-                dtype=np.float64,
-            )
+            self._model = self._topic_model([self._dictionary.doc2bow(self.tokens(text)) for text in texts])
+        return self
+
+    def state(self) -> State:
+        """`words` (V,), `prior` (topics,), and `word_weights` (topics, V), of which inference makes a text's topics."""
+        model = self._model
+        return {"words": words_array(self.vocabulary()), "prior": model.alpha, "word_weights": model.expElogbeta}
+
+    def restore(self, state: State) -> Self:
+        """Take up what `state` gave."""
+        self._dictionary = Dictionary()
+        self._dictionary.token2id = {word: number for number, word in enumerate(state["words"].tolist())}
+        self._model = self._topic_model(None)
+        self._model.alpha, self._model.expElogbeta = state["prior"], state["word_weights"]
         return self
 
     def transform(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -68,6 +71,21 @@ class LDA(TokenizedView):
     def vocabulary(self) -> list[str]:
         """The words known to the model."""
         return [self._dictionary[i] for i in range(len(self._dictionary))]
+
+    def _topic_model(self, corpus: list[list[tuple[int, int]]] | None) -> LdaModel:
+        """Of the texts of a corpus, or none yet."""
+        return LdaModel(
+            corpus,
+            num_topics=self.topics,
+            id2word=self._dictionary,
+            passes=self.passes,
+            iterations=self.iterations,
+            chunksize=self.chunk_size,
+            alpha="auto",
+            eval_every=None,
+            random_state=self.seed,
+            dtype=np.float64,
+        )
 
     def _proportions(self, text: str) -> NDArray[np.float64]:
         # Inference starts at random: the same start for every text keeps its topics independent of the others'.

@@ -100,6 +100,15 @@ class Sentences(TextView):
         """See TextView."""
         return self.view.arrays()
 
+    def state(self) -> State:
+        """See TextView."""
+        return self.view.state()
+
+    def restore(self, state: State) -> Self:
+        """See TextView."""
+        self.view.restore(state)
+        return self
+
 
 def sentences(text: str, most: int) -> list[str]:
     """The sentences of a text, `most` at most: the last one then takes the rest. A text without words has none.

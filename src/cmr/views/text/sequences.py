@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmr.errors import UserError
-from cmr.views.base import Kind, State
+from cmr.views.base import Kind, State, words_array
 from cmr.views.text.tokenized import SurfaceView, most_frequent, require_positive, require_words
 from cmr.views.text.vector_files import read_vectors
 from cmr.views.text.word2vec import Word2Vec
@@ -51,9 +51,9 @@ class TokenSequences(SurfaceView):
 
     def fit(self, texts: Sequence[str]) -> Self:
         """Learn the words of the train texts, and their vectors where asked."""
-        self._words = most_frequent(map(self.tokens, texts), self.vocabulary_size, self.minimum_count)
-        require_words(self._words, texts)
-        self._numbers = {word: number for number, word in enumerate(self._words, FIRST_WORD)}
+        words = most_frequent(map(self.tokens, texts), self.vocabulary_size, self.minimum_count)
+        require_words(words, texts)
+        self._number(words)
         self._arrays = {}
         if self.vectors is not None:
             self._arrays = {"word_vectors": self._table(*read_vectors(self.vectors, self.file, keep=self._numbers))}
@@ -87,6 +87,20 @@ class TokenSequences(SurfaceView):
         entry by its dimension (as Kim, EMNLP 2014, keeps the variance).
         """
         return self._arrays
+
+    def state(self) -> State:
+        """`words` (V,), in the order of their numbers, and `arrays`."""
+        return {"words": words_array(self._words)} | self._arrays
+
+    def restore(self, state: State) -> Self:
+        """Take up what `state` gave."""
+        self._number(state["words"].tolist())
+        self._arrays = {name: array for name, array in state.items() if name == "word_vectors"}
+        return self
+
+    def _number(self, words: list[str]) -> None:
+        self._words = words
+        self._numbers = {word: number for number, word in enumerate(words, FIRST_WORD)}
 
     def _table(self, words: Sequence[str], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         position = {word: i for i, word in enumerate(words)}

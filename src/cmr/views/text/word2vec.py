@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
+from zlib import crc32
 
 import numpy as np
 from gensim import models
 from gensim.models.word2vec import MAX_WORDS_IN_BATCH
 from numpy.typing import NDArray
 
+from cmr.errors import UserError
+from cmr.views.base import State
 from cmr.views.text.tokenized import require_choice
 from cmr.views.text.vector_files import Vectors
 from cmr.views.text.word_vectors import TrainedVectors
@@ -40,7 +43,16 @@ class Word2Vec(TrainedVectors):
             for document in documents
             for start in range(0, len(document), MAX_WORDS_IN_BATCH)
         ]
-        model = self.model(
+        model = self._untrained()
+        model.build_vocab(sentences)
+        if not len(model.wv):
+            return [], np.zeros((0, self.dimension), np.float32)
+        model.train(sentences, total_examples=model.corpus_count, epochs=self.epochs)
+        self._keyed = model.wv
+        return list(model.wv.index_to_key), model.wv.vectors
+
+    def _untrained(self) -> models.Word2Vec:
+        return self.model(
             vector_size=self.dimension,
             window=self.window,
             min_count=self.minimum_count,
@@ -49,12 +61,6 @@ class Word2Vec(TrainedVectors):
             workers=1,  # more would update the vectors in an order of chance
             **self._model_options(),
         )
-        model.build_vocab(sentences)
-        if not len(model.wv):
-            return [], np.zeros((0, self.dimension), np.float32)
-        model.train(sentences, total_examples=model.corpus_count, epochs=self.epochs)
-        self._keyed = model.wv
-        return list(model.wv.index_to_key), model.wv.vectors
 
     def _model_options(self) -> dict[str, Any]:
         return {}
@@ -81,6 +87,36 @@ class FastText(Word2Vec):
     def vectors_of(self, words: Sequence[str]) -> NDArray[np.float32]:
         """(m, d) of any m words; one outside the vocabulary is the mean of its parts."""
         return np.stack([self._keyed.get_vector(word) for word in words])
+
+    def state(self) -> State:
+        """Also the vectors of parts that training has changed, and a checksum of the others, which the seed tells."""
+        drawn, trained = self._drawn_parts().vectors_ngrams, self._keyed.vectors_ngrams
+        changed = np.flatnonzero((trained != drawn).any(axis=1))
+        return super().state() | {
+            "parts": changed,
+            "vectors_of_parts": trained[changed],
+            "checksum_of_drawn_parts": np.array(crc32(drawn), dtype=np.int64),
+        }
+
+    def restore(self, state: State) -> Self:
+        """Take up what `state` gave; raises UserError where another version of gensim draws other vectors."""
+        super().restore(state)
+        self._keyed = self._drawn_parts()
+        if crc32(self._keyed.vectors_ngrams) != state["checksum_of_drawn_parts"]:
+            raise UserError(
+                "the vectors that fastText begins with are others than when this view was made: gensim has another "
+                "version. Delete the view and run again"
+            )
+        self._keyed.vectors_ngrams[state["parts"]] = state["vectors_of_parts"]
+        self._keyed.index_to_key, self._keyed.vectors = self._trained
+        self._keyed.key_to_index = {word: number for number, word in enumerate(self._keyed.index_to_key)}
+        return self
+
+    def _drawn_parts(self) -> models.fasttext.FastTextKeyedVectors:
+        """What training begins with, of a vocabulary that does not matter."""
+        model = self._untrained()
+        model.build_vocab([["word"] * self.minimum_count])
+        return model.wv
 
     def _model_options(self) -> dict[str, Any]:
         return {"bucket": self.buckets}

@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from cmr.assets import single_file
 from cmr.errors import UserError
+from cmr.views.base import State, words_array
 from cmr.views.text.tokenized import SurfaceView, require_choice, require_positive
 from cmr.views.text.vector_files import Vectors, read_vectors
 
@@ -43,6 +44,27 @@ class WordVectors(SurfaceView):
         if self.pooling == "tfidf":
             self._texts = len(texts)
             self._texts_with = Counter(word for text in texts for word in set(self.tokens(text)))
+        return self
+
+    def state(self) -> State:
+        """With `tfidf`: `texts`, n; `counted_words` (m,) and `texts_with` (m,), n_w of each. Else nothing."""
+        if self.pooling == "mean":
+            return {}
+        # In one order: that of a set changes from one start of Python to the next.
+        words = sorted(self._texts_with)
+        return {
+            "texts": np.array(self._texts),
+            "counted_words": words_array(words),
+            "texts_with": np.array([self._texts_with[word] for word in words], dtype=np.int64),
+        }
+
+    def restore(self, state: State) -> Self:
+        """Take up what `state` gave."""
+        if self.pooling == "tfidf":
+            self._texts = int(state["texts"])
+            self._texts_with = Counter(
+                dict(zip(state["counted_words"].tolist(), state["texts_with"].tolist(), strict=True))
+            )
         return self
 
     def transform(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -170,6 +192,17 @@ class TrainedVectors(WordVectors):
     def word_vectors(self) -> Vectors:
         """The V words trained, by descending frequency, and (V, d) float32."""
         return self._trained
+
+    def state(self) -> State:
+        """Also `words` (V,) and `vectors` (V, d)."""
+        words, vectors = self._trained
+        return super().state() | {"words": words_array(words), "vectors": vectors}
+
+    def restore(self, state: State) -> Self:
+        """Take up what `state` gave."""
+        self.__dict__.pop("_position", None)
+        self._trained = state["words"].tolist(), state["vectors"]
+        return super().restore(state)
 
     def _training_texts(self, texts: Sequence[str]) -> Iterator[str]:
         if self.corpus is None:
