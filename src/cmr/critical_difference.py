@@ -8,46 +8,52 @@ import math
 import textwrap
 from collections.abc import Mapping
 
-import matplotlib as mpl
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+import altair as alt
+import pandas as pd
 
-from cmr.figure_style import HALF_WIDTH, INK, PALETTE, STYLE, WIDTH
+from cmr.figure_style import HALF_WIDTH, PALETTE, SMALL, WIDTH, width_of
 from cmr.statistics import nemenyi_critical_difference
 
-UNIT = 0.21  # inches of a line of text
-HEAD = 3.2  # units above the axis of ranks
-LEVEL = 0.55  # units from bar to bar
+UNIT = 16  # pixels of a line of text
+HEAD = 4  # units above the axis of ranks
+WORDS = 0.5 - HEAD  # where in them the words begin
+LEVEL = 0.6  # units from bar to bar
 TICKS = 8  # labelled ranks, at most
 OVERHANG = 0.012  # of the axis, by which a bar juts out over its first and last method
+GAP = 8  # pixels from a name to the diagram
+MARGIN = 8  # pixels, right of the last rank
 
 
-def draw(average_ranks: Mapping[str, float], n: int, alpha: float = 0.05) -> Figure:
+def draw(average_ranks: Mapping[str, float], n: int, alpha: float = 0.05) -> alt.LayerChart:
     """The diagram of two or more methods, the best on top.
 
     average_ranks : title of a method -> its rank, 1 the best, averaged over n blocks such as data sets.
     alpha : level of Nemenyi's test over all pairs.
     """
     ordered, difference = _ordered(average_ranks), nemenyi_critical_difference(n, len(average_ranks), alpha)
-    names = [textwrap.fill(name, HALF_WIDTH) for name in ordered]
+    names = [f"{textwrap.fill(name, HALF_WIDTH)}  {rank:.2f}" for name, rank in ordered.items()]
     margin = OVERHANG * (len(ordered) - 1)
     joined = groups(average_ranks, n, alpha)
-    bars = _stacked([(ordered[group[0]] - margin, ordered[group[-1]] + margin) for group in joined], gap=margin)
+    spans = [(ordered[group[0]] - margin, ordered[group[-1]] + margin) for group in joined]
+    bars = pd.DataFrame(_stacked(spans, gap=margin), columns=["low", "high", "level"])
+    bars = bars.assign(y=LEVEL * (bars["level"] + 1), told=[" · ".join(group) for group in joined])
     lines = [1 + name.count("\n") for name in names]
-    first = LEVEL * (1 + max((level for *_, level in bars), default=0)) + 1.0
-    rows = [first + sum(lines[:row]) + (lines[row] - 1) / 2 for row in range(len(lines))]
-    bottom = rows[-1] + lines[-1] / 2
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, UNIT * (HEAD + bottom) + 0.1), layout="constrained")
-        axes = figure.subplots()
-        axes.set(xlim=(1, len(ordered)), ylim=(bottom, -HEAD))
-        _draw_axis(axes, len(ordered), difference)
-        _draw_methods(axes, list(ordered.values()), names, rows)
-        for low, high, level in bars:
-            axes.hlines(LEVEL * (level + 1), low, high, color=PALETTE[0], linewidth=3.5, clip_on=False, zorder=3)
-        FigureCanvasAgg(figure).draw()  # lay out while the style holds
-    return figure
+    first = LEVEL * (1 + bars["level"].max() if joined else 1) + 1.0
+    methods = pd.DataFrame({"name": names, "method": [*ordered], "rank": ordered.values()})
+    methods = methods.assign(y=[first + sum(lines[:row]) for row in range(len(lines))])  # of a name's first line
+    bottom = first + sum(lines) - 0.5
+    x = alt.X(
+        "rank:Q",
+        title=None,
+        scale=alt.Scale(domain=[1, len(ordered)], nice=False),
+        axis=alt.Axis(
+            orient="top", offset=-UNIT * HEAD, grid=False, values=[*range(1, len(ordered) + 1, _step(len(ordered)))]
+        ),
+    )
+    y = alt.Y("y:Q", title=None, scale=alt.Scale(domain=[bottom, -HEAD], nice=False), axis=None)
+    layers = [*_difference(len(ordered), difference), *_methods(methods), *_bars(bars)]
+    chart = alt.layer(*layers, title="Average rank, 1 is best").encode(x, y)
+    return chart.properties(width=WIDTH - width_of(names) - GAP - MARGIN, height=UNIT * (HEAD + bottom))
 
 
 def words(average_ranks: Mapping[str, float], n: int, alpha: float = 0.05) -> str:
@@ -100,24 +106,41 @@ def _stacked(spans: list[tuple[float, float]], gap: float) -> list[tuple[float, 
     return stacked
 
 
-def _draw_axis(axes: Axes, k: int, difference: float) -> None:
-    axes.xaxis.set_ticks_position("top")
-    axes.spines["top"].set(visible=True, position=("data", 0))
-    axes.spines[["left", "bottom"]].set_visible(False)
-    axes.set_xticks(range(1, k + 1, math.ceil(k / TICKS)))
-    axes.grid(visible=False)
-    axes.set_title("Average rank, 1 is best")
-    axes.text(1, -2.7, f"critical difference {difference:.2f}", va="center", fontsize=9)
-    if difference <= k - 1:
-        axes.errorbar(1 + difference / 2, -1.9, xerr=difference / 2, color=INK, elinewidth=1.2, capsize=3)
-    else:
-        axes.text(1, -1.9, "wider than the axis", va="center", fontsize=9)
+def _step(k: int) -> int:
+    """From one labelled rank to the next."""
+    return math.ceil(k / TICKS)
 
 
-def _draw_methods(axes: Axes, ranks: list[float], names: list[str], rows: list[float]) -> None:
+def _difference(k: int, difference: float) -> list[alt.Chart]:
+    """The critical difference to the scale of the axis, above it."""
+    words = [f"critical difference {difference:.2f}"]
+    if difference > k - 1:
+        words.append("wider than the axis")
+    told = pd.DataFrame({"rank": 1.0, "y": [WORDS + row for row in range(len(words))], "text": words})
+    text = alt.Chart(told).mark_text(align="left", baseline="middle").encode(text="text:N")
+    if difference > k - 1:
+        return [text]
+    ends = pd.DataFrame({"rank": [1.0, 1 + difference], "y": WORDS + 1})
+    span = alt.Chart(ends[:1].assign(end=1 + difference)).mark_rule(strokeWidth=1.2).encode(alt.X2("end:Q"))
+    return [text, span, alt.Chart(ends).mark_tick(orient="vertical", size=7, thickness=1.2)]
+
+
+def _methods(methods: pd.DataFrame) -> list[alt.Chart]:
     """A name, from it a line to below its rank, and up to the axis."""
-    for rank, row in zip(ranks, rows, strict=True):
-        axes.plot([1, rank, rank], [row, row, 0], color=INK, linewidth=0.9, clip_on=False)
-        axes.plot([rank], [0], "o", color=INK, markersize=4, clip_on=False)
-    axes.set_yticks(rows, [f"{name}  {rank:.2f}" for name, rank in zip(names, ranks, strict=True)])
-    axes.tick_params(axis="y", length=0)
+    base = alt.Chart(methods.round(4)).encode(tooltip=["method:N", alt.Tooltip("rank:Q", title="average rank")])
+    text = base.mark_text(align="right", baseline="middle", lineBreak="\n", lineHeight=UNIT)
+    names = text.encode(x=alt.value(-GAP), text="name:N")
+    return [
+        base.transform_calculate(start="1").mark_rule(strokeWidth=0.9).encode(alt.X2("start:Q")),
+        base.transform_calculate(axis="0").mark_rule(strokeWidth=0.9).encode(alt.Y2("axis:Q")),
+        base.mark_circle(size=30, opacity=1),
+        names,
+    ]
+
+
+def _bars(bars: pd.DataFrame) -> list[alt.Chart]:
+    """Thick lines over methods that are not told apart."""
+    if bars.empty:
+        return []
+    base = alt.Chart(bars.round(4)).mark_rule(strokeWidth=3.5, color=PALETTE[0])
+    return [base.encode(alt.X("low:Q"), alt.X2("high:Q"), tooltip=alt.Tooltip("told:N", title="not told apart"))]

@@ -1,25 +1,26 @@
 """Figures of a study, as its config asks for them: `draw` for the eye, `describe` in words.
 
-The same study gives the same bytes: no dates, fixed ids, text as text.
+The same study gives the same bytes: every parameter of a chart has a name, and the renderer brings its font.
 """
 
-import io
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
+import altair as alt
 import pandas as pd
+import vl_convert
 from markupsafe import Markup
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from cmr import files
 from cmr.drawing import datasets, examples, learning, ranks, scores, sensitivity, vectorisers
-from cmr.figure_style import INK, STYLE, notice, put_above
+from cmr.figure_style import INK, PAGES_INK, notice, theme, titled
 from cmr.results import Study, rehearsal
+
+Chart = alt.TopLevelMixin
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Drawing:
     Attributes
     ----------
     words : what it shows, for readers who cannot see it.
+    svg : the picture that stands there without scripts, in the page's own text colour.
+    spec : the same in Vega-Lite, as JSON that can stand in a script element.
     item : what a paper calls it; without, the page numbers it.
     """
 
@@ -36,6 +39,7 @@ class Drawing:
     caption: str
     words: str
     svg: Markup
+    spec: Markup
     item: str = ""
 
 
@@ -43,7 +47,7 @@ class Drawing:
 class Kind:
     """How figures of a kind are drawn and told; both from the study and what its config says of the figure."""
 
-    draw: Callable[[Study, dict[str, Any]], Figure]
+    draw: Callable[[Study, dict[str, Any]], Chart]
     describe: Callable[[Study, dict[str, Any]], str]
 
 
@@ -60,14 +64,11 @@ KINDS = {
 }
 
 
-def draw(study: Study, name: str) -> Figure:
+def draw(study: Study, name: str) -> Chart:
     """The figure `name` of the study's config; a notice where the config says that it is unavailable."""
     spec = _named(study, name)
-    with mpl.rc_context(STYLE):
-        figure = notice(_missing(spec)) if "unavailable" in spec else KINDS[spec["kind"]].draw(study, spec)
-        put_above(figure, _head(study, spec))
-        FigureCanvasAgg(figure).draw()  # lay out while the style holds
-    return figure
+    chart = notice(_missing(spec)) if "unavailable" in spec else KINDS[spec["kind"]].draw(study, spec)
+    return titled(chart, _head(study, spec))
 
 
 def describe(study: Study, name: str) -> str:
@@ -77,31 +78,37 @@ def describe(study: Study, name: str) -> str:
     return " ".join([*(f"{line[:1].upper()}{line[1:]}." for line in _head(study, spec)), words])
 
 
-def draw_intervals(panels: Mapping[str, pd.DataFrame], label: str) -> Figure:
+def draw_intervals(panels: Mapping[str, pd.DataFrame], label: str) -> Chart:
     """A panel a title; in it a block of rows a group, and in that a dot a series with its interval.
 
     panels : title -> columns group, series, mean, low, high (NaN where a mean has no interval); the first on top.
     label : of the axis of numbers.
     """
-    with mpl.rc_context(STYLE):
-        figure = scores.intervals(panels, label)
-        FigureCanvasAgg(figure).draw()  # lay out while the style holds
-    return figure
+    return scores.intervals(panels, label)
 
 
-def save(figure: Figure, path: Path) -> None:
+def save(chart: Chart, path: Path) -> None:
     """SVG or PNG by the suffix, on white."""
+    spec = _spec(chart, INK, "white")
     with files.whole_file(path) as temporary:
-        _write(figure, temporary, path.suffix.removeprefix("."), transparent=False)
+        if path.suffix == ".svg":
+            temporary.write_text(vl_convert.vegalite_to_svg(spec), "utf-8")
+        else:
+            temporary.write_bytes(vl_convert.vegalite_to_png(spec, scale=2.5))
 
 
-def to_svg(figure: Figure, prefix: str) -> str:
-    """An `<svg>` element for a page: no background, the page's own text colour, every id beginning with `prefix`."""
-    buffer = io.StringIO()
-    _write(figure, buffer, "svg", transparent=True)
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
-    return re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", svg)
+def in_page(chart: Chart, name: str, caption: str, words: str, item: str = "") -> Drawing:
+    """The chart for a page: no background, the page's own text colour, every id of the picture begins with `name`."""
+    spec = _spec(chart, PAGES_INK, None)
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", vl_convert.vegalite_to_svg(spec))
+    script = json.dumps(spec, separators=(",", ":")).replace("<", "\\u003c")
+    return Drawing(name, caption, words, Markup(svg), Markup(script), item)
+
+
+def _spec(chart: Chart, ink: str, background: str | None) -> dict[str, Any]:
+    with alt.data_transformers.disable_max_rows():
+        spec = chart.to_dict()
+    return {**spec, "config": theme(ink, background)}
 
 
 def _named(study: Study, name: str) -> dict[str, Any]:
@@ -118,9 +125,3 @@ def _head(study: Study, spec: Mapping[str, Any]) -> list[str]:
     lines = [spec["item"]] if "item" in spec else []
     shows_runs = spec["kind"] != "vectorisers" and spec.get("of") != "published" and "unavailable" not in spec
     return lines + (rehearsal(study) if shows_runs else [])
-
-
-def _write(figure: Figure, target: Any, form: str, transparent: bool) -> None:
-    unsaid = ("Date", "Creator", "Format", "Type") if form == "svg" else ("Software",)
-    with mpl.rc_context(STYLE):
-        figure.savefig(target, format=form, dpi=200, transparent=transparent, metadata=dict.fromkeys(unsaid))

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import altair as alt
 import pandas as pd
-from matplotlib.figure import Figure
 
 from cmr import critical_difference as diagram
 from cmr.drawing.own_data import verdicts
@@ -34,7 +34,7 @@ class Ranks:
     left_out: list[str]
 
 
-def critical_difference(study: Study, spec: dict[str, Any]) -> Figure:
+def critical_difference(study: Study, spec: dict[str, Any]) -> alt.LayerChart | alt.Chart:
     """See `cmr.critical_difference`; a notice where there is nothing to compare ranks over."""
     found = _ranks(study, spec)
     return diagram.draw(found.of, len(found.blocks)) if found.of else notice(_too_few(spec, found))

@@ -4,46 +4,68 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
+import altair as alt
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from cmr.figure_style import (
     HALF_WIDTH,
-    INK,
-    MARKERS,
     NONE_APPLICABLE,
     PALETTE,
-    STYLE,
+    SHAPES,
+    TINY,
     WIDTH,
-    legend_below,
+    chosen_in_legend,
+    colour,
+    dashes,
+    in_lines,
+    legend_of,
     methods_in,
     notice,
-    style_of,
+    width_of,
+    zoomed,
 )
 from cmr.results import TASK_TITLES, Study, metric_name, metric_title
 
 WRAPPED = 27  # characters of a line of a bar's long name
+NUMBER = alt.Axis(grid=True, tickCount=4)
 
 
-def precision_recall(study: Study, spec: dict[str, Any]) -> Figure:
+def precision_recall(study: Study, spec: dict[str, Any]) -> alt.LayerChart | alt.Chart:
     """Precision against recall: mean over splits and seeds, the band from the lowest to the highest of them."""
     curves = study.curves_of(spec)
     if curves.empty:
         return notice(NONE_APPLICABLE)
-    figure = Figure(figsize=(WIDTH, 4.4), layout="constrained")
-    axes = figure.subplots()
-    for method in methods_in(study, curves):
-        at_recall = curves[curves["method"] == method].groupby("recall")["precision"].agg(["mean", "min", "max"])
-        style = style_of(study, spec, method)
-        axes.plot(at_recall.index, at_recall["mean"], label=study.method_label(method), **style)
-        axes.fill_between(
-            at_recall.index, at_recall["min"], at_recall["max"], color=style["color"], alpha=0.18, linewidth=0
-        )
-    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="Recall", ylabel="Precision", title=TASK_TITLES[spec["task"]])
-    legend_below(figure, axes)
-    return figure
+    methods = methods_in(study, curves)
+    points = (
+        curves.groupby(["method", "recall"])["precision"].agg(precision="mean", low="min", high="max").reset_index()
+    )
+    points["method"] = points["method"].map(study.method_label)
+    chosen, of_unit = chosen_in_legend("chosen"), alt.Scale(domain=[0, 1], nice=False)
+    legend = legend_of(map(study.method_label, methods), symbolType="stroke", symbolSize=300)
+    base = alt.Chart().encode(
+        alt.X("recall:Q", title="Recall", scale=of_unit, axis=NUMBER),
+        alt.Y("precision:Q", title="Precision", scale=of_unit, axis=NUMBER),
+        colour(study, spec, methods, legend),
+        tooltip=["method", "recall", "precision", "low", "high"],
+    )
+    band = base.mark_area(clip=True).encode(
+        alt.Y("low:Q", title="Precision", scale=of_unit, axis=NUMBER),
+        alt.Y2("high:Q"),
+        opacity=alt.when(chosen).then(alt.value(0.18)).otherwise(alt.value(0.03)),
+    )
+    line = base.mark_line(clip=True).encode(
+        dashes(study, spec, methods, legend),
+        opacity=alt.when(chosen).then(alt.value(1)).otherwise(alt.value(0.12)),
+    )
+    # For the pointer, at every tenth of recall.
+    dots = base.transform_filter("abs(10 * datum.recall - round(10 * datum.recall)) < 1e-6").mark_circle(
+        size=140, opacity=0, clip=True
+    )
+    layers = alt.layer(band, line, dots, data=in_lines(points, ["method"])).add_params(chosen, zoomed("zoom"))
+    return layers.transform_flatten(["recall", "precision", "low", "high"]).properties(
+        width=WIDTH - 55, height=260, title=TASK_TITLES[spec["task"]]
+    )
 
 
 def words_of_precision_recall(study: Study, spec: dict[str, Any]) -> str:
@@ -54,48 +76,54 @@ def words_of_precision_recall(study: Study, spec: dict[str, Any]) -> str:
     return told if rows else NONE_APPLICABLE
 
 
-def map_bars(study: Study, spec: dict[str, Any]) -> Figure:
+def map_bars(study: Study, spec: dict[str, Any]) -> alt.ConcatChart | alt.Chart:
     """A panel a task, a bar a method with its interval, under it a dot for each value behind the interval."""
     summary, values, tasks = study.summary(spec), study.values_of(spec), spec["tasks"]
-    methods = methods_in(study, summary)[::-1]  # the first on top
+    methods = methods_in(study, summary)
     if not methods:
         return notice(NONE_APPLICABLE)
-    labels = [textwrap.fill(study.method_label(method), WRAPPED) for method in methods]
-    size = STYLE["font.size"] if max(map(len, labels)) <= HALF_WIDTH else 8.5  # or nothing is left for the bars
-    row = max(0.36, 0.145 * max(1 + label.count("\n") for label in labels))
-    columns = min(2, len(tasks))
-    rows = -(-len(tasks) // columns)
-    figure = Figure(figsize=(WIDTH, rows * (row * len(methods) + 0.5) + 0.35), layout="constrained")
-    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    names = {method: textwrap.fill(study.method_label(method), WRAPPED) for method in methods}
+    lines = max(1 + name.count("\n") for name in names.values())
+    row = max(30, 13 * lines + 6)
     reach = max(np.nanmax(summary[["mean", "high"]].to_numpy()), np.nanmax(values.to_numpy()))
-    for panel, task in zip(panels, tasks, strict=False):
-        cells = summary[summary["task"] == task].set_index("method")
-        for place, method in enumerate(methods):
-            cell, colour = cells.loc[method], style_of(study, spec, method)["color"]
-            bar = place + 0.12
-            panel.barh(bar, cell["mean"], height=0.46, color=colour, alpha=0.45, linewidth=0)
-            panel.errorbar(
-                (cell["low"] + cell["high"]) / 2,
-                bar,
-                xerr=(cell["high"] - cell["low"]) / 2,
-                fmt="none",
-                ecolor=INK,
-                elinewidth=1.2,
-                capsize=2.5,
-            )
-            end = np.nanmax([cell["mean"], cell["high"]]) + 0.03 * reach
-            panel.text(end, bar, f"{cell['mean']:.3f}", va="center", fontsize=9)
-            dots = values.xs(method, level="method")[task]
-            panel.scatter(dots, np.full(len(dots), place - 0.26), s=12, color=colour, linewidths=0)
-        panel.set(title=TASK_TITLES[task], yticks=np.arange(len(methods)) + 0.12, xlim=(0, 1.3 * reach))
-        panel.set_yticklabels(labels, fontsize=size)
-        panel.set_ylim(-0.6, len(methods) - 0.4)
-        panel.tick_params(axis="y", length=0)
-        panel.grid(axis="y", visible=False)
-    for panel in panels[len(tasks) :]:
-        panel.set_visible(False)
-    figure.supxlabel(metric_name(spec["metric"]), fontsize=STYLE["font.size"])
-    return figure
+    columns = min(2, len(tasks))
+    measure = metric_name(spec["metric"])
+    width = (WIDTH - width_of(names.values()) - 14 * columns) / columns
+    panels = []
+    for k, task in enumerate(tasks):
+        cells = summary[summary["task"] == task].assign(
+            name=lambda cell: cell["method"].map(names),
+            end=lambda cell: cell[["mean", "high"]].max(axis=1),
+            printed=lambda cell: cell["mean"].map("{:.3f}".format),
+            method=lambda cell: cell["method"].map(study.method_label),
+        )
+        dots = values[task].rename("value").reset_index().assign(name=lambda dot: dot["method"].map(names))
+        dots["method"] = dots["method"].map(study.method_label)
+        axis = alt.Axis(labelExpr="split(datum.label, '\\n')", ticks=False, domain=False, labels=k % columns == 0)
+        y = alt.Y("name:N", title=None, scale=alt.Scale(domain=list(names.values())), axis=axis)
+        number = alt.Axis(
+            grid=True, tickCount=3, title=measure if k // columns == (len(tasks) - 1) // columns else None
+        )
+        x = alt.X("mean:Q", scale=alt.Scale(domain=[0, 1.3 * reach], nice=False), axis=number)
+        hue = colour(study, spec, methods, None)
+        of_bar = alt.Chart(cells.round(4)).encode(y)
+        tips = ["method", alt.Tooltip("mean:Q", title=measure), "low", "high", "n"]
+        bars = of_bar.mark_bar(height={"band": 0.46}, yOffset=-3, opacity=0.45).encode(x, hue, tooltip=tips)
+        with_interval = alt.Chart(cells.dropna().round(4)).encode(y, alt.X("low:Q"), alt.X2("high:Q"), tooltip=tips)
+        interval = with_interval.mark_rule(yOffset=-3, strokeWidth=1.4)
+        ends = [of_bar.transform_filter(f"isValid(datum.{end})") for end in ("low", "high")]
+        caps = [
+            chart.mark_tick(yOffset=-3, size=6, thickness=1.4).encode(alt.X(f"{end}:Q"))
+            for chart, end in zip(ends, ("low", "high"), strict=True)
+        ]
+        number_of = of_bar.mark_text(yOffset=-3, align="left", dx=5, fontSize=TINY).encode(
+            alt.X("end:Q"), text="printed:N"
+        )
+        behind = alt.Chart(dots.round(4)).mark_circle(size=12, yOffset=0.3 * row, opacity=1)
+        behind = behind.encode(y, alt.X("value:Q"), hue, tooltip=["method", dots.columns[1], "value"])
+        layers = alt.layer(bars, interval, *caps, number_of, behind)
+        panels.append(layers.properties(width=width, height=alt.Step(row), title=TASK_TITLES[task]))
+    return alt.concat(*panels, columns=columns)
 
 
 def words_of_map_bars(study: Study, spec: dict[str, Any]) -> str:
@@ -107,41 +135,38 @@ def words_of_map_bars(study: Study, spec: dict[str, Any]) -> str:
     return f"Bars of {metric_title(spec['metric'])}. {'. '.join(rows)}." if rows else NONE_APPLICABLE
 
 
-def intervals(panels: Mapping[str, pd.DataFrame], label: str) -> Figure:
+def intervals(panels: Mapping[str, pd.DataFrame], label: str) -> alt.ConcatChart:
     first = next(iter(panels.values()))
     groups, series = (list(dict.fromkeys(first[key])) for key in ("group", "series"))
-    block = len(series) + 1  # rows, one of them empty
     columns = min(2, len(panels))
-    rows, keys = -(-len(panels) // columns), -(-len(series) // 2)
-    height = rows * (0.14 * block * len(groups) + 0.45) + 0.25 * keys + 0.35
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    for panel, (title, cells) in zip(axes, panels.items(), strict=False):
-        for k, name in enumerate(series):
-            own = cells[cells["series"] == name]
-            places = [block * groups.index(group) + k for group in own["group"]]
-            panel.errorbar(
-                own["mean"],
-                places,
-                xerr=[own["mean"] - own["low"], own["high"] - own["mean"]],
-                label=name,
-                fmt=MARKERS[k % len(MARKERS)],
-                color=PALETTE[k % len(PALETTE)],
-                markersize=4,
-                elinewidth=1.2,
-                capsize=2,
-            )
-        panel.set(title=title, yticks=[block * k + (len(series) - 1) / 2 for k in range(len(groups))])
-        panel.set_yticklabels(groups)
-        panel.set_ylim(block * len(groups) - 1.2, -0.8)
-        panel.tick_params(axis="y", length=0)
-        panel.grid(axis="y", visible=False)
-        panel.xaxis.set_major_locator(MaxNLocator(3))
-        for k in range(1, len(groups)):
-            panel.axhline(block * k - 1, color=INK, alpha=0.12, linewidth=0.7)
-    for panel in axes[len(panels) :]:
-        panel.set_visible(False)
-    figure.supxlabel(label, fontsize=STYLE["font.size"])
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=2, fontsize=9, handlelength=2.2)
-    return figure
+    width = (WIDTH - width_of(groups) - 14 * columns) / columns
+    hues = [PALETTE[k % len(PALETTE)] for k in range(len(series))]
+    shapes = [SHAPES[k % len(SHAPES)] for k in range(len(series))]
+    legend = alt.Legend(columns=2 if max(map(len, series)) <= HALF_WIDTH else 1, symbolOpacity=1)
+    lowest, highest = (
+        edge(panel[["mean", end]].to_numpy())
+        for panel in [pd.concat(panels.values())]
+        for edge, end in ((np.nanmin, "low"), (np.nanmax, "high"))
+    )
+    drawn = []
+    for k, (title, cells) in enumerate(panels.items()):
+        own = cells[["group", "series", "mean", "low", "high"]].round(4)
+        axis = alt.Axis(ticks=False, domain=False, labels=k % columns == 0)
+        last_row = k // columns == (len(panels) - 1) // columns
+        numbers = alt.Axis(grid=True, tickCount=3, title=label if last_row else None)
+        place = alt.Scale(domain=[lowest, highest], zero=False, padding=6)
+        base = alt.Chart(own).encode(
+            alt.Y("group:N", title=None, scale=alt.Scale(domain=groups, paddingInner=0.25), axis=axis),
+            alt.YOffset("series:N", scale=alt.Scale(domain=series)),
+            alt.Color("series:N", title=None, scale=alt.Scale(domain=series, range=hues), legend=legend),
+            tooltip=["group", "series", "mean", "low", "high"],
+        )
+        rule = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=1.4)
+        rule = rule.encode(alt.X("low:Q", scale=place, axis=numbers), alt.X2("high:Q"))
+        dots = base.mark_point(filled=True, size=34, opacity=1).encode(
+            alt.X("mean:Q", scale=place, axis=numbers),
+            alt.Shape("series:N", title=None, scale=alt.Scale(domain=series, range=shapes), legend=legend),
+        )
+        step = alt.Step(10, **{"for": "offset"})
+        drawn.append(alt.layer(rule, dots).properties(width=width, height=step, title=title))
+    return alt.concat(*drawn, columns=columns)

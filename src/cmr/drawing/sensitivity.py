@@ -1,24 +1,24 @@
 """How much two hyper-parameters matter: valid mAP of every pair of values that was tried."""
 
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
+import altair as alt
 import pandas as pd
-from matplotlib import colormaps
-from matplotlib.figure import Figure
 
 from cmr.errors import UserError
-from cmr.figure_style import NONE_APPLICABLE, SMALL, WIDTH, notice
+from cmr.figure_style import CHARACTER, NONE_APPLICABLE, SIZE, SMALL, WHOLE_WIDTH, WIDTH, notice, width_of
 from cmr.results import SETTING, Study
 
-# Its lightness rises all the way: it reads in grey and to colour-blind readers alike.
-COLOURS = colormaps["cividis"]
+COLOURS = "cividis"  # its lightness rises all the way: it reads in grey and to colour-blind readers alike
 DARK, LIGHT = "#000000", "#ffffff"  # ink within cells, whose colours no page changes
 NOT_TRIED = "-"
+ROW = 34  # pixels
+LETTERS = 5  # of a number in a cell
 
 
-def sensitivity(study: Study, spec: dict[str, Any]) -> Figure:
+def sensitivity(study: Study, spec: dict[str, Any]) -> alt.LayerChart | alt.Chart:
     """A heat map: a column a value of the hyper-parameter `x`, a row a value of `y`, the mean over splits in each cell.
 
     The highest is bold. Values stand at equal distances, as they are mostly powers of ten.
@@ -26,28 +26,42 @@ def sensitivity(study: Study, spec: dict[str, Any]) -> Figure:
     means = _means(study, spec)
     if means.empty:
         return notice(NONE_APPLICABLE)
-    rows, columns = means.shape
-    figure = Figure(figsize=(WIDTH, 0.36 * rows + 0.85), layout="constrained")
-    axes = figure.subplots()
-    low, high = np.nanmin(means), np.nanmax(means)
-    shades = ((means - low) / (high - low) if high > low else means * 0 + 0.5).to_numpy()
-    axes.pcolormesh(np.ma.masked_invalid(shades), cmap=COLOURS, vmin=0, vmax=1, edgecolors=LIGHT, linewidth=0.8)
-    size = SMALL if columns <= 6 else 6.5
-    for (row, column), value in np.ndenumerate(means.to_numpy()):
-        if np.isnan(value):
-            axes.text(column + 0.5, row + 0.5, NOT_TRIED, ha="center", va="center", fontsize=size)
-            continue
-        ink = DARK if shades[row, column] > 0.5 else LIGHT
-        weight = "bold" if f"{value:.3f}" == f"{high:.3f}" else "normal"
-        at = {"ha": "center", "va": "center", "fontsize": size, "fontweight": weight}
-        axes.text(column + 0.5, row + 0.5, f"{value:.3f}", color=ink, **at)
-    axes.set_xticks(np.arange(columns) + 0.5, [f"{value:g}" for value in means.columns])
-    axes.set_yticks(np.arange(rows) + 0.5, [f"{value:g}" for value in means.index])
-    axes.set(xlabel=spec["x"], ylabel=spec["y"], title=f"{study.method_label(spec['method'])}: valid mAP")
-    axes.tick_params(length=0)
-    axes.grid(visible=False)
-    axes.spines[["left", "bottom"]].set_visible(False)
-    return figure
+    names_x, names_y = ([f"{value:g}" for value in axis] for axis in (means.columns, means.index))
+    low, high = means.min().min(), means.max().max()
+    cells = means.set_axis(names_x, axis=1).set_axis(names_y).rename_axis("y").reset_index()
+    cells = cells.melt("y", var_name="x", value_name="score")
+    cells["printed"] = cells["score"].map("{:.3f}".format).where(cells["score"].notna(), NOT_TRIED)
+    cells["best"] = cells["printed"] == f"{high:.3f}"
+    cells["ink"] = (cells["score"] > (low + high) / 2).map({True: DARK, False: LIGHT})
+    width = WIDTH - width_of(names_y) - 2 * SIZE
+    flat = alt.Axis(ticks=False, domain=False, grid=False, labelAngle=0)
+    base = alt.Chart(cells.round(4)).encode(
+        alt.X("x:N", title=spec["x"], scale=alt.Scale(domain=names_x), axis=flat),
+        alt.Y("y:N", title=spec["y"], scale=alt.Scale(domain=names_y[::-1]), axis=flat),  # the lowest at the bottom
+        tooltip=[
+            alt.Tooltip("x:N", title=spec["x"]),
+            alt.Tooltip("y:N", title=spec["y"]),
+            alt.Tooltip("score:Q", title="valid mAP"),
+        ],
+    )
+    between = [low, high] if high > low else [low - 1, low + 1]
+    tried, missing = (base.transform_filter(f"{sign}isValid(datum.score)") for sign in ("", "!"))
+    shade = alt.Color("score:Q", scale=alt.Scale(scheme=COLOURS, domain=between, nice=False), legend=None)
+    size = min(SMALL, (width / len(names_x) - 3) / (LETTERS * CHARACTER))
+    numbers = [
+        chart.mark_text(fontSize=size, fontWeight=weight).encode(text="printed:N", color=alt.Color("ink:N", scale=None))
+        for chart, weight in (
+            (tried.transform_filter("!datum.best"), "normal"),
+            (tried.transform_filter("datum.best"), "bold"),
+        )
+    ]
+    layers = alt.layer(
+        tried.mark_rect(stroke=LIGHT, strokeWidth=0.8).encode(shade),
+        *numbers,
+        missing.mark_text(fontSize=size).encode(text="printed:N"),
+    )
+    title = textwrap.wrap(f"{study.method_label(spec['method'])}: valid mAP", WHOLE_WIDTH - 10)
+    return layers.resolve_scale(color="independent").properties(width=width, height=ROW * len(names_y), title=title)
 
 
 def words_of_sensitivity(study: Study, spec: dict[str, Any]) -> str:
