@@ -11,17 +11,17 @@ from collections.abc import Mapping
 import altair as alt
 import pandas as pd
 
-from cmr.figure_style import HALF_WIDTH, PALETTE, SMALL, WIDTH, width_of
+from cmr.figure_style import HALF_WIDTH, PALETTE, WIDTH, width_of
 from cmr.statistics import nemenyi_critical_difference
 
 UNIT = 16  # pixels of a line of text
-HEAD = 4  # units above the axis of ranks
-WORDS = 0.5 - HEAD  # where in them the words begin
+HEAD = 3.4  # units above the axis of ranks
+WORDS = 0.4 - HEAD  # where in them the words begin
 LEVEL = 0.6  # units from bar to bar
 TICKS = 8  # labelled ranks, at most
 OVERHANG = 0.012  # of the axis, by which a bar juts out over its first and last method
 GAP = 8  # pixels from a name to the diagram
-MARGIN = 8  # pixels, right of the last rank
+MARGIN = 16  # pixels, right of the last rank
 
 
 def draw(average_ranks: Mapping[str, float], n: int, alpha: float = 0.05) -> alt.LayerChart:
@@ -31,7 +31,7 @@ def draw(average_ranks: Mapping[str, float], n: int, alpha: float = 0.05) -> alt
     alpha : level of Nemenyi's test over all pairs.
     """
     ordered, difference = _ordered(average_ranks), nemenyi_critical_difference(n, len(average_ranks), alpha)
-    names = [f"{textwrap.fill(name, HALF_WIDTH)}  {rank:.2f}" for name, rank in ordered.items()]
+    names = [f"{textwrap.fill(name, HALF_WIDTH)}\u2002{rank:.2f}" for name, rank in ordered.items()]
     margin = OVERHANG * (len(ordered) - 1)
     joined = groups(average_ranks, n, alpha)
     spans = [(ordered[group[0]] - margin, ordered[group[-1]] + margin) for group in joined]

@@ -50,7 +50,7 @@ def theme(ink: str, background: str | None) -> dict[str, Any]:
         "font": FONT,
         "axis": lines
         | {"labelColor": ink, "titleColor": ink, "labelFontSize": SMALL, "titleFontSize": SIZE}
-        | {"titleFontWeight": "normal", "labelLimit": 0, "titleLimit": 0},
+        | {"titleFontWeight": "normal", "labelLimit": 0, "titleLimit": 0, "labelFlush": False, "labelSeparation": 4},
         "legend": {"labelColor": ink, "titleColor": ink, "labelFontSize": SMALL, "titleFontSize": SMALL}
         | {"labelLimit": 0, "symbolStrokeWidth": 2, "orient": "bottom", "title": None},
         "title": {"color": ink, "subtitleColor": ink, "fontSize": SIZE, "subtitleFontSize": SMALL, "anchor": "start"}
@@ -58,7 +58,7 @@ def theme(ink: str, background: str | None) -> dict[str, Any]:
         "view": {"stroke": None},
         "text": {"color": ink, "fontSize": SMALL},
         "rule": {"color": ink},
-        "tick": {"color": ink},
+        "tick": {"color": ink, "opacity": 1},
         "point": {"color": ink},
         "circle": {"color": ink},
         "line": {"strokeWidth": 1.8},
@@ -70,6 +70,13 @@ def methods_in(study: Study, frame: pd.DataFrame) -> list[str]:
     """Methods that occur, in study order, the floor last."""
     present = set(frame["method"])
     return sorted((method for method in study.methods if method in present), key=lambda method: method == FLOOR)
+
+
+def labels_of(study: Study, methods: Sequence[str]) -> dict[str, str]:
+    """Method -> how figures call it; methods with one title between them are told apart by their names."""
+    labels = {method: study.method_label(method) for method in methods}
+    shared = [label for label in labels.values() if [*labels.values()].count(label) > 1]
+    return {method: f"{label} ({method})" if label in shared else label for method, label in labels.items()}
 
 
 def colour_of(study: Study, spec: Mapping[str, Any], method: str) -> str:
@@ -90,14 +97,14 @@ def _place(study: Study, spec: Mapping[str, Any], method: str) -> int:
 
 def colour(study: Study, spec: Mapping[str, Any], methods: Sequence[str], legend: alt.Legend | None) -> alt.Color:
     """The channel of the field `method`, which holds labels."""
-    labels = [study.method_label(method) for method in methods]
+    labels = [*labels_of(study, methods).values()]
     colours = [colour_of(study, spec, method) for method in methods]
     return alt.Color("method:N", title=None, scale=alt.Scale(domain=labels, range=colours), legend=legend)
 
 
 def dashes(study: Study, spec: Mapping[str, Any], methods: Sequence[str], legend: alt.Legend | None) -> alt.StrokeDash:
     """The channel of the field `method`, which holds labels; its legend joins that of `colour`."""
-    labels = [study.method_label(method) for method in methods]
+    labels = [*labels_of(study, methods).values()]
     styles = [list(dashes_of(study, spec, method)) for method in methods]
     return alt.StrokeDash("method:N", title=None, scale=alt.Scale(domain=labels, range=styles), legend=legend)
 
@@ -145,7 +152,7 @@ def titled(chart: alt.TopLevelMixin, lines: Sequence[str]) -> alt.TopLevelMixin:
     wrapped = [part for line in lines for part in textwrap.wrap(line, WHOLE_WIDTH)]
     if not wrapped:
         return chart
-    title = alt.Title(wrapped, fontSize=SMALL, fontWeight="normal", offset=10)
+    title = alt.Title(wrapped, fontSize=SMALL, fontWeight="normal", offset=10, frame="bounds")
     if chart.to_dict(validate=False).get("title"):  # a title of its own keeps its place
         return alt.vconcat(chart, title=title)
     return chart.properties(title=title)

@@ -92,7 +92,7 @@ def save(chart: Chart, path: Path) -> None:
     spec = _spec(chart, INK, "white")
     with files.whole_file(path) as temporary:
         if path.suffix == ".svg":
-            temporary.write_text(vl_convert.vegalite_to_svg(spec), "utf-8")
+            temporary.write_text(_svg(spec, "figure"), "utf-8")
         else:
             temporary.write_bytes(vl_convert.vegalite_to_png(spec, scale=2.5))
 
@@ -100,15 +100,30 @@ def save(chart: Chart, path: Path) -> None:
 def in_page(chart: Chart, name: str, caption: str, words: str, item: str = "") -> Drawing:
     """The chart for a page: no background, the page's own text colour, every id of the picture begins with `name`."""
     spec = _spec(chart, PAGES_INK, None)
-    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", vl_convert.vegalite_to_svg(spec))
     script = json.dumps(spec, separators=(",", ":")).replace("<", "\\u003c")
-    return Drawing(name, caption, words, Markup(svg), Markup(script), item)
+    return Drawing(name, caption, words, Markup(_svg(spec, name)), Markup(script), item)
 
 
 def _spec(chart: Chart, ink: str, background: str | None) -> dict[str, Any]:
     with alt.data_transformers.disable_max_rows():
         spec = chart.to_dict()
     return {**spec, "config": theme(ink, background)}
+
+
+def _svg(spec: Mapping[str, Any], name: str) -> str:
+    """The picture, without what only the pointer finds; its ids are `name` and a number.
+
+    The renderer counts them on from picture to picture, so that a picture would depend on those before it.
+    """
+    svg = vl_convert.vegalite_to_svg(spec)
+    numbers = {own: number for number, own in enumerate(dict.fromkeys(re.findall(r'<[^>]*\bid="([^"]+)"', svg)))}
+
+    def tidy(tag: re.Match[str]) -> str:
+        if tag[0].startswith("<path") and ' opacity="0"' in tag[0]:
+            return ""
+        return re.sub(r'(\bid="|href="#|url\(#)([^")]+)', lambda own: f"{own[1]}{name}-{numbers[own[2]]}", tag[0])
+
+    return re.sub("<[^>]*>", tidy, svg)
 
 
 def _named(study: Study, name: str) -> dict[str, Any]:

@@ -13,10 +13,10 @@ from cmr.results import Study, span
 OBJECTIVE = "objective"  # how the name of a quantity ends that an iterating solver lowers or raises
 NONE_ITERATES = "No method of this study iterates on an objective"
 POINTED = 20  # points of a mean, about, that the pointer finds
-LABELS = 42  # pixels of the labels of an axis
-TITLE = 32  # pixels of the title of an axis
+LABELS = 40  # pixels of the labels of an axis
+TITLE = 36  # pixels of the title of an axis
 STEPS = alt.Axis(grid=True, tickCount=4, tickMinStep=1, format="d")
-NUMBERS = alt.Axis(grid=True, tickCount=3, format=".3~g")
+NUMBERS = alt.Axis(grid=True, tickCount=3, format=".3~g", minExtent=30)
 
 
 def training_history(study: Study, spec: dict[str, Any]) -> alt.ConcatChart | alt.Chart:
@@ -99,7 +99,8 @@ def convergence(study: Study, spec: dict[str, Any]) -> alt.ConcatChart | alt.Cha
             ["iterations", "last share"],
         )
         styles = [list(DASHES[place % len(DASHES)]) for place in range(len(quantities))]
-        lines = lines.encode(alt.StrokeDash("quantity:N", scale=alt.Scale(domain=quantities, range=styles), legend=None))
+        scale = alt.Scale(domain=quantities, range=styles)
+        lines = lines.encode(alt.StrokeDash("quantity:N", scale=scale, legend=None))
         title = textwrap.wrap(study.method_label(method), HALF_WIDTH)
         panels.append(lines.add_params(zoomed(f"zoom_{k}")).properties(**_size(columns, height, TITLE), title=title))
     return alt.concat(*panels, columns=columns)

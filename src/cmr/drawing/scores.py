@@ -9,16 +9,19 @@ import numpy as np
 import pandas as pd
 
 from cmr.figure_style import (
+    CHARACTER,
     HALF_WIDTH,
     NONE_APPLICABLE,
     PALETTE,
     SHAPES,
+    SIZE,
     TINY,
     WIDTH,
     chosen_in_legend,
     colour,
     dashes,
     in_lines,
+    labels_of,
     legend_of,
     methods_in,
     notice,
@@ -28,6 +31,8 @@ from cmr.figure_style import (
 from cmr.results import TASK_TITLES, Study, metric_name, metric_title
 
 WRAPPED = 27  # characters of a line of a bar's long name
+LINE = 13  # pixels of it
+LINES = "split(datum.label, '\\n')"
 NUMBER = alt.Axis(grid=True, tickCount=4)
 
 
@@ -40,9 +45,10 @@ def precision_recall(study: Study, spec: dict[str, Any]) -> alt.LayerChart | alt
     points = (
         curves.groupby(["method", "recall"])["precision"].agg(precision="mean", low="min", high="max").reset_index()
     )
-    points["method"] = points["method"].map(study.method_label)
+    labels = labels_of(study, methods)
+    points["method"] = points["method"].map(labels)
     chosen, of_unit = chosen_in_legend("chosen"), alt.Scale(domain=[0, 1], nice=False)
-    legend = legend_of(map(study.method_label, methods), symbolType="stroke", symbolSize=300)
+    legend = legend_of(labels.values(), symbolType="stroke", symbolSize=300)
     base = alt.Chart().encode(
         alt.X("recall:Q", title="Recall", scale=of_unit, axis=NUMBER),
         alt.Y("precision:Q", title="Precision", scale=of_unit, axis=NUMBER),
@@ -64,7 +70,7 @@ def precision_recall(study: Study, spec: dict[str, Any]) -> alt.LayerChart | alt
     )
     layers = alt.layer(band, line, dots, data=in_lines(points, ["method"])).add_params(chosen, zoomed("zoom"))
     return layers.transform_flatten(["recall", "precision", "low", "high"]).properties(
-        width=WIDTH - 55, height=260, title=TASK_TITLES[spec["task"]]
+        width=WIDTH - 60, height=260, title=TASK_TITLES[spec["task"]]
     )
 
 
@@ -82,28 +88,31 @@ def map_bars(study: Study, spec: dict[str, Any]) -> alt.ConcatChart | alt.Chart:
     methods = methods_in(study, summary)
     if not methods:
         return notice(NONE_APPLICABLE)
-    names = {method: textwrap.fill(study.method_label(method), WRAPPED) for method in methods}
+    labels = labels_of(study, methods)
+    names = {method: textwrap.fill(label, WRAPPED) for method, label in labels.items()}
     lines = max(1 + name.count("\n") for name in names.values())
-    row = max(30, 13 * lines + 6)
+    row = max(30, LINE * lines + 6)
+    # The first line of a label would stand in the middle of its row.
+    more = [{"test": f"length({LINES}) === {count}", "value": -LINE * (count - 1) / 2} for count in range(2, lines + 1)]
+    centred = {"condition": more, "value": 0} if more else 0
     reach = max(np.nanmax(summary[["mean", "high"]].to_numpy()), np.nanmax(values.to_numpy()))
     columns = min(2, len(tasks))
     measure = metric_name(spec["metric"])
     width = (WIDTH - width_of(names.values()) - 14 * columns) / columns
+    number_title = textwrap.wrap(measure, int(width / (CHARACTER * SIZE)))
     panels = []
     for k, task in enumerate(tasks):
         cells = summary[summary["task"] == task].assign(
             name=lambda cell: cell["method"].map(names),
             end=lambda cell: cell[["mean", "high"]].max(axis=1),
             printed=lambda cell: cell["mean"].map("{:.3f}".format),
-            method=lambda cell: cell["method"].map(study.method_label),
+            method=lambda cell: cell["method"].map(labels),
         )
         dots = values[task].rename("value").reset_index().assign(name=lambda dot: dot["method"].map(names))
-        dots["method"] = dots["method"].map(study.method_label)
-        axis = alt.Axis(labelExpr="split(datum.label, '\\n')", ticks=False, domain=False, labels=k % columns == 0)
+        dots["method"] = dots["method"].map(labels)
+        axis = alt.Axis(labelExpr=LINES, labelOffset=centred, ticks=False, domain=False, labels=k % columns == 0)
         y = alt.Y("name:N", title=None, scale=alt.Scale(domain=list(names.values())), axis=axis)
-        number = alt.Axis(
-            grid=True, tickCount=3, title=measure if k // columns == (len(tasks) - 1) // columns else None
-        )
+        number = alt.Axis(grid=True, tickCount=3, title=number_title if k + columns >= len(tasks) else None)
         x = alt.X("mean:Q", scale=alt.Scale(domain=[0, 1.3 * reach], nice=False), axis=number)
         hue = colour(study, spec, methods, None)
         of_bar = alt.Chart(cells.round(4)).encode(y)
@@ -152,8 +161,9 @@ def intervals(panels: Mapping[str, pd.DataFrame], label: str) -> alt.ConcatChart
     for k, (title, cells) in enumerate(panels.items()):
         own = cells[["group", "series", "mean", "low", "high"]].round(4)
         axis = alt.Axis(ticks=False, domain=False, labels=k % columns == 0)
-        last_row = k // columns == (len(panels) - 1) // columns
-        numbers = alt.Axis(grid=True, tickCount=3, title=label if last_row else None)
+        last_row = k + columns >= len(panels)
+        title_of_numbers = textwrap.wrap(label, int(width / (CHARACTER * SIZE))) if last_row else None
+        numbers = alt.Axis(grid=True, tickCount=3, title=title_of_numbers)
         place = alt.Scale(domain=[lowest, highest], zero=False, padding=6)
         base = alt.Chart(own).encode(
             alt.Y("group:N", title=None, scale=alt.Scale(domain=groups, paddingInner=0.25), axis=axis),

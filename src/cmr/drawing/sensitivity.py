@@ -33,11 +33,13 @@ def sensitivity(study: Study, spec: dict[str, Any]) -> alt.LayerChart | alt.Char
     cells["printed"] = cells["score"].map("{:.3f}".format).where(cells["score"].notna(), NOT_TRIED)
     cells["best"] = cells["printed"] == f"{high:.3f}"
     cells["ink"] = (cells["score"] > (low + high) / 2).map({True: DARK, False: LIGHT})
-    width = WIDTH - width_of(names_y) - 2 * SIZE
-    flat = alt.Axis(ticks=False, domain=False, grid=False, labelAngle=0)
+    width = WIDTH - width_of(names_y) - 3 * SIZE
+    angle = 0 if width_of(names_x) < width / len(names_x) else -45
+    bare = {"ticks": False, "domain": False, "grid": False}
     base = alt.Chart(cells.round(4)).encode(
-        alt.X("x:N", title=spec["x"], scale=alt.Scale(domain=names_x), axis=flat),
-        alt.Y("y:N", title=spec["y"], scale=alt.Scale(domain=names_y[::-1]), axis=flat),  # the lowest at the bottom
+        alt.X("x:N", title=spec["x"], scale=alt.Scale(domain=names_x), axis=alt.Axis(labelAngle=angle, **bare)),
+        # The lowest at the bottom.
+        alt.Y("y:N", title=spec["y"], scale=alt.Scale(domain=names_y[::-1]), axis=alt.Axis(**bare)),
         tooltip=[
             alt.Tooltip("x:N", title=spec["x"]),
             alt.Tooltip("y:N", title=spec["y"]),
