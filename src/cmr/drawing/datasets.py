@@ -3,36 +3,36 @@
 from collections.abc import Mapping
 from typing import Any
 
+import altair as alt
 import numpy as np
-from matplotlib.figure import Figure, SubFigure
-from matplotlib.ticker import MaxNLocator
+import pandas as pd
 
 from cmr.errors import UserError
-from cmr.figure_style import PALETTE, STYLE, WIDTH, notice
+from cmr.figure_style import PALETTE, SIZE, TINY, WIDTH, in_lines, legend_of, notice, width_of
 from cmr.results import Study
 
 NAMED_CLASSES = 100  # of a data set, at most; more have no room for their names
 ONE_COLUMN = 16  # classes that stand below each other; more take two columns
+BESIDE = 42  # pixels of the numbers and the title of an axis
+INNER = WIDTH - BESIDE
+ROW = 14  # pixels a class
+HEIGHT, TICKS = 120, 4  # pixels and numbers of a histogram
 
 
-def dataset_statistics(study: Study, spec: dict[str, Any]) -> Figure:
+def dataset_statistics(study: Study, spec: dict[str, Any]) -> alt.VConcatChart | alt.Chart:
     """A block a data set: pairs of each class, then how many texts have how many words, and the sizes of images.
 
     A data set of which nothing of that is known has no block.
     """
-    datasets = [dataset for dataset in _datasets_of(study, spec) if any(_heights(dataset))]
-    if not datasets:
+    blocks = []
+    for dataset in _datasets_of(study, spec):
+        rows = [row for row in (_classes(dataset), _histograms(dataset)) if row is not None]
+        if rows:
+            title = alt.Title(dataset["title"], fontSize=SIZE + 1, offset=8)
+            blocks.append(alt.vconcat(*rows, title=title).resolve_scale(color="independent"))
+    if not blocks:
         return notice("No classes, no texts, and nobody has looked at pictures.")
-    heights = [0.3 + sum(_heights(dataset)) for dataset in datasets]
-    figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
-    blocks = figure.subfigures(len(datasets), 1, squeeze=False, height_ratios=heights).ravel()
-    for block, dataset in zip(blocks, datasets, strict=True):
-        block.suptitle(dataset["title"], x=0.02, ha="left", fontsize=STYLE["font.size"], fontweight="bold")
-        drawn = [row for row in zip(_heights(dataset), (_draw_classes, _draw_histograms), strict=True) if row[0]]
-        rows = block.subfigures(len(drawn), 1, squeeze=False, height_ratios=[height for height, _ in drawn]).ravel()
-        for row, (_, draw_row) in zip(rows, drawn, strict=True):
-            draw_row(row, dataset)
-    return figure
+    return alt.vconcat(*blocks, spacing=24).resolve_scale(color="independent")
 
 
 def words_of_dataset_statistics(study: Study, spec: dict[str, Any]) -> str:
@@ -68,72 +68,106 @@ def _datasets_of(study: Study, spec: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [datasets[spec["dataset"]]]
 
 
-def _heights(dataset: Mapping[str, Any]) -> tuple[float, float]:
-    """Inches of a data set's classes and of its histograms; 0 where there are none."""
-    classes = len(dataset["classes"])
-    rows = classes if classes <= ONE_COLUMN else -(-classes // 2)
-    drawn = "words" in dataset["texts"] or "size" in dataset["images"]
-    return (2.0 if classes > NAMED_CLASSES else 0.15 * rows + 0.4) if classes else 0.0, 2.0 if drawn else 0.0
-
-
 def _ranked(classes: Mapping[str, int]) -> list[tuple[str, int]]:
     return sorted(classes.items(), key=lambda item: (-item[1], item[0]))
 
 
-def _draw_classes(block: SubFigure, dataset: Mapping[str, Any]) -> None:
-    """A bar a class, the largest first."""
-    ranked, mean = _ranked(dataset["classes"]), dataset["labels"]["mean"]
-    title = "Pairs a class" if dataset["labels"]["max"] == 1 else f"Pairs a class ({mean:.1f} classes a pair)"
+def _classes(dataset: Mapping[str, Any]) -> alt.HConcatChart | alt.Chart | None:
+    """A bar a class, the largest first; None without classes."""
+    ranked = _ranked(dataset["classes"])
+    if not ranked:
+        return None
+    several = f" ({dataset['labels']['mean']:.1f} classes a pair)" if dataset["labels"]["max"] > 1 else ""
+    title = f"Pairs a class{several}"
     if len(ranked) > NAMED_CLASSES:
-        panel = block.subplots()
-        panel.stairs([count for _, count in ranked], np.arange(len(ranked) + 1) + 0.5, color=PALETTE[0], fill=True)
-        panel.set(yscale="log", xlabel=f"{len(ranked)} classes, the largest first", xlim=(0.5, len(ranked) + 0.5))
-        panel.set_title(title)
-        return
+        return _outline(dataset["title"], [count for _, count in ranked]).properties(title=title)
     columns = 1 if len(ranked) <= ONE_COLUMN else 2
     rows = -(-len(ranked) // columns)
-    panels = block.subplots(1, columns, sharex=True, squeeze=False).ravel()
-    for column, panel in enumerate(panels):
-        names, counts = zip(*ranked[column * rows : (column + 1) * rows], strict=True)
-        places = np.arange(len(names))
-        panel.barh(places, counts, height=0.7, color=PALETTE[0], alpha=0.75, linewidth=0)
-        for place, count in zip(places, counts, strict=True):
-            panel.text(count + 0.02 * ranked[0][1], place, count, va="center_baseline", fontsize=7)
-        panel.set(xlim=(0, 1.25 * ranked[0][1]), ylim=(rows - 0.5, -0.5), xticks=[], yticks=places)
-        panel.set_yticklabels([_short(name) for name in names], fontsize=7.5)
-        panel.tick_params(axis="y", length=0)
-        panel.grid(visible=False)
-        panel.spines["bottom"].set_visible(False)
-    panels[0].set_title(title)
+    width = (INNER - 14 * (columns - 1)) / columns
+    room = min(width_of(dataset["classes"], TINY) + 4, 0.65 * width)
+    # Names stand in the panel, not left of its axis: it begins where the other ones of the block begin.
+    across = alt.Scale(domain=[0, ranked[0][1]], range=[room, width - width_of([str(ranked[0][1])], TINY) - 6])
+    panels = []
+    for part in (ranked[k : k + rows] for k in range(0, len(ranked), rows)):
+        base = alt.Chart(pd.DataFrame(part, columns=["class", "pairs"])).encode(
+            alt.X("pairs:Q", scale=across, axis=None),
+            alt.Y("class:N", scale=alt.Scale(domain=[name for name, _ in part]), axis=None),
+            tooltip=["class", "pairs"],
+        )
+        bar = base.mark_bar(color=PALETTE[0], opacity=0.75, height={"band": 0.7})
+        count = base.mark_text(align="left", dx=3, fontSize=TINY).encode(text="pairs:Q")
+        name = base.mark_text(align="left", limit=room - 4, fontSize=TINY).encode(alt.X(value=0), text="class:N")
+        panels.append(alt.layer(bar, count, name).properties(width=width, height=alt.Step(ROW)))
+    return alt.hconcat(*panels, title=title)
 
 
-def _draw_histograms(block: SubFigure, dataset: Mapping[str, Any]) -> None:
-    """Words a text, and widths and heights of images, as far as they are known."""
+def _outline(dataset: str, counts: list[int]) -> alt.Chart:
+    """Of classes that have no room for their names, the largest first."""
+    ranks = pd.DataFrame({"dataset": dataset, "rank": range(1, len(counts) + 1), "pairs": counts})
+    height = alt.Scale(type="log", domain=[max(1, counts[-1]) / 2, 1.2 * max(1, counts[0])], clamp=True, nice=False)
+    area = alt.Chart(in_lines(ranks, ["dataset"])).transform_flatten(["rank", "pairs"])
+    area = area.mark_area(interpolate="step", color=PALETTE[0])
+    return area.encode(
+        alt.X(
+            "rank:Q",
+            title=f"{len(counts)} classes, the largest first",
+            scale=alt.Scale(domain=[0.5, len(counts) + 0.5], nice=False),
+            axis=alt.Axis(tickCount=5, labelFontSize=TINY),
+        ),
+        alt.Y(
+            "pairs:Q", title=None, scale=height, axis=alt.Axis(grid=True, tickCount=4, labelFontSize=TINY, format="~s")
+        ),
+    ).properties(width=INNER, height=HEIGHT)
+
+
+def _histograms(dataset: Mapping[str, Any]) -> alt.HConcatChart | None:
+    """Words a text, and widths and heights of images, as far as they are known; None where neither is."""
     words, size = dataset["texts"].get("words"), dataset["images"].get("size")
-    panels = iter(block.subplots(1, 2 if words and size else 1, squeeze=False).ravel())
+    panels = []
     if words:
-        panel = next(panels)
-        _draw_histogram(panel, words["histogram"], PALETTE[0], label=None)
         beyond = words["histogram"]["beyond"]
         reach = f"{beyond} more, up to {words['most']} words" if beyond else "words"
-        panel.set(title="Words a text", ylabel="texts")
-        panel.set_xlabel(reach, fontsize=9)
+        panels.append(_histogram({"words": words["histogram"]}, "Words a text", reach, "texts"))
     if size:
-        panel = next(panels)
-        for side, colour in (("width", PALETTE[0]), ("height", PALETTE[1])):
-            _draw_histogram(panel, size[side], colour, label=side)
-        panel.set(title="Size of an image", ylabel="images")
-        panel.set_xlabel("pixels", fontsize=9)
-        panel.legend(fontsize=8, handlelength=1.2)
+        sides = {side: size[side] for side in ("width", "height")}
+        panels.append(_histogram(sides, "Size of an image", "pixels", "images"))
+    if not panels:
+        return None
+    width = (INNER - (BESIDE + 14) * (len(panels) - 1)) / len(panels)
+    return alt.hconcat(*(panel.properties(width=width) for panel in panels)).resolve_scale(color="independent")
 
 
-def _draw_histogram(panel: Any, histogram: Mapping[str, Any], colour: str, label: str | None) -> None:
-    edges = histogram["first"] - 0.5 + histogram["width"] * np.arange(len(histogram["counts"]) + 1)
-    panel.stairs(histogram["counts"], edges, color=colour, alpha=0.3, fill=True)
-    panel.stairs(histogram["counts"], edges, color=colour, linewidth=1.2, label=label)
-    panel.tick_params(labelsize=8)
-    panel.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 20 else f"{name[:19]}…"
+def _histogram(histograms: Mapping[str, Mapping[str, Any]], title: str, across: str, counted: str) -> alt.LayerChart:
+    """One or two histograms over each other, told apart by their outlines."""
+    frames = []
+    for name, histogram in histograms.items():
+        edges = histogram["first"] - 0.5 + histogram["width"] * np.arange(len(histogram["counts"]) + 1)
+        # A bar of no height at each end, where the outline begins and ends.
+        bars = {"from": [edges[0], *edges], "to": [edges[0], *edges[1:], edges[-1]]}
+        frames.append(pd.DataFrame({"side": name, **bars, counted: [0, *histogram["counts"], 0]}))
+    legend = legend_of(histograms) if len(histograms) > 1 else None
+    # The highest number stands at the top of every panel, so that titles beside each other have one height.
+    height = alt.Scale(nice=TICKS)
+    amount = alt.Axis(grid=True, tickCount=TICKS, tickMinStep=1, labelFontSize=TINY, format="~s")
+    base = alt.Chart(in_lines(pd.concat(frames), ["side"])).transform_flatten(["from", "to", counted])
+    base = base.encode(
+        alt.Y(f"{counted}:Q", title=counted, stack=None, scale=height, axis=amount),
+        alt.Color(
+            "side:N",
+            title=None,
+            scale=alt.Scale(domain=list(histograms), range=list(PALETTE[: len(histograms)])),
+            legend=legend,
+        ),
+    )
+    place = alt.X(
+        "from:Q",
+        bin="binned",
+        title=across,
+        scale=alt.Scale(zero=False, nice=False, padding=3),
+        axis=alt.Axis(tickCount=4, tickMinStep=1, labelFontSize=TINY),
+    )
+    bars = base.mark_bar(opacity=0.3, binSpacing=0).encode(
+        place, alt.X2("to:Q"), tooltip=["side", "from", "to", counted]
+    )
+    outline = base.mark_line(interpolate="step-after", strokeWidth=1.2).encode(place)
+    return alt.layer(bars, outline).properties(height=HEIGHT, title=title)

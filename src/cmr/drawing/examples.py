@@ -3,54 +3,67 @@
 import textwrap
 from typing import Any
 
-import numpy as np
+import altair as alt
 import pandas as pd
-from matplotlib.figure import Figure
 
 from cmr.drawing.own_data import figure_data
-from cmr.figure_style import NONE_APPLICABLE, PALETTE, SMALL, WHOLE_WIDTH, WIDTH, notice
+from cmr.figure_style import (
+    NONE_APPLICABLE,
+    PALETTE,
+    SMALL,
+    TINY,
+    WHOLE_WIDTH,
+    WIDTH,
+    in_lines,
+    legend_of,
+    notice,
+    width_of,
+)
 from cmr.results import Study
 
 SIDES = {"image": PALETTE[0], "text": PALETTE[4]}  # the darker one first: they differ in grey too
 TRUE = "▼"  # stands over the bars of a class that the pair belongs to
-TITLE_WIDTH = WHOLE_WIDTH - 10  # characters of a line of a panel's title
+TITLE_WIDTH = WHOLE_WIDTH - 8  # characters of a line of a panel's title
 NAMED = 40  # classes, at most; more have no room for their names
+INNER, HEIGHT = WIDTH - 30, 72  # pixels of a panel; beside it stand the numbers
 
 
-def class_bars(study: Study, spec: dict[str, Any]) -> Figure:
+def class_bars(study: Study, spec: dict[str, Any]) -> alt.VConcatChart | alt.Chart:
     """A panel an example pair; in it, for each class, a bar of the image and one of its text, true classes marked."""
     values = figure_data(study, spec)
     if values.empty:
         return notice(NONE_APPLICABLE)
     pairs, classes = list(values["pair"].unique()), list(values["class"].unique())
-    titles = [_title(values[values["pair"] == pair]) for pair in pairs]
-    further = 0.16 * sum(title.count("\n") for title in titles)
     named = len(classes) <= NAMED
-    height = 1.15 * len(pairs) + 0.6 + further + (0.075 * max(map(len, classes)) if named else 0)
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    panels = figure.subplots(len(pairs), 1, sharex=True, sharey=True, squeeze=False).ravel()
-    places = np.arange(len(classes))
-    for panel, pair, title in zip(panels, pairs, titles, strict=True):
+    low, high = min(0, values["value"].min()), max(0, values["value"].max())
+    reach = alt.Scale(domain=[low, high + 0.25 * ((high - low) or 1)], nice=False)  # above the bars, room for a mark
+    upright = width_of(classes, TINY) < 0.9 * INNER / len(classes)
+    names = alt.Axis(labels=named, labelAngle=0 if upright else -90, labelFontSize=TINY, ticks=False, domain=False)
+    names.title = None if named else f"{len(classes)} classes"
+    numbers = alt.Axis(grid=True, tickCount=3, labelFontSize=TINY, domain=False, ticks=False)
+    panels = []
+    for pair in pairs:
         own = values[values["pair"] == pair]
-        for side, shift in zip(SIDES, (-0.21, 0.21), strict=True):
-            bars = own[own["side"] == side].set_index("class").loc[classes, "value"]
-            panel.bar(places + shift, bars, 0.4, color=SIDES[side], linewidth=0, label=side)
-        top = own.groupby("class")["value"].max()
-        for name in dict.fromkeys(own.loc[own["true"], "class"]):
-            at = (classes.index(name), max(0, top[name]))
-            panel.annotate(TRUE, at, (0, 2), textcoords="offset points", ha="center", fontsize=8)
-        panel.set_title(title, fontsize=SMALL, fontweight="normal")
-        panel.set(xticks=places, xlim=(-0.7, len(classes) - 0.3))
-        panel.margins(y=0.2)
-        panel.tick_params(axis="x", length=0)
-        panel.tick_params(axis="y", labelsize=8)
-        panel.grid(axis="x", visible=False)
-    panels[-1].set_xticklabels(classes if named else [""] * len(classes), rotation=90, fontsize=8)
-    if not named:
-        panels[-1].set_xlabel(f"{len(classes)} classes", fontsize=SMALL)
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, handlelength=1.2)
-    return figure
+        axis = names if pair == pairs[-1] else None
+        place = alt.X("class:N", scale=alt.Scale(domain=classes, paddingInner=0.2), axis=axis)
+        height = alt.Y("value:Q", title=None, scale=reach, axis=numbers)
+        bars = alt.Chart(in_lines(own[["side", "class", "value"]], ["side"])).transform_flatten(["class", "value"])
+        bars = bars.mark_bar().encode(
+            place,
+            height,
+            alt.XOffset("side:N", scale=alt.Scale(domain=list(SIDES))),
+            alt.Color(
+                "side:N",
+                scale=alt.Scale(domain=list(SIDES), range=list(SIDES.values())),
+                legend=legend_of(SIDES),
+            ),
+            tooltip=["class", "side", "value"],
+        )
+        top = own[own["true"]].groupby("class", sort=False)["value"].max().clip(lower=0).round(4).reset_index()
+        marks = alt.Chart(top).mark_text(text=TRUE, baseline="bottom", dy=-1, fontSize=TINY).encode(place, height)
+        zero = alt.Chart(pd.DataFrame({"value": [0]})).mark_rule(strokeWidth=0.8).encode(height)
+        panels.append(alt.layer(bars, zero, marks).properties(width=INNER, height=HEIGHT, title=_title(own)))
+    return alt.vconcat(*panels, spacing=12)
 
 
 def words_of_class_bars(study: Study, spec: dict[str, Any]) -> str:
@@ -70,9 +83,10 @@ def words_of_class_bars(study: Study, spec: dict[str, Any]) -> str:
     )
 
 
-def _title(own: pd.DataFrame) -> str:
+def _title(own: pd.DataFrame) -> alt.Title:
     text = own["text"].iloc[0]
-    return textwrap.fill(f"{_true(own)}: {f'“{text}”' if text else own['pair'].iloc[0]}", TITLE_WIDTH)
+    told = f"{_true(own)}: {f'“{text}”' if text else own['pair'].iloc[0]}"
+    return alt.Title(textwrap.wrap(told, TITLE_WIDTH), fontSize=SMALL, fontWeight="normal")
 
 
 def _true(own: pd.DataFrame) -> str:

@@ -1,52 +1,39 @@
 """How close vectorisers put related words: bars of every vectoriser on every data set."""
 
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-import matplotlib as mpl
+import altair as alt
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from cmr.drawing.own_data import figure_data
-from cmr.figure_style import INK, PALETTE, STYLE, WIDTH
+from cmr.figure_style import CHARACTER, PALETTE, TINY, WIDTH, width_of
 from cmr.results import Study
 
-FLOOR_WIDTH, FLOOR_DASHES = 1.1, (0, (1.5, 1))
+FLOOR, FLOOR_DASHES = "no knowledge", [3, 2]
+COLUMNS = 2
+PANEL_WIDTH, PANEL_HEIGHT = (WIDTH - 80) // COLUMNS, 110  # pixels; beside it stand the numbers
+GAP = 0.2  # of the room of a data set, between its bars and the next ones
 
 
-def draw_vectorisers(panels: Mapping[str, pd.DataFrame]) -> Figure:
+def draw_vectorisers(panels: Mapping[str, pd.DataFrame]) -> alt.ConcatChart:
     """A panel a title, a group of bars a data set, a bar a vectoriser with its interval, its floor a dashed line.
 
     panels : title -> columns dataset, vectoriser (titles, in the order in which they are shown), n, value, low, high
         (NaN where n is too small) and floor.
     """
-    rows = -(-len(panels) // 2)
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 1.75 * rows + 0.7), layout="constrained")
-        axes = figure.subplots(rows, 2, sharey="row", squeeze=False).ravel()
-        for panel, (title, cells) in zip(axes, panels.items(), strict=True):
-            _draw_panel(panel, cells)
-            panel.set_title(title, fontsize=8.5)
-        handles, labels = axes[0].get_legend_handles_labels()
-        handles.append(Line2D([], [], color=INK, linewidth=FLOOR_WIDTH, linestyle=FLOOR_DASHES))
-        figure.legend(
-            handles,
-            [*labels, "no knowledge"],
-            loc="outside lower center",
-            ncols=3,
-            columnspacing=1.2,
-            handlelength=1.2,
-            fontsize=9,
-        )
-        FigureCanvasAgg(figure).draw()  # lay out while the style holds
-    return figure
+    titles = list(panels)
+    drawn = []
+    for k, (title, cells) in enumerate(panels.items()):
+        row = titles[k // COLUMNS * COLUMNS :][:COLUMNS]
+        reach = pd.concat([panels[other][["value", "low", "high", "floor"]] for other in row]).to_numpy()
+        drawn.append(_panel(cells, reach[np.isfinite(reach)]).properties(title=title))
+    return alt.concat(*drawn, columns=COLUMNS)
 
 
-def vectorisers(study: Study, spec: dict[str, Any]) -> Figure:
+def vectorisers(study: Study, spec: dict[str, Any]) -> alt.ConcatChart:
     """See `draw_vectorisers`; a panel a kind of pairs."""
     return draw_vectorisers(_panels(study, spec))
 
@@ -71,26 +58,55 @@ def _bar(cell: Any) -> str:
     return f"{cell.vectoriser} {cell.value:.3f} ({cell.floor:.3f})"
 
 
-def _draw_panel(panel: Axes, cells: pd.DataFrame) -> None:
+def _panel(cells: pd.DataFrame, numbers: np.ndarray) -> alt.LayerChart:
+    """numbers : what the scale reaches from and to."""
     datasets, names = (list(cells[key].unique()) for key in ("dataset", "vectoriser"))
-    width = 0.8 / len(names)
-    for place, name in enumerate(names):
-        own = cells[cells["vectoriser"] == name].set_index("dataset").loc[datasets]
-        at = np.arange(len(datasets)) + (place - (len(names) - 1) / 2) * width
-        colour = PALETTE[place % len(PALETTE)]
-        panel.bar(at, own["value"], 0.9 * width, color=colour, alpha=0.6, linewidth=0, label=name)
-        middle, half = (own["low"] + own["high"]) / 2, (own["high"] - own["low"]) / 2
-        panel.errorbar(at, middle, yerr=half, fmt="none", ecolor=INK, elinewidth=0.9, capsize=1.6)
-        panel.hlines(
-            own["floor"], at - width / 2, at + width / 2, color=INK, linewidth=FLOOR_WIDTH, linestyle=FLOOR_DASHES
-        )
-    for place, dataset in enumerate(datasets):
-        own = cells[cells["dataset"] == dataset]
-        if own["value"].isna().all():
-            panel.text(place, 0, f"too few: {own['n'].iloc[0]}\n", ha="center", va="bottom", fontsize=7.5)
-    panel.set(xticks=np.arange(len(datasets)), xlim=(-0.5, len(datasets) - 0.5))
-    panel.set_xticklabels(datasets, fontsize=7.5)
-    panel.tick_params(axis="x", length=0)
-    panel.tick_params(axis="y", labelsize=8)
-    panel.axhline(0, color=INK, linewidth=0.8)
-    panel.grid(axis="x", visible=False)
+    room = PANEL_WIDTH / len(datasets)
+    lines = {dataset: textwrap.fill(dataset, max(8, int(room / (CHARACTER * TINY)))) for dataset in datasets}
+    cells = cells.assign(name=cells["dataset"].map(lines)).round(4)
+    hues = [PALETTE[k % len(PALETTE)] for k in range(len(names))]
+    # Scales, axes and legends are those of the bars; the layers on them only say where they stand.
+    place = alt.X(
+        "name:N",
+        title=None,
+        scale=alt.Scale(domain=list(lines.values()), paddingInner=GAP, paddingOuter=GAP / 2),
+        axis=alt.Axis(
+            labelExpr="split(datum.label, '\\n')", labelFontSize=TINY, labelAngle=0, ticks=False, domain=False
+        ),
+    )
+    height = alt.Y(
+        "value:Q",
+        title=None,
+        scale=alt.Scale(domain=[min([0, *numbers]), max(numbers, default=1)], nice=True),
+        axis=alt.Axis(grid=True, tickCount=4, labelFontSize=TINY, ticks=False, domain=False),
+    )
+    fitting = int((WIDTH - width_of([FLOOR]) - 40) // (width_of(names) + 30))
+    legend = alt.Legend(columns=min(max(fitting, 1), 3), symbolOpacity=1)
+    hue = alt.Color("vectoriser:N", title=None, scale=alt.Scale(domain=names, range=hues), legend=legend)
+    measured = cells.dropna(subset="value")[["vectoriser", "dataset", "name", "value", "low", "high", "floor", "n"]]
+    bar = alt.Chart(measured).encode(
+        alt.X("name:N"),
+        alt.XOffset("vectoriser:N", scale=alt.Scale(domain=names)),
+        tooltip=["vectoriser", "dataset", "value", "low", "high", alt.Tooltip("floor:Q", title=FLOOR), "n"],
+    )
+    bars = bar.mark_bar(opacity=0.6).encode(place, height, hue)
+    interval = bar.mark_rule().encode(alt.Y("low:Q"), alt.Y2("high:Q"))
+    caps = [
+        bar.mark_tick(orient="horizontal", size=4, thickness=1, opacity=1).encode(alt.Y(f"{end}:Q"))
+        for end in ("low", "high")
+    ]
+    width = (1 - GAP) * room / len(names)
+    dashed = alt.Legend(symbolType="stroke", symbolSize=300, symbolOpacity=1)
+    floor = bar.transform_calculate(line=f"'{FLOOR}'").mark_point(
+        shape="stroke", size=width**2, strokeWidth=1.3, opacity=1
+    )
+    floor = floor.encode(
+        alt.Y("floor:Q"),
+        alt.StrokeDash("line:N", title=None, scale=alt.Scale(domain=[FLOOR], range=[FLOOR_DASHES]), legend=dashed),
+    )
+    zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule().encode(alt.Y("zero:Q"))
+    empty = cells.groupby("dataset", sort=False).filter(lambda own: own["value"].isna().all())
+    few = empty.drop_duplicates("dataset")[["name", "n"]].assign(zero=0)
+    few = alt.Chart(few).transform_calculate(told="'too few: ' + datum.n").mark_text(dy=-9, fontSize=TINY)
+    few = few.encode(alt.X("name:N"), alt.Y("zero:Q"), text="told:N")
+    return alt.layer(bars, zero, interval, *caps, floor, few).properties(width=PANEL_WIDTH, height=PANEL_HEIGHT)

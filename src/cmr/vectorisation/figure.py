@@ -1,13 +1,13 @@
 """The figure of the study of vectorisers: bars of every measure on every data set."""
 
+import altair as alt
 import pandas as pd
-from matplotlib.figure import Figure
 
 from cmr.drawing.vectorisers import draw_vectorisers
 from cmr.vectorisation.summary import TITLES, Summary, rows_of
 
 
-def draw(summary: Summary) -> Figure:
+def draw(summary: Summary) -> alt.ConcatChart:
     """A panel a measure; see `draw_vectorisers`."""
     return draw_vectorisers({title: bars_of(summary, key) for key, title in TITLES.items()})
 
