@@ -460,6 +460,20 @@ class Catalogue:
         if len(settings["claimed"]) == len(settings["vectorisers"]):
             raise UserError(f"{where}: claimed: leave out at least one vectoriser, with which the others are compared")
 
+    def check_values(self, method: str, values: Mapping[str, Any], where: str) -> None:
+        """Refuse values, or lists of candidates, that hyper-parameters of a method may not have; names the first."""
+        settings = self.methods[method]
+        for key, value in values.items():
+            check_name(key, settings["hyperparameters"], where, "hyper-parameter")
+            if key in settings.get("variant_values", {}):
+                raise UserError(
+                    f"{where}: {key} makes the variant what it is; set it of {settings['variant_of']} instead"
+                )
+            schema = settings["hyperparameters"][key]
+            for one in value if _are_candidates(value, schema) else [value]:
+                check(one, StrictValidator(schema), f"{where}: {key}")
+                self._check_unreserved(method, key, one, f"{where}: {key}")
+
     def _check_unreserved(self, method: str, key: str, value: Any, where: str) -> None:
         """Refuse a value of a hyper-parameter that variants alone may have."""
         if value in self.methods[method]["hyperparameters"][key].get("by_name", []):
@@ -509,17 +523,7 @@ class Catalogue:
             check_name(name, self.datasets, "configuration: shards", "data set")
         for name, overrides in self.config["methods"].items():
             check_name(name, self.methods, "configuration: methods", "method")
-            for key, value in overrides.items():
-                schemas = self.methods[name]["hyperparameters"]
-                check_name(key, schemas, f"configuration: methods: {name}", "hyper-parameter")
-                if key in self.methods[name].get("variant_values", {}):
-                    raise UserError(
-                        f"configuration: methods: {name}: {key} makes the variant what it is; set it of "
-                        f"{self.methods[name]['variant_of']} instead"
-                    )
-                for one in value if _are_candidates(value, schemas[key]) else [value]:
-                    check(one, StrictValidator(schemas[key]), f"configuration: methods: {name}: {key}")
-                    self._check_unreserved(name, key, one, f"configuration: methods: {name}: {key}")
+            self.check_values(name, overrides, f"configuration: methods: {name}")
         for name, settings in self.methods.items():
             if not _module_exists(settings["implementation"].rpartition(".")[0]):
                 raise UserError(
