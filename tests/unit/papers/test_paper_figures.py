@@ -1,5 +1,5 @@
 import copy
-import xml.etree.ElementTree as ElementTree
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from matplotlib.colors import to_rgb
 
 from cmr import figures, store
 from cmr.errors import UserError
+from cmr.figure_style import WIDTH
+from tests.drawn import Drawn, drawn
 from tests.made_study import CONFIG, CONFIG_OF_TWO, made_study
 
 CLASSES = ("bird & co", "fish", "tree")
@@ -32,19 +33,15 @@ def with_figure(study, spec, **facts):
     return replace(study, facts=study.facts | {"config": config} | facts)
 
 
-def drawn(study):
-    return figures.draw(study, "a")
-
-
-def text_of(figure):
-    return " ".join("".join(ElementTree.fromstring(figures.to_svg(figure, "a")).itertext()).split())
+def seen(study) -> Drawn:
+    return drawn(figures.draw(study, "a"))
 
 
 def assert_same_bytes(study, folder):
     for form in ("svg", "png"):
         paths = [folder / f"{k}.{form}" for k in range(2)]
         for path in paths:
-            figures.save(drawn(study), path)
+            figures.save(figures.draw(study, "a"), path)
         assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
@@ -55,13 +52,11 @@ def assert_same_bytes(study, folder):
 def test_what_is_unavailable_is_a_notice_with_its_name_and_what_is_missing(study, tmp_path, kind):
     why = "Lost pictures, hand-crafted features, needs " + ", ".join(f"lost_pictures/part_{k}" for k in range(12))
     lost = with_figure(study, {"kind": kind, "item": "Figure 8", "unavailable": why})
-    figure = drawn(lost)
-    assert figure._suptitle.get_text() == "Figure 8"
-    assert f"Not drawn here: {why}." in text_of(figure)
+    figure = seen(lost)
+    assert figure.text == f"Figure 8 Not drawn here: {why}."
     assert figures.describe(lost, "a") == f"Figure 8. Not drawn here: {why}."
-    words = figure.texts[0].get_window_extent()
-    assert words.x0 >= 0 and words.x1 <= figure.bbox.width and words.y0 >= 0
-    assert not words.overlaps(figure._suptitle.get_window_extent())
+    assert figure.inside and figure.apart
+    assert figure.width < 1.1 * WIDTH
     assert_same_bytes(lost, tmp_path)
 
 
@@ -71,16 +66,15 @@ def test_a_rehearsal_is_told_above_figures_and_takes_no_room_from_them(study, na
     plain, rehearsed = with_figure(study, spec), with_figure(study, spec | {"item": "Figure 6"})
     rehearsed.config["paper"] = {"rehearsal": "made"}
     told = "ehearsal on Made pictures: no result of the paper's data"
-    figure, before = drawn(rehearsed), drawn(plain)
-    assert f"Figure 6 r{told}" in text_of(figure)
-    assert told not in text_of(before)
+    figure, before = seen(rehearsed), seen(plain)
+    assert figure.text.startswith(f"Figure 6 r{told}")
+    assert told not in before.text
     assert figures.describe(rehearsed, "a") == f"Figure 6. R{told}. {figures.describe(plain, 'a')}"
-    head = figure._suptitle.get_window_extent()
-    assert head.x1 <= figure.bbox.width
-    for panel, was in zip(figure.axes, before.axes, strict=True):
-        if panel.get_visible():
-            assert panel.get_window_extent().height > 0.95 * was.get_window_extent().height
-            assert not head.overlaps(panel.get_tightbbox())
+    sizes = [[(panel.width, panel.height) for panel in one.panels] for one in (figure, before)]
+    assert sizes[0] == sizes[1]
+    assert figure.inside
+    head = [word for word in figure.words if word.text in ("Figure 6", f"r{told}")]
+    assert max(word.bottom for word in head) <= min(word.top for word in figure.words if word not in head)
 
 
 # Sensitivity
@@ -111,39 +105,48 @@ def sensitive(study):
 
 def cells(figure):
     """(alpha, beta) -> what is printed in its cell."""
-    (axes,) = figure.axes
-    at = {
-        (x, y): (alpha.get_text(), beta.get_text())
-        for x, alpha in zip(axes.get_xticks(), axes.get_xticklabels(), strict=True)
-        for y, beta in zip(axes.get_yticks(), axes.get_yticklabels(), strict=True)
-    }
-    return {at[text.get_position()]: text for text in axes.texts}
+    (panel,) = figure.panels
+    return {(panel.name("x", text["x"]), panel.name("y", text["y"])): text for text in panel.marks("text")}
 
 
 def test_cells_are_means_over_splits_at_their_values(sensitive):
-    found = {key: text.get_text() for key, text in cells(drawn(sensitive)).items()}
+    found = {key: text["text"] for key, text in cells(seen(sensitive)).items()}
     assert found == {
         (f"{a:g}", f"{b:g}"): f"{np.mean([tried(k, a, b) for k in range(3)]):.3f}" for a in ALPHA for b in BETA
     }
 
 
 def test_values_stand_in_their_order_at_equal_distances(sensitive):
-    (axes,) = drawn(sensitive).axes
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["0.001", "0.1", "10"]
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("alpha", "beta")
-    assert len(set(np.diff(axes.get_xticks()))) == 1
+    (panel,) = seen(sensitive).panels
+    assert list(panel.labels["x"]) == ["0.001", "0.1", "10"]
+    assert panel.titles == {"x": "alpha", "y": "beta"}
+    distances = np.diff(list(panel.labels["x"].values()))
+    assert distances[0] > 0
+    np.testing.assert_allclose(distances, distances[0])
+    assert panel.labels["y"]["1"] < panel.labels["y"]["0.01"]  # higher up
+
+
+def lightness(colour):
+    """From 0 to 1, of `rgb(0, 0, 0)` or `#000000`."""
+    parts = re.findall(r"\d+", colour) if colour.startswith("rgb") else [int(colour[k : k + 2], 16) for k in (1, 3, 5)]
+    return np.array(parts, dtype=float) @ [0.2126, 0.7152, 0.0722] / 255
 
 
 def test_higher_cells_are_lighter_in_grey_and_their_ink_stands_out(sensitive):
-    figure = drawn(sensitive)
-    (mesh,) = (one for one in figure.axes[0].collections if one.get_array() is not None)
-    lightness = mesh.to_rgba(mesh.get_array().ravel())[:, :3] @ [0.2126, 0.7152, 0.0722]
-    texts = [cells(figure)[f"{a:g}", f"{b:g}"] for b in BETA for a in ALPHA]
-    order = np.argsort([float(text.get_text()) for text in texts])
-    assert (np.diff(lightness[order]) > 0).all()
-    inks = np.array([to_rgb(text.get_color()) for text in texts]) @ [0.2126, 0.7152, 0.0722]
-    assert (np.abs(inks - lightness) > 0.35).all()
-    assert [text.get_text() for text in texts if text.get_fontweight() == "bold"] == ["0.542"]
+    (panel,) = seen(sensitive).panels
+    found = []
+    for text in panel.marks("text"):
+        (cell,) = (
+            cell
+            for cell in panel.marks("rect")
+            if 0 < text["x"] - cell["x"] < cell["width"] and 0 < text["y"] - cell["y"] < cell["height"]
+        )
+        found.append((float(text["text"]), lightness(cell["fill"]), lightness(text["fill"])))
+    numbers, shades, inks = np.array(sorted(found)).T
+    assert len(numbers) == 6
+    assert (np.diff(shades) > 0).all()
+    assert (np.abs(inks - shades) > 0.35).all()
+    assert [text["text"] for text in panel.marks("text") if text.get("fontWeight") == "bold"] == ["0.542"]
 
 
 def test_a_pair_that_a_split_could_not_fit_has_no_number(study):
@@ -151,7 +154,7 @@ def test_a_pair_that_a_split_could_not_fit_has_no_number(study):
         return [[{"alpha": a, "beta": b}, 0.5] for a in ALPHA for b in BETA if (k, a, b) != (1, 10.0, 1.0)]
 
     holed = with_scores(study, scores)
-    found = {key: text.get_text() for key, text in cells(drawn(holed)).items()}
+    found = {key: text["text"] for key, text in cells(seen(holed)).items()}
     assert found.pop(("10", "1")) == "-"
     assert set(found.values()) == {"0.500"}
 
@@ -161,7 +164,7 @@ def test_of_further_hyperparameters_each_split_takes_the_best(study):
         return [[{"alpha": 1.0, "beta": b, "n": n}, 0.1 * n + 0.01 * k] for b in BETA for n in (1, 2 + k)]
 
     found = with_scores(study, scores)
-    assert {text.get_text() for text in cells(drawn(found)).values()} == {f"{(0.2 + 0.31 + 0.42) / 3:.3f}"}
+    assert {text["text"] for text in cells(seen(found)).values()} == {f"{(0.2 + 0.31 + 0.42) / 3:.3f}"}
     assert "(the best over n, mean of 3 splits)" in figures.describe(found, "a")
 
 
@@ -169,8 +172,8 @@ def test_sensitivity_is_of_the_data_set_that_the_figure_names(tmp_path):
     two, scores = made_study(tmp_path, config=CONFIG_OF_TWO), {"made": 0.25, "bare": 0.75}
     runs = [run | {"scores": [[{"alpha": 1, "beta": 1}, scores[run["dataset"]]]]} for run in two.facts["runs"]]
     for dataset, score in scores.items():
-        (text,) = cells(drawn(with_figure(two, SENSITIVITY | {"dataset": dataset}, runs=runs))).values()
-        assert text.get_text() == f"{score:.3f}"
+        (text,) = cells(seen(with_figure(two, SENSITIVITY | {"dataset": dataset}, runs=runs))).values()
+        assert text["text"] == f"{score:.3f}"
 
 
 def test_sensitivity_in_words_tells_the_range_and_where_its_ends_are(sensitive, tmp_path):
@@ -184,13 +187,13 @@ def test_sensitivity_in_words_tells_the_range_and_where_its_ends_are(sensitive, 
 def test_a_hyperparameter_that_the_method_has_not_is_refused(sensitive):
     wrong = with_figure(sensitive, SENSITIVITY | {"x": "gamma"})
     with pytest.raises(UserError, match="cca has no hyper-parameter gamma; it has"):
-        drawn(wrong)
+        seen(wrong)
 
 
 def test_sensitivity_of_a_method_without_runs_is_a_notice(study):
     runs = [run for run in study.facts["runs"] if run["method"] != "cca"]
     bare = with_figure(study, SENSITIVITY, runs=runs)
-    assert "No method is applicable" in text_of(drawn(bare))
+    assert "No method is applicable" in seen(bare).text
     assert "No method is applicable" in figures.describe(bare, "a")
 
 
@@ -217,21 +220,44 @@ VALUES = {
 
 
 def test_every_class_has_a_bar_of_the_image_and_one_of_the_text(study, tmp_path):
-    figure = drawn(with_class_values(study, tmp_path, VALUES))
-    assert [label.get_text() for label in figure.axes[-1].get_xticklabels()] == list(CLASSES)
-    for panel, (_, _, image, text) in zip(figure.axes, VALUES.values(), strict=True):
-        for bars, numbers in zip(panel.containers, (image, text), strict=True):
-            assert [bar.get_height() for bar in bars] == pytest.approx(numbers)
-            assert [round(bar.get_x() + bar.get_width() / 2) for bar in bars] == [0, 1, 2]
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["image", "text"]
+    figure = seen(with_class_values(study, tmp_path, VALUES))
+    assert list(figure.legend) == ["image", "text"]
+    side_of = {symbol["fill"]: side for side, symbol in figure.legend.items()}
+    last = figure.panels[-1]
+    assert list(last.labels["x"]) == list(CLASSES)
+    for panel, (_, _, image, text) in zip(figure.panels, VALUES.values(), strict=True):
+        found = {
+            (side_of[bar["fill"]], last.name("x", bar["x"] + bar["width"] / 2)): panel.number("y", bar["y"])
+            for bar in panel.marks("rect")
+        }
+        sides = (("image", image), ("text", text))
+        expected = {
+            (side, name): number for side, numbers in sides for name, number in zip(CLASSES, numbers, strict=True)
+        }
+        assert found == pytest.approx(expected)
+        assert len(panel.marks("rect")) == len(expected)
 
 
 def test_true_classes_are_marked_above_their_bars_and_named(study, tmp_path):
-    figure = drawn(with_class_values(study, tmp_path, VALUES))
-    marks = [[mark.xy for mark in panel.texts] for panel in figure.axes]
-    assert marks == [[(1, 0.8)], [(0, 0.7), (2, 0.3)]]
-    titles = [panel.get_title(loc="left") for panel in figure.axes]
+    figure = seen(with_class_values(study, tmp_path, VALUES))
+    last = figure.panels[-1]
+    marks = [
+        [(last.name("x", mark["x"]), pytest.approx(panel.number("y", mark["y"]))) for mark in panel.marks("text")]
+        for panel in figure.panels
+    ]
+    assert marks == [[("fish", 0.8)], [("bird & co", 0.7), ("tree", 0.3)]]
+    titles = [panel.title for panel in figure.panels]
     assert titles == ["fish: “a <fish> & $5_{x}”", "bird & co, tree: item-12"]
+
+
+def test_bars_below_zero_have_their_mark_above_zero(study, tmp_path):
+    values = {"item-07": (["fish"], "", [0.4, -0.8, 0.1], [-0.2, -0.3, 0.5])}
+    (panel,) = seen(with_class_values(study, tmp_path, values)).panels
+    (mark,) = panel.marks("text")
+    assert panel.number("y", mark["y"]) == pytest.approx(0)
+    lowest = max(bar["y"] + bar["height"] for bar in panel.marks("rect"))
+    assert panel.number("y", lowest) == pytest.approx(-0.8)
+    assert lowest <= panel.height
 
 
 def test_classes_in_words_tell_the_highest_of_either_side(study, tmp_path):
@@ -248,19 +274,16 @@ def test_classes_in_words_tell_the_highest_of_either_side(study, tmp_path):
 def test_names_of_many_classes_do_not_overlap(study, tmp_path, count):
     classes = [f"class of name {k:02d}" for k in range(count)]
     values = {f"item-{k}": ([classes[k]], "word " * 17, np.eye(count)[k], np.eye(count)[k] / 2) for k in range(5)}
-    figure = drawn(with_class_values(study, tmp_path, values, classes))
-    labels = [label for label in figure.axes[-1].get_xticklabels() if label.get_text()]
-    assert len(labels) == (count if count == 20 else 0)
-    extents = [label.get_window_extent() for label in labels]
-    extents += [panel._left_title.get_window_extent() for panel in figure.axes]
-    assert not any(one.overlaps(other) for i, one in enumerate(extents) for other in extents[:i])
-    assert max(extent.x1 for extent in extents) <= figure.bbox.width
-    assert min(panel.get_window_extent().height for panel in figure.axes) > 75
+    figure = seen(with_class_values(study, tmp_path, values, classes))
+    assert len(figure.panels[-1].labels["x"]) == (count if count == 20 else 0)
+    assert figure.apart and figure.inside
+    assert figure.width < 1.1 * WIDTH
+    assert min(panel.height for panel in figure.panels) > 60
 
 
 def test_bars_of_a_method_that_is_not_applicable_are_a_notice(study, tmp_path):
     made = with_class_values(study, tmp_path, {})
-    assert "No method is applicable" in text_of(drawn(made))
+    assert "No method is applicable" in seen(made).text
     assert "No method is applicable" in figures.describe(made, "a")
 
 
@@ -283,13 +306,23 @@ def with_cosines(study, folder):
 
 def test_vectorisers_have_a_bar_a_data_set_and_their_floor(study, tmp_path):
     made = with_cosines(study, tmp_path)
-    first, second = drawn(made).axes
+    figure = seen(made)
+    first, second = figure.panels
+    colours = {name: figure.legend[name]["fill"] for name in ("BoW", "GloVe")}
     bars = {
-        c.get_label(): [bar.get_height() for bar in c] for c in first.containers if c.get_label() in ("BoW", "GloVe")
+        name: {
+            first.name("x", bar["x"] + bar["width"] / 2): round(first.number("y", bar["y"]), 4)
+            for bar in first.marks("rect")
+            if bar["fill"] == colour
+        }
+        for name, colour in colours.items()
     }
-    assert bars == {"BoW": pytest.approx([0.1, 0.3]), "GloVe": pytest.approx([0.2, 0.4])}
-    assert [label.get_text() for label in first.get_xticklabels()] == ["A", "B"]
-    assert any(text.get_text().startswith("too few: 3") for text in second.texts)
+    assert bars == {"BoW": {"A": 0.1, "B": 0.3}, "GloVe": {"A": 0.2, "B": 0.4}}
+    assert [first.number("y", floor["y"]) for floor in first.marks("symbol")] == [pytest.approx(0.05)] * 4
+    assert figure.legend["no knowledge"]["strokeDash"]
+    (told,) = second.marks("text")
+    assert (second.name("x", told["x"]), told["text"]) == ("B", "too few: 3")
+    assert figure.inside and figure.apart
     told = figures.describe(made, "a")
     assert "Semantic, A: BoW 0.100 (0.050), GloVe 0.200 (0.050)." in told
     assert "Syntactic, B: BoW too few pairs (3), GloVe too few pairs (3)." in told
@@ -299,7 +332,7 @@ def test_vectorisers_have_a_bar_a_data_set_and_their_floor(study, tmp_path):
 def test_vectorisers_are_not_part_of_a_rehearsal(study, tmp_path):
     made = with_cosines(study, tmp_path)
     made.config["paper"] = {"rehearsal": "made"}
-    assert "ehearsal" not in text_of(drawn(made)) + figures.describe(made, "a")
+    assert "ehearsal" not in seen(made).text + figures.describe(made, "a")
 
 
 # Average ranks
@@ -333,12 +366,13 @@ BLOCKS = {
 
 def ranks_of(figure):
     """Name -> rank as printed."""
-    return dict(label.get_text().rsplit(maxsplit=1) for label in figure.axes[0].get_yticklabels())
+    names = [text for text in figure.panels[0].marks("text") if text.get("align") == "right"]
+    return dict(" ".join(text["text"].split()).rsplit(maxsplit=1) for text in names)
 
 
 def test_ranks_are_averaged_over_what_is_printed(paper, tmp_path):
     made = with_verdicts(paper, tmp_path / "a", BLOCKS)
-    assert ranks_of(drawn(made)) == {"Own": "1.67", "ACMR (small)": "2.00", "CCA": "2.33"}
+    assert ranks_of(seen(made)) == {"Own": "1.67", "ACMR (small)": "2.00", "CCA": "2.33"}
     told = figures.describe(made, "a")
     assert told.startswith("Table 1. Values that the paper prints. Average ranks over 3 blocks")
     assert "Blocks: Made pictures, pixels, Average; Made pictures, edges, Average; Lost pictures, Average." in told
@@ -352,28 +386,28 @@ def test_methods_on_features_of_their_own_are_ranked_together_where_the_figure_s
         ("lost", "average"): {"cca": 0.5, "acmr": 0.6, "own": 0.7},
     }
     made = with_verdicts(paper, tmp_path / "a", blocks, across_features=True)
-    assert ranks_of(drawn(made)) == {"ACMR (small)": "1.50", "Own": "1.50", "CCA": "3.00"}
+    assert ranks_of(seen(made)) == {"ACMR (small)": "1.50", "Own": "1.50", "CCA": "3.00"}
     assert "Blocks: made, Average; lost, Average." in figures.describe(made, "a")
     apart = with_verdicts(paper, tmp_path / "a", blocks)
-    assert "Average ranks need two or more methods" in text_of(drawn(apart))
+    assert "Average ranks need two or more methods" in seen(apart).text
 
 
 def test_measured_ranks_are_of_what_was_run_under_the_names_of_ours(paper, tmp_path):
     made = with_verdicts(paper, tmp_path / "a", BLOCKS, of="measured")
-    assert ranks_of(drawn(made)) == {"Own": "1.00", "ACMR (small)": "2.50", "CCA": "2.50"}
+    assert ranks_of(seen(made)) == {"Own": "1.00", "ACMR (small)": "2.50", "CCA": "2.50"}
     assert "Values measured here. Average ranks over 2 blocks" in figures.describe(made, "a")
 
 
 def test_the_made_papers_own_verdicts_give_ranks(paper):
     ranks = {"Own": "1.00", "ACMR (small)": "2.00", "GMLDA": "3.00", "CCA": "4.00", "BLM": "5.00"}
-    assert ranks_of(drawn(with_figure(paper, RANKS | {"of": "measured"}))) == ranks
+    assert ranks_of(seen(with_figure(paper, RANKS | {"of": "measured"}))) == ranks
 
 
 def test_a_method_without_a_value_in_some_block_is_left_out_and_told(paper, tmp_path):
     blocks = copy.deepcopy(BLOCKS)
     del blocks["edges", "average"]["acmr"]
     made = with_verdicts(paper, tmp_path / "a", blocks)
-    assert set(ranks_of(drawn(made)).values()) == {"1.33", "1.67"}
+    assert set(ranks_of(seen(made)).values()) == {"1.33", "1.67"}
     assert "Without a value in some block: ACMR (small)." in figures.describe(made, "a")
 
 
@@ -382,7 +416,7 @@ def test_two_methods_for_which_one_of_ours_stands_are_told_apart(paper, tmp_path
     facts = copy.deepcopy(made.facts)
     for setting in facts["config"]["paper"]["settings"].values():
         setting["methods"] |= {"acmr": "own", "cca": "lost"}
-    assert ranks_of(drawn(replace(made, facts=facts))) == {"Own (own)": "1.67", "Own (acmr)": "2.00", "cca": "2.33"}
+    assert ranks_of(seen(replace(made, facts=facts))) == {"Own (own)": "1.67", "Own (acmr)": "2.00", "cca": "2.33"}
 
 
 def test_what_was_measured_instead_gives_its_name(paper, tmp_path):
@@ -391,8 +425,8 @@ def test_what_was_measured_instead_gives_its_name(paper, tmp_path):
     for setting in facts["config"]["paper"]["settings"].values():
         for alternative in setting["alternatives"]:
             alternative["instead"] = {"acmr_small": "gmlda"}
-    assert "GMLDA" in ranks_of(drawn(replace(made, facts=facts)))
-    assert "ACMR (small)" in ranks_of(drawn(with_figure(replace(made, facts=facts), RANKS)))
+    assert "GMLDA" in ranks_of(seen(replace(made, facts=facts)))
+    assert "ACMR (small)" in ranks_of(seen(with_figure(replace(made, facts=facts), RANKS)))
 
 
 def test_settings_that_are_measured_on_the_same_data_are_one_block(paper, tmp_path):
@@ -402,26 +436,26 @@ def test_settings_that_are_measured_on_the_same_data_are_one_block(paper, tmp_pa
     settings["made_edges"]["alternatives"] = settings["made_pixels"]["alternatives"]
     same = replace(made, facts=facts)
     told = "on two or more data sets or tasks; here there are 1 (Made pictures, pixels, Average)."
-    assert told in text_of(drawn(same))
+    assert told in seen(same).text
     assert told in figures.describe(same, "a")
 
 
 def test_without_a_measured_value_ranks_are_a_notice(paper, tmp_path):
     lost = {("lost", "average"): BLOCKS["lost", "average"]}
-    assert "here there are 0." in text_of(drawn(with_verdicts(paper, tmp_path / "a", lost, of="measured")))
+    assert "here there are 0." in seen(with_verdicts(paper, tmp_path / "a", lost, of="measured")).text
 
 
 def test_published_ranks_are_the_papers_in_a_rehearsal_too(paper, tmp_path):
     for of, told in (("published", False), ("measured", True)):
         made = with_verdicts(paper, tmp_path / "a", BLOCKS, of=of)
         made.config["paper"] = made.config["paper"] | {"rehearsal": "made"}
-        assert ("rehearsal on" in text_of(drawn(made))) == told
+        assert ("rehearsal on" in seen(made).text) == told
 
 
 @pytest.mark.parametrize("key, name", [("tables", "Table 9"), ("tasks", "img2all")])
 def test_what_the_paper_does_not_print_is_refused(paper, tmp_path, key, name):
     with pytest.raises(UserError, match=f"the paper has no {key[:-1]} {name}; it has"):
-        drawn(with_verdicts(paper, tmp_path / "a", BLOCKS, **{key: [name]}))
+        seen(with_verdicts(paper, tmp_path / "a", BLOCKS, **{key: [name]}))
 
 
 def test_two_values_of_a_method_in_one_block_are_refused(paper, tmp_path):
@@ -430,15 +464,15 @@ def test_two_values_of_a_method_in_one_block_are_refused(paper, tmp_path):
     rows = pd.read_csv(path)
     again = rows[rows["method"] == "own"].assign(table="Table 8")
     pd.concat([rows, again]).to_csv(path, index=False)
-    assert len(ranks_of(drawn(made))) == 3  # a value that is repeated is one value
+    assert len(ranks_of(seen(made))) == 3  # a value that is repeated is one value
     pd.concat([rows, again.assign(published=0.9)]).to_csv(path, index=False)
     with pytest.raises(UserError, match="two values of own on made, average"):
-        drawn(made)
+        seen(made)
 
 
 def test_missing_verdicts_are_named(paper, tmp_path):
     with pytest.raises(UserError, match=r"verdicts\.csv cannot be read"):
-        drawn(replace(with_figure(paper, RANKS), folder=tmp_path))
+        seen(replace(with_figure(paper, RANKS), folder=tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -459,4 +493,4 @@ def test_published_ranks_of_the_papers_are_of_all_methods_that_can_be_ranked(pap
     }
     study = with_figure(paper, spec)
     study.config["paper"] = study.config["paper"] | {"settings": settings}
-    assert len(ranks_of(drawn(replace(study, folder=tmp_path)))) == methods
+    assert len(ranks_of(seen(replace(study, folder=tmp_path)))) == methods
