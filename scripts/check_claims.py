@@ -1,9 +1,10 @@
 """Test what a paper says in words on what it prints, and on what its study has measured."""
 
 import argparse
+import logging
 from pathlib import Path
 
-from cmr.errors import run_main
+from cmr.jobs import run_job
 from cmr.papers import records
 from cmr.papers.claims.check import Claims, check_claims
 from cmr.papers.claims.vectorisers import read_answers
@@ -42,8 +43,8 @@ def main() -> None:
         read_answers(arguments.vectorisation),
     )
     records.write(arguments.output, table)
-    print(table.groupby(["of", "holds"]).size().to_string())
+    logging.info("%d claims tested\n%s", len(table), table.groupby(["of", "holds"]).size().to_string())
 
 
 if __name__ == "__main__":
-    run_main(main)
+    run_job(main)

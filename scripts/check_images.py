@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cmr import store
 from cmr.datasets.images import check_images
-from cmr.errors import run_main
+from cmr.jobs import run_job
 from cmr.progress import Progress
 
 
@@ -18,13 +18,13 @@ def main() -> None:
     parser.add_argument("--on-bad-item", choices=["stop", "drop"], default="stop")
     parser.add_argument("--images", type=Path, required=True, help="output, Parquet")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
 
     images = check_images(store.read_table(arguments.pairs), arguments.raw, arguments.on_bad_item, Progress())
     for item in images[images["problem"].notna()].itertuples():
         logging.info("left out %s: %s", item.id, item.problem)
     store.write_table(arguments.images, images)
+    logging.info("%d images looked at, %d cannot be used", len(images), images["problem"].notna().sum())
 
 
 if __name__ == "__main__":
-    run_main(main)
+    run_job(main)

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from cmr import store
-from cmr.errors import run_main
+from cmr.jobs import run_job
 from cmr.papers.examples import class_values, related_words
 from cmr.results import Run, Study
 from cmr.vectorisation.summary import Summary
@@ -41,4 +41,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_main(main)
+    run_job(main)

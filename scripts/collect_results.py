@@ -2,9 +2,10 @@
 
 import argparse
 import json
+import logging
 from pathlib import Path
 
-from cmr.errors import run_main
+from cmr.jobs import run_job
 from cmr.results import collect, folders_of
 
 
@@ -42,7 +43,8 @@ def main() -> None:
     runs = folders_of(arguments.config, arguments.runs)
     study = collect(arguments.study, config, runs, arguments.pairs, arguments.splits, arguments.images)
     study.write(arguments.results, arguments.curves, arguments.history, arguments.facts)
+    logging.info("%d runs, %d scores", len(runs), len(study.scores))
 
 
 if __name__ == "__main__":
-    run_main(main)
+    run_job(main)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from cmr import store
 from cmr.construct import build
-from cmr.errors import UserError, run_main
+from cmr.errors import UserError
+from cmr.jobs import run_job
 from cmr.provenance import file_sha256, versions
 from cmr.vectorisation.benchmarks import Benchmarks
 from cmr.vectorisation.comparison import compare
@@ -24,7 +25,6 @@ def main() -> None:
     parser.add_argument("--scores", type=Path, required=True, help="output, Parquet")
     parser.add_argument("--answers", type=Path, required=True, help="output, Parquet")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
 
     vectorisers, learnt = {}, {}
     for path in arguments.vectors:
@@ -50,4 +50,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_main(main)
+    run_job(main)

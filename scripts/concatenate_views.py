@@ -1,9 +1,10 @@
 """Put the features of several views of a data set side by side."""
 
 import argparse
+import logging
 from pathlib import Path
 
-from cmr.errors import run_main
+from cmr.jobs import run_job
 from cmr.views.concatenation import concatenate
 
 
@@ -14,7 +15,8 @@ def main() -> None:
     parser.add_argument("--view", type=Path, required=True, help="output, HDF5")
     arguments = parser.parse_args()
     concatenate(arguments.parts, arguments.view)
+    logging.info("%d views side by side", len(arguments.parts))
 
 
 if __name__ == "__main__":
-    run_main(main)
+    run_job(main)

@@ -1,11 +1,12 @@
 """Score the embeddings of a run on every retrieval task."""
 
 import argparse
+import logging
 from pathlib import Path
 
 from cmr import store
-from cmr.errors import run_main
 from cmr.evaluation import evaluate_run
+from cmr.jobs import run_job
 
 
 def main() -> None:
@@ -23,7 +24,8 @@ def main() -> None:
     store.write_table(args.metrics, metrics)
     store.write_table(args.curves, curves)
     store.write_table(args.queries, queries)
+    logging.info("%d scores of %d tasks, %d queries", len(metrics), metrics["task"].nunique(), queries["id"].nunique())
 
 
 if __name__ == "__main__":
-    run_main(main)
+    run_job(main)

@@ -8,7 +8,8 @@ import numpy as np
 
 from cmr import store
 from cmr.datasets.images import usable_images
-from cmr.errors import UserError, run_main
+from cmr.errors import UserError
+from cmr.jobs import run_job
 from cmr.progress import Progress
 from cmr.views.base import ImageView
 from cmr.views.configured import arguments as arguments_of_view
@@ -33,7 +34,6 @@ def main() -> None:
     )
     parser.add_argument("--view", type=Path, required=True, help="output, HDF5")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
 
     view = configured(
         ImageView, arguments.implementation, arguments.options, arguments.assets, arguments.fitted is not None
@@ -86,4 +86,4 @@ def shard(text: str) -> tuple[int, int]:
 
 
 if __name__ == "__main__":
-    run_main(main)
+    run_job(main)

@@ -4,7 +4,8 @@ import logging
 from pathlib import Path
 
 from cmr import store
-from cmr.errors import UserError, run_main
+from cmr.errors import UserError
+from cmr.jobs import run_job
 from cmr.progress import Progress
 from cmr.views.base import TextView, stored_arrays
 from cmr.views.configured import arguments as arguments_of_view
@@ -22,7 +23,6 @@ def main() -> None:
     parser.add_argument("--split", type=Path, help="needed by what learns")
     parser.add_argument("--view", type=Path, required=True, help="output, HDF5")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
 
     pairs = store.read_table(arguments.pairs)
     if pairs["text"].isna().any():
@@ -58,7 +58,8 @@ def main() -> None:
     words = {"vocabulary": vocabulary} if len(vocabulary) <= LARGEST_VOCABULARY else {}
     about |= {"counts": view.counts, "vocabulary_size": len(vocabulary), **words, "out_of_vocabulary": unknown}
     store.write_view(arguments.view, pairs["id"], blocks, about, arrays=arrays | stored_arrays(view))
+    logging.info("%d texts, a vocabulary of %d", len(pairs), len(vocabulary))
 
 
 if __name__ == "__main__":
-    run_main(main)
+    run_job(main)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from cmr import store
 from cmr.datasets.images import usable_images
-from cmr.errors import UserError, run_main
+from cmr.errors import UserError
+from cmr.jobs import run_job
 from cmr.progress import Progress
 from cmr.views.base import ImageView
 from cmr.views.configured import arguments as arguments_of_view
@@ -25,7 +26,6 @@ def main() -> None:
     parser.add_argument("--device", help="auto, cpu, cuda or cuda:N, for views that use torch and no others")
     parser.add_argument("--fitted", type=Path, required=True, help="output, HDF5")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
 
     view = configured(ImageView, arguments.implementation, arguments.options, arguments.assets, learnt=True)
     device = resolved_device(view, arguments.device) or "cpu"
@@ -51,7 +51,8 @@ def main() -> None:
     store.write_arrays(arguments.fitted, {**view.state(), "train_ids": rows["train"]["id"].to_numpy()}, about)
     if checkpoints.exists():
         shutil.rmtree(checkpoints)
+    logging.info("learnt from %d images of the train part", len(rows["train"]))
 
 
 if __name__ == "__main__":
-    run_main(main)
+    run_job(main)

@@ -1,10 +1,11 @@
 """Join the shards of a view to one, as a virtual data set that points to them."""
 
 import argparse
+import logging
 from pathlib import Path
 
 from cmr import store
-from cmr.errors import run_main
+from cmr.jobs import run_job
 
 
 def main() -> None:
@@ -14,7 +15,8 @@ def main() -> None:
     parser.add_argument("--view", type=Path, required=True, help="output, HDF5")
     arguments = parser.parse_args()
     store.gather_view(arguments.view, arguments.shards)
+    logging.info("%d shards gathered", len(arguments.shards))
 
 
 if __name__ == "__main__":
-    run_main(main)
+    run_job(main)

@@ -1,10 +1,11 @@
 """Measure what a paper's study has run, and judge each number that the paper prints."""
 
 import argparse
+import logging
 from pathlib import Path
 
 from cmr import files
-from cmr.errors import run_main
+from cmr.jobs import run_job
 from cmr.papers import agreement, comparisons, measured, records, verdicts
 from cmr.papers.cells import cells
 from cmr.papers.published import MEASURED_BY, Published
@@ -34,9 +35,9 @@ def main() -> None:
     records.write(arguments.study / "agreement.csv", agreement.agree(published, study, numbers))
     records.write(arguments.study / "comparisons.csv", comparisons.compare(study, queries, metrics))
     files.write_json(arguments.study / "cells.json", cells(study, arguments.results_folder))
-    print(f"{len(numbers)} numbers measured, {len(judged)} published")
-    print(verdicts.summary(judged).to_string())
+    logging.info("%s", verdicts.summary(judged).to_string())
+    logging.info("%d numbers measured, %d published ones judged", len(numbers), len(judged))
 
 
 if __name__ == "__main__":
-    run_main(main)
+    run_job(main)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from cmr import store
 from cmr.construct import build, load
-from cmr.errors import UserError, run_main
+from cmr.errors import UserError
+from cmr.jobs import run_job
 from cmr.vectorisation.benchmarks import Benchmarks
 from cmr.vectorisation.learning import learn, relevant_words, train_texts
 from cmr.vectorisation.vectors import write_word_vectors
@@ -22,7 +23,6 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="used if the class has an option `seed`")
     parser.add_argument("--vectors", type=Path, required=True, help="output, HDF5")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("gensim").setLevel(logging.WARNING)  # it tells of every epoch
 
     implementation, options, assets = arguments.implementation, arguments.options, arguments.assets
@@ -47,4 +47,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_main(main)
+    run_job(main)

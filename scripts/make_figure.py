@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from cmr import figures
-from cmr.errors import run_main
+from cmr.jobs import run_job
 from cmr.results import Study
 
 
@@ -22,4 +22,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_main(main)
+    run_job(main)

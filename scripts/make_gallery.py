@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 
 from cmr import files
-from cmr.errors import run_main
 from cmr.gallery import read_gallery, render
+from cmr.jobs import run_job
 from cmr.results import Study
 
 
@@ -29,4 +29,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_main(main)
+    run_job(main)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cmr import store
 from cmr.datasets.splits import make_split, overlaps
-from cmr.errors import run_main
+from cmr.jobs import run_job
 
 
 def main() -> None:
@@ -25,7 +25,6 @@ def main() -> None:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--split", type=Path, required=True, help="output, Parquet")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
 
     pairs, digests = store.read_table(arguments.pairs), None
     if arguments.images:
@@ -40,4 +39,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_main(main)
+    run_job(main)

@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 
 from cmr import files
-from cmr.errors import UserError, run_main
+from cmr.errors import UserError
+from cmr.jobs import run_job
 from cmr.papers.published import Published
 from cmr.papers.tables import make_paper_table
 from cmr.results import Study
@@ -39,4 +40,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_main(main)
+    run_job(main)

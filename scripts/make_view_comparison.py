@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from cmr import files
-from cmr.errors import run_main
+from cmr.jobs import run_job
 from cmr.results import Study
 from cmr.view_comparison import compare
 from cmr.view_page import read_dimensions, render
@@ -39,4 +39,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_main(main)
+    run_job(main)

@@ -1,11 +1,12 @@
 """Put one outside file, verified and unpacked, into its folder below data/raw."""
 
 import argparse
+import logging
 from pathlib import Path
 
-from cmr import assets
+from cmr import assets, files
 from cmr.catalogue import Catalogue
-from cmr.errors import run_main
+from cmr.jobs import run_job
 from cmr.progress import Progress
 
 
@@ -14,7 +15,9 @@ def main() -> None:
     spec = Catalogue.read(arguments.root).assets[arguments.name]
     folder = arguments.manifest.parent
     mirrors = assets.mirror_folders(arguments.mirrors)
-    assets.obtain(arguments.name, spec, mirrors=mirrors, folder=folder, progress=Progress())
+    manifest = assets.obtain(arguments.name, spec, mirrors=mirrors, folder=folder, progress=Progress())
+    made = files.read_json(manifest)
+    logging.info("%s: %.1f MB from %s", arguments.name, made["size"] / 1e6, made["from"])
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -27,4 +30,4 @@ def parse_arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    run_main(main)
+    run_job(main)

@@ -10,7 +10,7 @@ import yaml
 from cmr import store
 from cmr.construct import call
 from cmr.datasets.pairs import check_whole, classes_of, pair_table, separate_bad_items
-from cmr.errors import run_main
+from cmr.jobs import run_job
 from cmr.progress import Progress
 
 
@@ -28,7 +28,6 @@ def main() -> None:
     parser.add_argument("--pairs", type=Path, required=True, help="output, Parquet")
     parser.add_argument("--dropped", type=Path, required=True, help="output, Parquet: id and reason")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
 
     folders = {name: arguments.raw / name for name in arguments.assets}
     table = pair_table(call(arguments.reader, folders, **arguments.options), arguments.raw, Progress())
@@ -45,4 +44,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_main(main)
+    run_job(main)

@@ -8,7 +8,7 @@ from pathlib import Path
 from cmr import store
 from cmr.construct import call
 from cmr.datasets.ready import collect_rows
-from cmr.errors import run_main
+from cmr.jobs import run_job
 from cmr.progress import Progress
 from cmr.provenance import code, file_sha256, versions
 from cmr.views.configured import digest_of_asset
@@ -28,7 +28,6 @@ def main() -> None:
     parser.add_argument("--counts", action="store_true", help="the features are word counts")
     parser.add_argument("--view", type=Path, required=True, help="output, HDF5")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
 
     folders = {name: arguments.raw / name for name in arguments.assets}
     pairs = store.read_table(arguments.pairs)
@@ -50,4 +49,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_main(main)
+    run_job(main)

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from cmr import figures, files
-from cmr.errors import run_main
+from cmr.jobs import run_job
 from cmr.vectorisation.answer import answer
 from cmr.vectorisation.figure import draw
 from cmr.vectorisation.summary import Summary, to_csv
@@ -39,4 +39,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_main(main)
+    run_job(main)

@@ -10,7 +10,7 @@ import numpy as np
 
 from cmr import files, store, training
 from cmr.compute import Compute
-from cmr.errors import run_main
+from cmr.jobs import run_job
 from cmr.progress import Progress
 from cmr.provenance import commit
 
@@ -48,7 +48,6 @@ def main() -> None:
     parser.add_argument("--selection", type=Path, required=True, help="output, JSON")
     parser.add_argument("--history", type=Path, required=True, help="output, Parquet")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
 
     made_by = commit()  # at once: what is checked out may be another when training ends
     device = arguments.device
@@ -92,7 +91,9 @@ def main() -> None:
     store.write_table(arguments.history, training.histories(trained))
     if arguments.checkpoints and arguments.checkpoints.exists():
         shutil.rmtree(arguments.checkpoints)
+    counts = len(trained.models), trained.selection["sizes"]["train"], len(trained.selection["candidates"])
+    logging.info("%d models trained on %d pairs, with the best of %d candidates", *counts)
 
 
 if __name__ == "__main__":
-    run_main(main)
+    run_job(main)
