@@ -12,6 +12,7 @@ from cmr.papers.examples import class_values, related_words
 from cmr.results import Study
 from cmr.vectorisation.comparison import ANSWERS, SCORES
 from cmr.vectorisation.summary import Summary
+from tests.drawn import drawn
 from tests.made_study import CLASSES, HOSTILE, made_study, write_dataset
 
 ATTRIBUTES = {"similarity": "euclidean", "seeds": [3, 4], "not_applicable": None}
@@ -160,4 +161,6 @@ def test_the_script_makes_what_the_figures_kind_needs(tmp_path, run, capsys):
     study = Study.read(folder)
     assert "split random-1" in figures.describe(study, "bars")
     assert "Made <texts>: GloVe 0.150 (0.050), BoW 0.100 (0.000)" in figures.describe(study, "words")
-    assert all(figures.draw(study, name).axes for name in ("bars", "words"))
+    bars, words = (drawn(figures.draw(study, name)) for name in ("bars", "words"))
+    assert [len(panel.marks("rect")) for panel in bars.panels] == [2 * len(CLASSES)] * 2
+    assert list(words.panels[0].labels["x"]) == list(ABOUT["datasets"].values())

@@ -11,6 +11,7 @@ from cmr.vectorisation.answer import answer
 from cmr.vectorisation.figure import draw
 from cmr.vectorisation.summary import Summary, to_csv
 from cmr.vectorisation.tables import to_latex, to_markdown
+from tests.drawn import drawn
 
 ABOUT = {
     "datasets": {"made": "Made & 100 %", "more": "More"},
@@ -92,17 +93,33 @@ def test_the_answer_counts_measures_that_have_a_number_without_the_papers(found)
 
 
 def test_bars_stand_at_their_values_and_floors_across_them(found):
-    figure = draw(found)
-    panel = next(axes for axes in figure.axes if axes.get_title(loc="left") == "Cosine, syntactic pairs")
+    figure = drawn(draw(found))
+    panel = next(panel for panel in figure.panels if panel.title == "Cosine, syntactic pairs")
     own = found.scores[(found.scores["measure"] == "cosine") & (found.scores["pairs"] == "syntactic")]
-    heights = [[bar.get_height() for bar in bars] for bars in panel.containers if hasattr(bars, "patches")]
-    expected = [own.loc[own["vectoriser"] == name, "value"].tolist() for name in ABOUT["vectorisers"]]
-    assert heights == [pytest.approx(values) for values in expected]
-    lines = [collection.get_segments() for collection in panel.collections]
-    floors = [segments for segments in lines if segments[0][0][0] < segments[0][1][0]]  # intervals stand upright
-    drawn = [[start[1] for start, _ in segments] for segments in floors]
-    expected = [own.loc[own["vectoriser"] == name, "floor"].tolist() for name in ABOUT["vectorisers"]]
-    assert drawn == [pytest.approx(values) for values in expected]
-    assert [label.get_text() for label in panel.get_xticklabels()] == ["Made & 100 %", "More"]
-    empty = next(axes for axes in figure.axes if axes.get_title(loc="left") == "Rho, WordSim-353")
-    assert [text.get_text() for text in empty.texts] == ["too few: 3\n"] * 2
+    titles = {figure.legend[title]["fill"]: name for name, title in ABOUT["vectorisers"].items()}
+    datasets = {title: name for name, title in ABOUT["datasets"].items()}
+    assert list(panel.labels["x"]) == list(datasets)
+
+    bars = {
+        (datasets[panel.name("x", bar["x"] + bar["width"] / 2)], titles[bar["fill"]]): bar
+        for bar in panel.marks("rect")
+        if bar["fill"] in titles  # the others are the ends of intervals
+    }
+    expected = own.set_index(["dataset", "vectoriser"])
+    assert bars.keys() == set(expected.index)
+    for key, bar in bars.items():
+        row, middle = expected.loc[key], bar["x"] + bar["width"] / 2
+        ends = sorted(panel.number("y", end) for end in (bar["y"], bar["y"] + bar["height"]))
+        assert ends == pytest.approx(sorted([0, row["value"]]), abs=1e-4)
+        (floor,) = (mark for mark in panel.marks("symbol") if mark["x"] == pytest.approx(middle))
+        assert panel.number("y", floor["y"]) == pytest.approx(row["floor"], abs=1e-4)
+        assert floor["size"] ** 0.5 == pytest.approx(bar["width"])  # reaches across the bar
+        (interval,) = (rule for rule in panel.marks("rule") if rule["x"] == pytest.approx(middle) and "y2" in rule)
+        ends = sorted(panel.number("y", interval[end]) for end in ("y", "y2"))
+        assert ends == pytest.approx([row["low"], row["high"]], abs=1e-4)
+
+    empty = next(panel for panel in figure.panels if panel.title == "Rho, WordSim-353")
+    assert [(empty.name("x", told["x"]), told["text"]) for told in empty.marks("text")] == [
+        (title, "too few: 3") for title in datasets
+    ]
+    assert figure.inside and figure.apart
