@@ -53,3 +53,4 @@ rule all:
     default_target: True
     input:
         [file for study in catalogue.wanted_studies for file in files_of_study(study)],
+        front_page=f"{config['results']}/report/index.html",

@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 
 from cmr import files
-from cmr.errors import run_main
 from cmr.gallery import read_gallery
+from cmr.jobs import run_job
 from cmr.papers.published import Published
 from cmr.report import make_report
 from cmr.results import Study
@@ -23,6 +23,7 @@ def main() -> None:
     gallery.add_argument("--raw", type=Path, help="folder that image paths start from, e.g. data/raw")
     parser.add_argument("--published", type=Path, help="folder of what papers print, for the study of a paper")
     parser.add_argument("--command", required=True, help="what makes the study, shown to readers")
+    parser.add_argument("--results", default="results", help="folder of results, for commands shown to readers")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
     sources = (arguments.pairs, arguments.embeddings, arguments.image_view, arguments.text_view, arguments.raw)
@@ -32,8 +33,8 @@ def main() -> None:
     study = Study.read(arguments.study)
     published = Published.read(arguments.published) if arguments.published else None
     shown = read_gallery(study, *sources) if all(sources) else None
-    files.write_text(arguments.output, make_report(study, shown, arguments.command, published))
+    files.write_text(arguments.output, make_report(study, shown, arguments.command, published, arguments.results))
 
 
 if __name__ == "__main__":
-    run_main(main)
+    run_job(main)

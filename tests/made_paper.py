@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cmr import store
+from cmr import files, store
 from cmr.papers import measured, records, verdicts
+from cmr.papers.cells import cells
 from cmr.papers.published import Published
 from cmr.results import Run, Study, collect
 from tests import made_study
@@ -168,6 +169,7 @@ def made_paper(root: Path, values: Mapping[str, Sequence[float]] = VALUES) -> Ma
     read = Study.read(folder)
     numbers = measured.measure(read, queries)
     records.write(folder / "measured.csv", numbers)
+    files.write_json(folder / "cells.json", cells(read))
     records.write(folder / "verdicts.csv", verdicts.judge(Published.read(printed), read, numbers))
     return MadePaper(folder, read, root / "results/runs", queries, printed)
 

@@ -4,8 +4,6 @@ Nothing here is chosen for looking good: a random generator with a fixed seed dr
 classes too where the study names none.
 """
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,12 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from PIL import Image
 
 from cmr import store
-from cmr.datasets.images import load_rgb
+from cmr.datasets.images import data_uri, load_rgb, thumbnail
 from cmr.errors import UserError
 from cmr.evaluation import embeddings_of
+from cmr.interactive import libraries
 from cmr.results import TASK_TITLES, Run, Study, rehearsal
 from cmr.retrieval import top
 from cmr.tables import explained
@@ -216,9 +214,11 @@ def render(gallery: Gallery) -> str:
 
 def templates() -> Environment:
     """The library's page templates: everything that they insert is escaped, an unknown name is an error."""
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("cmr"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.globals["libraries"] = libraries
+    return environment
 
 
 def draw_items(labels: pd.Series, classes: int | Sequence[str], seed: int) -> np.ndarray:
@@ -280,7 +280,7 @@ class _Shelf:
         pair = self.table.iloc[row]
         if kind == "img" and row not in self.sources:
             try:
-                self.sources[row] = _thumbnail(self.raw / pair["image"])
+                self.sources[row] = data_uri(thumbnail(load_rgb(self.raw / pair["image"]), THUMBNAIL))
             except UserError:  # features that came with the data set know it, though its picture is damaged
                 self.sources[row] = None
         source = self.sources[row] if kind == "img" else None
@@ -291,12 +291,3 @@ class _Shelf:
 
     def are_relevant(self, row: int, other: int) -> bool:
         return not set(self.relevant_by.iloc[row]).isdisjoint(self.relevant_by.iloc[other])
-
-
-def _thumbnail(path: Path) -> str:
-    """A JPEG data URI of at most `THUMBNAIL` pixels a side, transparency on white."""
-    image = load_rgb(path)
-    image.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from markupsafe import Markup
-
 from cmr import figures, tables
 from cmr.datasets.pairs import PARTS
 from cmr.drawing.datasets import size_in_words
@@ -18,6 +16,7 @@ from cmr.papers.published import Published
 from cmr.results import MARKS, Study, budget_of, span
 from cmr.statistics import mean_interval
 from cmr.tables import Row, Table
+from cmr.ways import Way, in_words, ways
 
 
 @dataclass(frozen=True)
@@ -86,6 +85,9 @@ class Report:
     counts: list[tuple[str, int]]
     finding: str
     tables: list[Table]
+    ways: list[Way]
+    ways_of_tables: dict[str, dict[str, str]]  # table -> method -> name of a way
+    way_names: dict[str, str]  # key of a paper's cell -> name of a way
     figures: list[Drawing]
     paper: PaperPage | None
     gallery: Gallery | None
@@ -108,34 +110,33 @@ class Report:
     command: str
 
 
-def make_report(study: Study, gallery: Gallery | None, command: str, published: Published | None = None) -> str:
+def make_report(
+    study: Study, gallery: Gallery | None, command: str, published: Published | None = None, results: str = "results"
+) -> str:
     """The page as HTML.
 
     gallery : example retrievals, where the study's config asks for them.
     command : what a reader types to make the study.
     published : what papers print, for the study of one.
+    results : the folder of results, as the configuration names it, for commands that a reader types.
     """
     paper = make_page(study, published) if published else None
     all_runs, study = study.facts["runs"], study.reported
     facts, config, runs = study.facts, study.config, study.facts["runs"]
     drawn = [] if paper else [tables.make_table(study, name) for name in config["tables"]]
+    known = {} if paper else ways(study, results)
     datasets = facts["datasets"].values()
     of_data = [name for name, spec in config["figures"].items() if spec["kind"] == "dataset_statistics"]
-    counts = [
-        ("image-text pairs", sum(dataset["pairs"] for dataset in datasets)),
-        ("classes", sum(len(dataset["classes"]) for dataset in datasets)),
-        ("methods", len({run["method"] for run in [*runs, *facts["not_applicable"]]})),
-        ("splits", sum(len(dataset["splits"]) for dataset in datasets)),
-        ("runs", len(runs)),
-        ("candidates fitted", sum(run["candidates"] - run["infeasible"] for run in runs)),
-    ]
     report = Report(
         name=facts["study"],
         title=config["title"],
         description=config["description"],
-        counts=counts,
-        finding=paper.finding if paper else _finding(study, drawn[0]) if drawn else "",
+        counts=counts_of(study),
+        finding=paper.finding if paper else finding_of(study, drawn[0]) if drawn else "",
         tables=drawn,
+        ways=list((paper.ways if paper else known).values()),
+        way_names={key: way.name for key, way in paper.ways.items()} if paper else {},
+        ways_of_tables={table.name: _ways_of(study, table, known) for table in drawn},
         figures=[_figure(study, name) for name in config["figures"] if name not in of_data],
         paper=paper,
         gallery=gallery,
@@ -169,14 +170,36 @@ def make_report(study: Study, gallery: Gallery | None, command: str, published: 
 
 
 def _figure(study: Study, name: str) -> Drawing:
-    svg, spec = figures.to_svg(figures.draw(study, name), name), study.config["figures"][name]
+    spec = study.config["figures"][name]
     caveats = [] if "unavailable" in spec else tables.caveats(study, spec)  # of methods that are drawn
     caption = " ".join([spec["caption"], *caveats])
-    return Drawing(name, caption, figures.describe(study, name), Markup(svg), spec.get("item", ""))
+    words = figures.describe(study, name)
+    return figures.in_page(figures.draw(study, name), name, caption, words, spec.get("item", ""))
 
 
-def _finding(study: Study, table: Table) -> str:
-    """The first table in a sentence: its best method, with the floor beside it."""
+def _ways_of(study: Study, table: Table, known: Mapping[tuple[str, ...], Way]) -> dict[str, str]:
+    """Method -> name of the way to the numbers of its row."""
+    spec = study.item("tables", table.name)
+    keys = {row.method: (row.method, *study.setting_of(row.method, spec).values()) for row in table.rows}
+    return {method: known[key].name for method, key in keys.items() if key in known}
+
+
+def counts_of(study: Study) -> list[tuple[str, int]]:
+    """How much a study is of, each number under a name."""
+    facts, runs = study.facts, study.facts["runs"]
+    datasets = facts["datasets"].values()
+    return [
+        ("image-text pairs", sum(dataset["pairs"] for dataset in datasets)),
+        ("classes", sum(len(dataset["classes"]) for dataset in datasets)),
+        ("methods", len({run["method"] for run in [*runs, *facts["not_applicable"]]})),
+        ("splits", sum(len(dataset["splits"]) for dataset in datasets)),
+        ("runs", len(runs)),
+        ("candidates fitted", sum(run["candidates"] - run["infeasible"] for run in runs)),
+    ]
+
+
+def finding_of(study: Study, table: Table) -> str:
+    """A table in a sentence: its best method, with the floor beside it."""
     column = table.columns.index("mean") if "mean" in table.columns else 0
     best = [row for row in table.rows if row.cells[column].best]
     if not best:

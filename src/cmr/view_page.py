@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from markupsafe import Markup
 
 from cmr import figures, store
 from cmr.figures import Drawing
@@ -287,13 +286,12 @@ def _drawing(study: Study, comparison: Comparison) -> Drawing:
         for method in comparison.names["method"]
     }
     measure = metric_name(study.config["view_comparison"]["metric"])
-    svg = figures.to_svg(figures.draw_intervals(panels, measure), "views")
     caption = (
         f"{measure}, {_title(task)}. A block a text view, a dot an image view; lines are 95 % intervals over splits. "
         "The axis does not begin at zero."
     )
     words = f"Dots with intervals of {measure}, {_title(task)}; the numbers are those of the first tables."
-    return Drawing("views", caption, words, Markup(svg))
+    return figures.in_page(figures.draw_intervals(panels, measure), "views", caption, words)
 
 
 def _view(

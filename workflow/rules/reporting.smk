@@ -188,6 +188,34 @@ rule make_report:
         gallery=gallery_arguments,
         published=published_argument,
         command=command_of_study,
+        results=config["results"],
     shell:
         "python scripts/make_report.py $(dirname {input.study[0]}) {params.gallery:q} {params.published}"
-        " --command {params.command:q} --output {output} > {log} 2>&1"
+        " --command {params.command:q} --results {params.results} --output {output} > {log} 2>&1"
+
+
+rule make_front_page:
+    """All studies of the configuration on one page that leads to theirs."""
+    input:
+        pages=[file for study in catalogue.wanted_studies for file in pages_of_study(study)],
+        studies=[file for study in catalogue.wanted_studies for file in files_of_front_page(study)],
+        code=code_of("scripts/make_front_page.py"),
+        templates=TEMPLATES,
+    output:
+        report(
+            "<results>/report/index.html",
+            caption="../report/front_page.rst",
+            category="All studies",
+            labels={"page": "front page"},
+        ),
+    log:
+        "<logs>/report.log",
+    conda:
+        "../../environment.yml"
+    params:
+        code=digest_of(code_of("scripts/make_front_page.py")),
+        folders=[f"{config['results']}/studies/{study}" for study in catalogue.wanted_studies],
+        others=studies_made_before(),
+        command=command_of(catalogue.wanted_studies, config["methods"]),
+    shell:
+        "python scripts/make_front_page.py {params.folders} --others {params.others} --command {params.command:q} --output {output} > {log} 2>&1"

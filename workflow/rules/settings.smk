@@ -186,6 +186,24 @@ def outputs_of_study(study):
     ]
 
 
+def pages_of_study(study):
+    """The pages that a study has."""
+    return [file for file in outputs_of_study(study) if file.endswith(".html")]
+
+
+def files_of_front_page(study):
+    """What the front page tells of a study."""
+    folder = f"{config['results']}/studies/{study}"
+    collected = [f"{folder}/{name}" for name in ("results.csv", "curves.parquet", "history.parquet", "study.json")]
+    return [*collected, *judged_files(study, "verdicts.csv", "agreement.csv")]
+
+
+def studies_made_before():
+    """Studies that this call is not about and whose pages lie there."""
+    folder = Path(config["results"]) / "studies"
+    return sorted({page.parent.name for page in folder.glob("*/report.html")} - set(catalogue.wanted_studies))
+
+
 def run_files(file):
     """An input function: the outputs of this name of all runs of a study."""
     return lambda wildcards: [f"{run_folder(run)}/{file}" for run in runs_of_study(wildcards.study)]
@@ -301,6 +319,10 @@ def about_view(dataset, modality, view):
 
 def command_of_study(wildcards):
     """What a reader types to make a study: with the overrides of its methods, so that the numbers are the same."""
-    overrides = {name: config["methods"][name] for name in methods_of_study(wildcards) if config["methods"].get(name)}
-    settings = [f"studies=[{wildcards.study}]", *[f"methods={as_json(overrides)}" for _ in range(bool(overrides))]]
+    return command_of([wildcards.study], methods_of_study(wildcards))
+
+
+def command_of(studies, methods):
+    overrides = {name: config["methods"][name] for name in methods if config["methods"].get(name)}
+    settings = [f"studies=[{','.join(studies)}]", *[f"methods={as_json(overrides)}" for _ in range(bool(overrides))]]
     return shlex.join(["snakemake", "--cores", "8", "all", "--config", *settings])

@@ -1,13 +1,12 @@
 """Cells: the way to every measured number of a paper, from digests of what went in to the command that repeats it."""
 
-import shlex
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from cmr.papers.measured import on, paper_of, runs_of, spec_of
 from cmr.papers.plan import alternatives_run, methods_run
-from cmr.results import Run, Study
+from cmr.results import Study
+from cmr.ways import command
 
 
 def cells(study: Study, results: str = "results") -> dict[str, dict[str, Any]]:
@@ -27,13 +26,6 @@ def cells(study: Study, results: str = "results") -> dict[str, dict[str, Any]]:
         for name, number, setting, alternative in alternatives_run(paper_of(study)["settings"])
         for method, run_method in methods_run(setting, alternative).items()
     }
-
-
-def command(runs: Iterable[Run], results: str = "results") -> str:
-    """The command that trains and evaluates these runs again, and nothing else that is there already."""
-    targets = [str(run.folder(Path(results) / "runs") / "metrics.parquet") for run in runs]
-    config = [] if results == "results" else ["--config", f"results={results}"]
-    return shlex.join(["snakemake", "--cores", "2", *config, "--forcerun", "train", "evaluate", "--", *targets])
 
 
 def _cell(study: Study, alternative: Mapping[str, Any], method: str, run_method: str, results: str) -> dict[str, Any]:

@@ -23,6 +23,7 @@ class Entry:
     aside : what stands small behind it: half of an interval, or a recomputed number.
     mark : a verdict or a caveat.
     footnote : the letter of the footnote that it refers to.
+    cell : key of `cmr.papers.cells.cells`, the way to a measured number.
     """
 
     text: str = ""
@@ -30,6 +31,7 @@ class Entry:
     mark: str = ""
     footnote: str = ""
     best: bool = False
+    cell: str = field(default="", compare=False)  # the same number may be reached by several
 
     def to_markdown(self) -> str:
         number = " ".join(filter(None, (markdown(self.text), markdown(self.aside))))

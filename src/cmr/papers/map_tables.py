@@ -237,7 +237,8 @@ class _Layout:
             said.append(f"{title(row.run_method)}: {', '.join(others)}.")
         marks = " ".join(filter(None, (MARKS.get(row.caveat, ""), verdict)))
         aside = f"± {cell.half_width}" if cell.half_width else ""
-        return Entry(cell.printed, aside, marks, ",".join(map(notes.letter, said)))
+        way = f"{self.sources.setting_of(place.dataset, place.features)}/{row.alternative}/{place.method}"
+        return Entry(cell.printed, aside, marks, ",".join(map(notes.letter, said)), cell=way)
 
     def _lacking(self, place: Place) -> str:
         """Why nothing was measured of a place."""

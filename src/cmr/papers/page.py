@@ -13,9 +13,12 @@ from cmr.papers import verdicts
 from cmr.papers.claims.finding import Holds
 from cmr.papers.grids import PaperTable
 from cmr.papers.measured import paper_of
+from cmr.papers.numbers import Number, numbers, ways_of_cells
 from cmr.papers.published import Published
+from cmr.papers.sources import read_sources
 from cmr.papers.tables import make_paper_table
 from cmr.results import TASK_TITLES, Study
+from cmr.ways import Way
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,8 @@ class PaperPage:
     warning : what must be known before any number is read; empty where nothing must.
     finding : counts of verdicts and the order of methods in a sentence or two.
     verdicts : heads and rows of the table of counts.
+    numbers : every published number beside ours.
+    ways : key of a cell of cells.json -> the way to its number.
     settings : what is run and what is missing.
     agreement : heads and rows of Kendall's tau a column of a table; columns of two methods, which have none, are left
         out.
@@ -64,6 +69,8 @@ class PaperPage:
     warning: str
     finding: str
     verdicts: tuple[list[str], list[list[str]]]
+    numbers: list[Number]
+    ways: dict[str, Way]
     settings: tuple[Setting, ...]
     agreement: tuple[list[str], list[list[str]]]
     claims: list[Claim]
@@ -73,14 +80,15 @@ class PaperPage:
 
 
 def make_page(study: Study, published: Published) -> PaperPage:
-    """Of a study whose folder holds verdicts.csv, agreement.csv, claims.csv and measured.csv.
+    """Of a study whose folder holds verdicts.csv, agreement.csv, claims.csv, measured.csv and cells.json.
 
     Raises UserError where the study has no folder or one of the files cannot be read.
     """
     if study.folder is None:
         raise UserError("the page of a paper is made of files in its study's folder: read the study from there")
     paper, folder = paper_of(study), study.folder
-    counts = verdicts.summary(verdicts.read(folder / "verdicts.csv"))
+    judged = verdicts.read(folder / "verdicts.csv")
+    counts, ways = verdicts.summary(judged), ways_of_cells(study, files.read_json(folder / "cells.json"))
     agreement, claims = _table(folder / "agreement.csv"), _table(folder / "claims.csv")
     left_out = paper.get("left_out", {}).values()
     return PaperPage(
@@ -91,6 +99,8 @@ def make_page(study: Study, published: Published) -> PaperPage:
         else "",
         finding=_finding(counts, agreement),
         verdicts=_shown(counts),
+        numbers=numbers(read_sources(folder, published), judged, ways),
+        ways=ways,
         settings=tuple(_setting(setting) for setting in paper["settings"].values()),
         agreement=_agreement(study, agreement),
         claims=_claims(claims),
@@ -98,6 +108,11 @@ def make_page(study: Study, published: Published) -> PaperPage:
         tables=[make_paper_table(folder, published, name) for name in study.config["tables"]],
         left_out=[f"{spec['item']}: {_needs(paper['settings'][spec['setting']])}" for spec in left_out],
     )
+
+
+def finding_of_paper(folder: Path) -> str:
+    """Counts of verdicts and the order of methods in a sentence or two, of the study in a folder."""
+    return _finding(verdicts.summary(verdicts.read(folder / "verdicts.csv")), _table(folder / "agreement.csv"))
 
 
 def _table(path: Path) -> pd.DataFrame:
