@@ -257,7 +257,7 @@ print(*sorted(sys.modules), file=sys.stderr)
             "torch",
             "torchvision",
             "sklearn",
-            "matplotlib",
+            "altair",
             "gensim",
             "nltk",
             "pandas",
