@@ -15,7 +15,7 @@ help: ## Show this list
 	@echo "  CORES=8 limits the cores; ARGS='...' is passed on to snakemake or pytest."
 
 all: $(READY) ## Run the studies of config/config.yaml, show the headline tables and where the reports lie
-	snakemake --quiet host reason --cores $(CORES) all $(ARGS)
+	snakemake --cores $(CORES) all $(ARGS)
 	@python -m cmr results
 
 test: $(READY) ## Check style and import contract, run all tests

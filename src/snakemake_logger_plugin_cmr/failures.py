@@ -1,0 +1,42 @@
+"""What is told of failed jobs at the end of a call: what each was, its log, and how to go on."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from snakemake_logger_plugin_cmr.progress import Failure
+
+LINES, LINES_OF_ERROR = 10, 30  # at most, of a log's end; of an error message that it ends with
+IN_FULL = 10  # failed jobs whose logs are shown
+KILLED = 137  # the status of a command that ended by SIGKILL
+
+
+def of_failures(failures: Iterable[Failure]) -> Iterator[str]:
+    """Lines for each failed job, and how to go on."""
+    failures = list(failures)
+    for number, failure in enumerate(failures):
+        yield ""
+        yield f"failed: {failure.job.in_words()}"
+        if failure.status == KILLED:
+            yield "  It was killed, perhaps because memory ran out: fewer --cores need less of it."
+        for log in failure.logs:
+            yield f"  log: {log}"
+            yield from (f"      {line}" for line in (ending(Path(log)) if number < IN_FULL else ()))
+    again = next((output for failure in failures for output in failure.outputs), None)
+    if again:
+        yield ""
+        yield "Mend the cause, then give the same command again: what is done stays done, and the rest goes on."
+        yield f"The first of them alone: snakemake --cores 1 {again}"
+
+
+def ending(log: Path) -> list[str]:
+    """The last lines of a log; more of them where they are one error message or traceback."""
+    try:
+        text = log.read_bytes()[-100_000:].decode("utf-8", errors="replace")
+    except OSError as error:
+        return [f"(cannot be read: {error.strerror})"]
+    if not text.strip():
+        return ["(empty)"]
+    # A progress bar rewrites its line: of all its states the last is left.
+    lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.rstrip().split("\n")]
+    starts = [i for i, line in enumerate(lines) if line.startswith(("error: ", "Traceback "))]
+    return lines[max(min([*starts[-1:], len(lines) - LINES]), len(lines) - LINES_OF_ERROR, 0) :]

@@ -1,0 +1,241 @@
+"""What a call of Snakemake shows while it runs, from made events at made times."""
+
+import io
+import logging
+import re
+import time
+from pathlib import Path
+
+import pytest
+from snakemake.settings.types import OutputSettings
+from snakemake_interface_logger_plugins.common import LogEvent
+
+from snakemake_logger_plugin_cmr import LogHandler
+from snakemake_logger_plugin_cmr.failures import ending
+from snakemake_logger_plugin_cmr.progress import STAGES, Progress, earlier_seconds
+
+ROOT = Path(__file__).parents[2]
+START = 1_000_000.0
+
+
+def record(seconds, event=None, message="", level=logging.INFO, **more):
+    made = logging.LogRecord("snakemake", level, "", 0, message, (), None)
+    made.created = START + seconds
+    made.__dict__.update(more | ({"event": event} if event else {}))
+    return made
+
+
+class Call:
+    """A call of Snakemake as a logger sees it."""
+
+    def __init__(self, take, cores=2, **stats):
+        self.take = take
+        take(record(0, LogEvent.RESOURCES_INFO, cores=cores))
+        take(record(0, LogEvent.RUN_INFO, stats={**stats, "all": 1, "total": sum(stats.values()) + 1}))
+
+    def start(self, seconds, job, rule, threads=1, **wildcards):
+        resources = {"_cores": threads, "_nodes": 1, "tmpdir": "/tmp"}
+        more = {"jobid": job, "rule_name": rule, "wildcards": wildcards, "resources": resources}
+        self.take(record(seconds, LogEvent.JOB_INFO, **more))
+
+    def finish(self, seconds, job):
+        self.take(record(seconds, LogEvent.JOB_FINISHED, job_id=job))
+
+    def fail(self, seconds, job, log="a.log", output="a.h5", status=1):
+        command = f"python scripts/train.py > {log} 2>&1"
+        said = f"CalledProcessError: Command 'set -e;  {command}' returned non-zero exit status {status}."
+        self.take(record(seconds, LogEvent.ERROR, said, logging.ERROR, exception="RuleException"))
+        more = {"jobid": job, "log": [str(log)], "output": [output], "shellcmd": command}
+        self.take(record(seconds, LogEvent.JOB_ERROR, "Error in rule", logging.ERROR, **more))
+
+
+def counted(earlier=None, **settings):
+    progress = Progress(earlier or {})
+    return progress, Call(progress.take, **settings)
+
+
+def test_jobs_are_counted_by_stage_without_the_rule_that_only_names_files():
+    progress, call = counted(obtain_asset=1, train=2, evaluate=2, make_report=1)
+    call.start(0, 1, "obtain_asset")
+    call.finish(3, 1)
+    assert progress.stages() == {"assets": (1, 1), "runs": (0, 4), "studies": (0, 1)}
+    assert progress.stage() == "runs"
+    assert progress.summary(START + 3).startswith("1 of 6 jobs done, 0 running, ")
+
+
+def test_every_stage_but_the_last_names_rules_that_exist():
+    text = "".join(file.read_text("utf-8") for file in (ROOT / "workflow/rules").glob("*.smk"))
+    rules = set(re.findall(r"^(?:use rule \w+ as|rule) (\w+)", text, re.MULTILINE))
+    named = {rule for stage in STAGES.values() for rule in stage}
+    assert named <= rules
+    reporting = {"compare_vectorisers", "summarise_vectorisers", "vectorisation", "judge_paper", "check_claims"}
+    assert {rule for rule in rules - named if not rule.startswith(("make_", "collect_"))} == reporting
+
+
+def test_nothing_is_said_of_time_before_anything_is_known_of_half_the_jobs():
+    progress, call = counted(train=4, evaluate=4)
+    call.start(0, 1, "train")
+    assert progress.time_left(START + 50) == "time left unknown yet"
+    call.finish(60, 1)
+    assert progress.time_left(START + 60) == "time left unknown yet"  # evaluate: 4 of 7
+    call.start(60, 2, "evaluate")
+    call.finish(61, 2)
+    # 3 trainings of 60 s and 3 evaluations of 1 s on 2 cores: 91.5 s
+    assert progress.time_left(START + 61) == "about 2 min left"
+
+
+def test_time_is_a_lower_bound_while_a_rule_is_unknown():
+    progress, call = counted(cores=1, train=5, evaluate=1)
+    call.start(0, 1, "train")
+    call.finish(120, 1)
+    assert progress.time_left(START + 120) == "at least 8 min left"
+
+
+def test_jobs_that_take_all_cores_run_one_after_the_other():
+    progress, call = counted(cores=8, extract_image_view=11)
+    call.start(0, 1, "extract_image_view", threads=8)
+    call.finish(60, 1)
+    assert progress.time_left(START + 60) == "about 10 min left"
+
+
+def test_stages_wait_for_each_other_however_many_cores_there_are():
+    progress, _ = counted({"train": 300, "make_report": 120}, cores=64, train=1, make_report=1)
+    assert progress.time_left(START) == "about 7 min left"
+
+
+def test_running_job_shortens_what_is_left_and_is_given_longer_once_it_outlives_the_mean():
+    progress, call = counted({"train": 600}, cores=1, train=1)
+    call.start(0, 1, "train")
+    assert progress.time_left(START + 300) == "about 6 min left"  # of a mean that the 300 s have raised to 630 s
+    assert progress.time_left(START + 7200) == "about 1 h left"
+
+
+def test_quick_jobs_that_finish_first_do_not_pass_for_all():
+    progress, call = counted(cores=2, train=20)
+    call.start(0, 1, "train")
+    call.start(0, 2, "train")
+    call.finish(1, 1)
+    # One second each would be 10 s; the other one is at work for 5 min already.
+    assert progress.time_left(START + 300) == "about 45 min left"
+
+
+def test_earlier_calls_are_read_from_what_snakemake_keeps(tmp_path):
+    for number, seconds in enumerate([2, 4]):
+        made = f'{{"rule": "train", "starttime": 10.0, "endtime": {10 + seconds}.0}}'
+        (tmp_path / f"file{number}").write_text(made)
+    (tmp_path / "unfinished").write_text('{"rule": "train", "starttime": 10.0, "endtime": null}')
+    (tmp_path / "folder").mkdir()
+    assert earlier_seconds(tmp_path) == {"train": 3.0}
+    assert earlier_seconds(tmp_path / "nowhere") == {}
+
+
+@pytest.fixture
+def shown(monkeypatch, tmp_path):
+    """A handler that writes to a file, and what it has written; nothing but events moves its clock."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stderr", io.StringIO())
+    monkeypatch.setattr(LogHandler, "_tick", lambda self: None)
+    monkeypatch.setattr(time, "time", lambda: START + 100)
+    handler = LogHandler(OutputSettings(), None)
+    return handler, handler.stream.getvalue
+
+
+def test_file_gets_a_line_at_each_new_stage_and_every_ten_seconds_at_most(shown):
+    handler, text = shown
+    call = Call(handler.emit, train=30, make_report=1)
+    for job in range(30):
+        call.start(job, job, "train", method="cca")
+        call.finish(job + 1, job)
+    call.start(31, 31, "make_report", study="small")
+    lines = text().splitlines()
+    assert [re.search(r"(\w+ \d+/\d+)\. ", line)[1] for line in lines] == [
+        "runs 0/30",
+        "runs 10/30",
+        "runs 20/30",
+        "studies 0/1",
+    ]
+    assert "10 of 31 jobs done, 1 running, at least a minute left. At work: train cca (0.0 s)" in lines[1]
+    assert "\x1b" not in text() and "\r" not in text()
+
+
+def test_failed_jobs_are_listed_at_the_end_with_the_ends_of_their_logs(shown):
+    handler, text = shown
+    log = Path("train.log")
+    log.write_text("".join(f"line {number}\n" for number in range(50)) + "error: no such view\nfailed after 3.1 s\n")
+    call = Call(handler.emit, train=2, evaluate=2)
+    call.start(0, 1, "train", dataset="shapes", basis="", image_view="bow")
+    call.fail(2, 1, log=log, output="results/model.h5")
+    call.start(2, 2, "train", dataset="other")
+    call.finish(3, 2)
+    call.start(3, 3, "evaluate", dataset="other")
+    call.finish(4, 3)
+    handler.emit(record(5, None, "Exiting because a job execution failed. Look above", logging.ERROR))
+    handler.close()
+    end = text().partition("2 of 4 jobs done")[2]
+    assert end.startswith(" in 1 min 40 s, 1 failed, 1 not run\n")
+    assert "failed: train: dataset shapes, image view bow\n  log: train.log\n" in end
+    assert end.count("\n      ") == 10 and "      line 42\n" in end
+    assert "      error: no such view\n      failed after 3.1 s\n" in end
+    assert "snakemake --cores 1 results/model.h5" in end
+    assert "killed" not in end and "Exiting" not in text() and "scripts/train.py" not in text()
+
+
+def test_job_that_was_killed_is_said_to_be(shown):
+    handler, text = shown
+    call = Call(handler.emit, train=1)
+    call.start(0, 1, "train")
+    call.fail(2, 1, status=137)
+    handler.close()
+    assert "killed, perhaps because memory ran out" in text()
+    assert "cannot be read: No such file or directory" in text()
+
+
+def test_job_that_succeeds_at_another_attempt_has_not_failed(shown):
+    handler, text = shown
+    call = Call(handler.emit, train=1)
+    call.start(0, 1, "train")
+    call.fail(1, 1)
+    call.start(2, 1, "train")
+    call.finish(3, 1)
+    handler.close()
+    assert text().endswith("1 of 1 jobs done in 1 min 40 s\n")
+
+
+def test_jobs_that_the_user_stops_have_not_failed(shown):
+    handler, text = shown
+    call = Call(handler.emit, train=2)
+    call.start(0, 1, "train")
+    handler.emit(record(1, None, "Terminating processes on user request, this might take some time."))
+    call.fail(2, 1)
+    handler.close()
+    assert text().endswith("0 of 2 jobs done in 1 min 40 s, 2 not run\nStopped. The same command goes on from here.\n")
+
+
+def test_messages_of_snakemake_are_shown_and_its_noise_is_not(shown):
+    handler, text = shown
+    handler.emit(record(0, None, "Building DAG of jobs..."))
+    handler.emit(record(0, None, "Using shell: /usr/bin/bash"))
+    handler.emit(record(0, LogEvent.ERROR, 'unknown key "studys"', logging.ERROR))
+    handler.close()
+    assert text() == 'Building DAG of jobs...\nunknown key "studys"\n'
+
+
+@pytest.mark.parametrize("asked", [{"dryrun": True, "stdout": False}, {"printshellcmds": True}, {"verbose": True}])
+def test_dry_run_and_commands_are_shown_as_snakemake_shows_them(monkeypatch, asked):
+    monkeypatch.setattr("sys.stderr", io.StringIO())
+    handler = LogHandler(OutputSettings(**asked), None)
+    handler.emit(record(0, LogEvent.RUN_INFO, "Job stats:\ntrain 1", stats={"train": 1, "total": 1}))
+    handler.close()
+    assert handler.stream.getvalue() == "Job stats:\ntrain 1\n"
+
+
+def test_end_of_a_log_shows_a_progress_bar_once_and_an_error_whole(tmp_path):
+    log = tmp_path / "a.log"
+    log.write_bytes(b"\rseeds:  0%\rseeds: 50%\rseeds: 100%\r\ndone in 3.0 s\n")
+    assert ending(log) == ["seeds: 100%", "done in 3.0 s"]
+    log.write_text("before\nerror: 20 items\n" + "".join(f"  item {number}\n" for number in range(20)))
+    assert ending(log)[0] == "error: 20 items" and len(ending(log)) == 21
+    log.write_text("error: many items\n" + "".join(f"  item {number}\n" for number in range(100)))
+    assert len(ending(log)) == 30 and ending(log)[-1] == "  item 99"
+    log.write_text("")
+    assert ending(log) == ["(empty)"]
