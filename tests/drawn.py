@@ -198,13 +198,11 @@ def _boxes(mark: dict[str, Any], left: float, top: float) -> list[Word]:
     found = []
     for item in mark["items"]:
         lines, size = _lines(item), item.get("fontSize", 11)
-        font = ImageFont.load_default(size)
+        font = ImageFont.load_default(10 * size)  # of about the widths of the renderer's, where it is not hinted
         step = item.get("lineHeight", size + 2)
         rise = {"top": 0.8 * size, "middle": 0.3 * size, "bottom": -0.2 * size}.get(item.get("baseline"), 0)
-        if item.get("baseline") == "middle":
-            rise -= step * (len(lines) - 1) / 2
         for k, line in enumerate(lines):
-            width = min(font.getlength(line), item.get("limit") or math.inf)
+            width = min(font.getlength(line) / 10, item.get("limit") or math.inf)
             start = {"center": -width / 2, "right": -width}.get(item.get("align"), 0) + item.get("dx", 0)
             base = rise + k * step + item.get("dy", 0)
             turn = math.radians(item.get("angle") or 0)

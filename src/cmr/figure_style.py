@@ -5,6 +5,7 @@ interactive where it can; the same charts are saved as SVG and PNG. A method has
 figures of the same methods. Sizes are those of a phone's screen, so that nothing is scaled down there.
 """
 
+import json
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -27,10 +28,12 @@ PAGES_INK = "currentColor"  # of figures in a page, which are dark where it is
 WIDTH = 400  # pixels
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"  # the first comes with the renderer: the same figure everywhere
 SIZE, SMALL, TINY = 12, 11, 10  # pixels
+LINE = 13  # pixels from a line of `SMALL` type to the next, the first of which stands where the text does
 CHARACTER = 0.56  # of the size of the type: how wide a character is on average
 SHORT_LABEL = 14  # characters; of longer ones only two fit side by side
 HALF_WIDTH = 22  # characters that fit into half of a figure; longer legends stand below each other, longer titles wrap
 WHOLE_WIDTH = 66  # characters of `SMALL` type that fit into a line
+LEGEND_WIDTH = 48  # of a legend, beside its symbols
 NONE_APPLICABLE = "No method is applicable to these data."
 
 # A page scrolls by wheel and finger as ever: figures are zoomed with shift, and moved with the mouse.
@@ -111,8 +114,11 @@ def dashes(study: Study, spec: Mapping[str, Any], methods: Sequence[str], legend
 
 def legend_of(labels: Iterable[str], **settings: Any) -> alt.Legend:
     """Below a figure, in as many columns as the longest label leaves room for."""
-    longest = max(map(len, labels))
+    lines = {label: textwrap.wrap(label, LEGEND_WIDTH) for label in labels}
+    longest = max(map(len, lines))
     columns = 3 if longest <= SHORT_LABEL else 2 if longest <= HALF_WIDTH else 1
+    if longest > LEGEND_WIDTH:
+        settings["labelExpr"] = f"{json.dumps(lines)}[datum.label]"
     return alt.Legend(columns=columns, symbolOpacity=1, **settings)
 
 
@@ -143,8 +149,10 @@ def width_of(labels: Iterable[str], size: float = SMALL) -> float:
 def notice(text: str) -> alt.Chart:
     """Words in the place of a figure that there is nothing to draw of."""
     lines = textwrap.wrap(text, WHOLE_WIDTH)
-    words = alt.Chart(pd.DataFrame({"text": ["\n".join(lines)]}), width=WIDTH, height=40 + 1.3 * SMALL * len(lines))
-    return words.mark_text(lineBreak="\n", baseline="middle").encode(text="text:N")
+    words = alt.Chart(pd.DataFrame({"text": ["\n".join(lines)]}), width=WIDTH, height=40 + LINE * len(lines))
+    return words.mark_text(lineBreak="\n", baseline="middle", lineHeight=LINE, dy=-LINE * (len(lines) - 1) / 2).encode(
+        text="text:N"
+    )
 
 
 def titled(chart: alt.TopLevelMixin, lines: Sequence[str]) -> alt.TopLevelMixin:

@@ -16,7 +16,9 @@ POINTED = 20  # points of a mean, about, that the pointer finds
 LABELS = 40  # pixels of the labels of an axis
 TITLE = 36  # pixels of the title of an axis
 STEPS = alt.Axis(grid=True, tickCount=4, tickMinStep=1, format="d")
-NUMBERS = alt.Axis(grid=True, tickCount=3, format=".3~g", minExtent=30)
+# The highest number stands at the top of every panel, so that titles beside each other have one height.
+TICKS = 3
+NUMBERS = alt.Axis(grid=True, tickCount=TICKS, format=".3~g", minExtent=30)
 
 
 def training_history(study: Study, spec: dict[str, Any]) -> alt.ConcatChart | alt.Chart:
@@ -38,8 +40,8 @@ def training_history(study: Study, spec: dict[str, Any]) -> alt.ConcatChart | al
         for quantity, title in (("loss", f"{study.method_label(method)}: loss"), ("valid_map", "valid mAP")):
             runs = own[own["quantity"] == quantity]
             # Losses have no common scale to average on: hyper-parameters of runs differ.
-            y = alt.Y("value:Q", title=None, axis=NUMBERS, scale=alt.Scale(zero=quantity == "valid_map"))
-            layers = [_lines(runs[["split", "seed", "step", "value"]], 0.8, 0.4, colour, epoch, y, ["epochs", "last"])]
+            y = alt.Y("value:Q", title=None, axis=NUMBERS, scale=alt.Scale(zero=quantity == "valid_map", nice=TICKS))
+            layers = [_lines(runs[["split", "seed", "step", "value"]], 0.8, 0.55, colour, epoch, y, ["epochs", "last"])]
             if quantity == "valid_map":
                 layers += _mean(runs, colour, epoch, y)
             panel = alt.layer(*layers).add_params(zoomed(f"zoom_{row}_{quantity}"))
@@ -94,7 +96,7 @@ def convergence(study: Study, spec: dict[str, Any]) -> alt.ConcatChart | alt.Cha
                 "value:Q",
                 title=["Objective /", "its first value"] if left else None,
                 axis=NUMBERS,
-                scale=alt.Scale(zero=False),
+                scale=alt.Scale(zero=False, nice=TICKS),
             ),
             ["iterations", "last share"],
         )

@@ -11,6 +11,7 @@ import pandas as pd
 from cmr.figure_style import (
     CHARACTER,
     HALF_WIDTH,
+    LINE,
     NONE_APPLICABLE,
     PALETTE,
     SHAPES,
@@ -31,7 +32,6 @@ from cmr.figure_style import (
 from cmr.results import TASK_TITLES, Study, metric_name, metric_title
 
 WRAPPED = 27  # characters of a line of a bar's long name
-LINE = 13  # pixels of it
 LINES = "split(datum.label, '\\n')"
 NUMBER = alt.Axis(grid=True, tickCount=4)
 
