@@ -18,7 +18,7 @@ def report(undisturbed, tmp_path_factory):
         (page,) = [name for name in files.namelist() if Path(name).name == "report.html" and "/data/" not in name]
         text = files.read(page).decode()
         told = {
-            name: json.JSONDecoder().raw_decode(text, re.search(rf"var {name} = ", text).end())[0]
+            name: json.JSONDecoder().raw_decode(text, re.search(rf'var {name} = (?=[{{"])', text).end())[0]
             for name in ("results", "categories", "workflow_desc")
         }
         items = {path: files.read(str(Path(page).parent / item["data_uri"])) for path, item in told["results"].items()}

@@ -1,8 +1,6 @@
 """The whole path on the made data set, and the tools that look at workflows."""
 
 import json
-from pathlib import Path
-from zipfile import ZipFile
 
 import pandas as pd
 import pytest
@@ -71,15 +69,6 @@ def test_selection_records_every_candidate(undisturbed):
     assert [c["hyperparameters"]["n_components"] for c in selection["candidates"]] == [2, 4]
     best = max(selection["candidates"], key=lambda candidate: candidate["valid_map"])
     assert selection["chosen"] == best["hyperparameters"]
-
-
-def test_snakemakes_own_report_can_be_made(finished):
-    run = finished.snakemake("--report", "report.zip")
-    assert run.returncode == 0, run.stdout
-    with ZipFile(finished.root / "report.zip") as files:
-        (page,) = [name for name in files.namelist() if Path(name).name == "report.html" and "/data/" not in name]
-        text = files.read(page).decode()
-    assert "HRL, given pairs: not cross-modal retrieval, and never best." in text
 
 
 def test_workflow_passes_snakemakes_lint(fresh):
