@@ -1,8 +1,11 @@
-"""`python -m cmr`: what exists, and what came out."""
+"""`python -m cmr`: what exists, what came out, and searching with it."""
 
 import argparse
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from cmr.assets import Status, mirror_folders, status
 from cmr.catalogue import Catalogue, Named, Settings
@@ -10,20 +13,133 @@ from cmr.errors import UserError, run_main
 
 MISSING = "missing in this copy"
 MAKES_STUDY = "snakemake --cores 8 all --config studies"
+SEARCHED = """\
+What is searched: a text finds pictures and a picture finds texts, among the items of the run's own split. By default
+these are `all`, that is the train, valid and test part. `test` are items that the run has not seen, on which its
+scores were measured; `train` are those that it learnt from. Pictures with several texts count once.
+"""
 
 
 def main() -> None:
-    """List methods, views, data sets or assets of this checkout, or print the results of its studies."""
-    parser = argparse.ArgumentParser(prog="python -m cmr", description=__doc__)
-    parser.add_argument("what", choices=sorted(LISTINGS), help="what to list")
-    parser.add_argument("names", nargs="*", help="only these, in full")
+    """Tell what this checkout has and what came out of its studies, or search with what a study has learnt."""
+    parser = argparse.ArgumentParser(prog="python -m cmr", description=main.__doc__)
     parser.add_argument("--root", type=Path, default=Path(), help="the checkout, by default the current folder")
-    arguments = parser.parse_args()
-    if not (arguments.root / "config/config.yaml").exists():
-        raise UserError(
-            f"{arguments.root.resolve()} is no checkout: it has no config/config.yaml; go there or give --root"
+    commands = parser.add_subparsers(required=True, metavar="command", title="commands")
+    for name in sorted(COMMANDS):
+        command, more = COMMANDS[name]
+        words = " ".join((command.__doc__ or "").split("\n\n")[0].split())
+        sub = commands.add_parser(
+            name, help=words, description=words, formatter_class=argparse.RawDescriptionHelpFormatter
         )
-    print(LISTINGS[arguments.what](Catalogue.read(arguments.root), arguments.root, arguments.names))
+        # Behind the command, too; without a default, which would take the place of one before it.
+        sub.add_argument("--root", type=Path, default=argparse.SUPPRESS, help="the checkout")
+        sub.set_defaults(command=command)
+        more(sub)
+    arguments = vars(parser.parse_args())
+    command, root = arguments.pop("command"), arguments.pop("root")
+    if not (root / "config/config.yaml").exists():
+        raise UserError(f"{root.resolve()} is no checkout: it has no config/config.yaml; go there or give --root")
+    told = command(Catalogue.read(root), root, **arguments)
+    if told is not None:
+        print(told)
+
+
+def search(
+    catalogue: Catalogue,
+    root: Path,
+    text: str | None,
+    image: Path | None,
+    top: int,
+    gallery: str,
+    explain: bool,
+    page: Path | None,
+    **wanted: Any,
+) -> str:
+    """Search a data set by a text or a picture, with what a run of a study has learnt."""
+    from cmr.datasets.images import data_uri, load_rgb, thumbnail
+    from cmr.files import write_text
+    from cmr.search import page as pages
+    from cmr.search import words
+    from cmr.search.runs import Wanted
+    from cmr.search.searcher import Searcher
+
+    picture = None if image is None else load_rgb(image)  # what is wrong with the query is told first
+    searcher = Searcher(catalogue, root, Wanted(**wanted), "text" if picture is None else "image")
+    options = {"top": top, "gallery": gallery, "explain": explain}
+    if picture is None:
+        answer, query, shown = searcher.by_text(text, **options), text, None
+    else:
+        answer, query = searcher.by_image(picture, **options), image.name
+        shown = data_uri(thumbnail(picture, pages.THUMBNAIL))
+    about = (searcher.trained.run, searcher.trained.seed, *options.values(), shown)
+    results = root / catalogue.config["results"]
+    page = page or pages.default_path(results, wanted["study"], wanted["method"], query, *about)
+    write_text(page, pages.render(answer, query, shown))
+    return f"{words.in_terminal(answer, query)}\n\nPage: {page.resolve().as_uri()}"
+
+
+def serve(catalogue: Catalogue, root: Path, port: int, top: int, gallery: str, **wanted: Any) -> None:
+    """Open a page on this machine, http://127.0.0.1:8000, on which to search by texts and pictures."""
+    from cmr.search.runs import Wanted
+    from cmr.search.serve import serve as serve_page
+
+    serve_page(catalogue, root, Wanted(**wanted), port, top, gallery)
+
+
+def docs(catalogue: Catalogue, root: Path, check: bool) -> str:
+    """Write the documentation's tables of methods, views and data sets, which the registries decide."""
+    from cmr.reference_pages import stale, write
+
+    pages = stale(catalogue, root)
+    names = ", ".join(str(path.relative_to(root)) for path in pages)
+    if check and pages:
+        raise UserError(f"not what the registries say: {names}; call `python -m cmr docs`")
+    write(pages)
+    return f"written: {names}" if pages else "all tables are what the registries say"
+
+
+def _arguments_of_docs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--check", action="store_true", help="write nothing, and fail where a page is stale")
+
+
+def _arguments_of_search(parser: argparse.ArgumentParser) -> None:
+    query = parser.add_mutually_exclusive_group(required=True)
+    query.add_argument("--text", help="finds pictures")
+    query.add_argument("--image", type=Path, metavar="FILE", help="a picture: finds texts")
+    _arguments_of_run(parser)
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="tell the classes that the run sees in query and results, by a method that has posteriors; by another, "
+        "the train items of the query's kind that it sees the query beside",
+    )
+    parser.add_argument(
+        "--page", type=Path, metavar="FILE", help="the page of pictures, by default in <results>/search"
+    )
+
+
+def _arguments_of_serve(parser: argparse.ArgumentParser) -> None:
+    _arguments_of_run(parser)
+    parser.add_argument("--port", type=int, default=8000, help="by default 8000")
+
+
+def _arguments_of_run(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = SEARCHED
+    parser.add_argument("--study", required=True, help="of config/studies, or a paper")
+    parser.add_argument("--method", required=True, help="one that the study has trained")
+    parser.add_argument("--dataset", help="where the study has several")
+    parser.add_argument("--split", help="by default the study's first")
+    parser.add_argument("--image-view", help="where the study has several; by default the one of its tables")
+    parser.add_argument("--text-view", help="likewise")
+    parser.add_argument("--seed", type=int, help="by default the run's first")
+    parser.add_argument("--top", type=int, default=10, metavar="N", help="results, by default 10")
+    parser.add_argument(
+        "--gallery", choices=["all", "test", "train"], default="all", help="the items to search, see below"
+    )
+
+
+def _arguments_of_listing(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("names", nargs="*", help="only these, in full")
 
 
 def methods(catalogue: Catalogue, root: Path, names: Sequence[str]) -> str:
@@ -268,8 +384,29 @@ def results(catalogue: Catalogue, root: Path, names: Sequence[str]) -> str:
     return "\n\n".join(blocks)
 
 
-LISTINGS = {listing.__name__: listing for listing in (methods, views, datasets, papers, assets, results)}
+# name -> what is run, and what adds its arguments to a parser.
+COMMANDS = {
+    **{
+        listing.__name__: (listing, _arguments_of_listing)
+        for listing in (methods, views, datasets, papers, assets, results)
+    },
+    "docs": (docs, _arguments_of_docs),
+    "search": (search, _arguments_of_search),
+    "serve": (serve, _arguments_of_serve),
+}
+
+
+def _run() -> None:
+    """As `run_main`; whoever stops reading, as `head` does, or presses Ctrl-C wants no traceback."""
+    try:
+        run_main(main)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python flushes at its end goes nowhere
+        sys.exit(141)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":
-    run_main(main)
+    _run()

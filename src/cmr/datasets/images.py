@@ -1,5 +1,7 @@
-"""Reading image files as every part of the project sees them."""
+"""Reading image files as every part of the project sees them, and pictures small enough for pages."""
 
+import base64
+import io
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
@@ -45,6 +47,20 @@ def load_rgb(path: Path) -> Image.Image:
         raise UserError(f"image {path} cannot be read: {reason}") from error
     white = Image.new("RGBA", rgba.size, "white")
     return Image.alpha_composite(white, rgba).convert("RGB")
+
+
+def thumbnail(image: Image.Image, longest: int) -> bytes:
+    """A JPEG of an image in RGB, shrunk to at most `longest` pixels a side."""
+    small = image.copy()
+    small.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=85)
+    return buffer.getvalue()
+
+
+def data_uri(jpeg: bytes) -> str:
+    """An address that holds a JPEG itself."""
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
 
 
 def check_images(
