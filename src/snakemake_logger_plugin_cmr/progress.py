@@ -1,5 +1,6 @@
 """How far a call of Snakemake is, from the events that it logs: stages, jobs, time left, and what failed."""
 
+import contextlib
 import itertools
 import json
 import os
@@ -43,10 +44,9 @@ def earlier_seconds(folder: Path) -> dict[str, float]:
     """Mean duration of the jobs of each rule, from what Snakemake keeps of the files that are there."""
     seconds = defaultdict(list)
     for entry in itertools.islice(os.scandir(folder), RECORDS) if folder.is_dir() else ():
-        if entry.is_file():
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # a folder, or a record of another form
             made = json.loads(Path(entry.path).read_text("utf-8"))
-            if made.get("rule") and made.get("starttime") and made.get("endtime"):
-                seconds[made["rule"]].append(max(made["endtime"] - made["starttime"], 0.0))
+            seconds[made["rule"]].append(max(made["endtime"] - made["starttime"], 0.0))
     return {rule: sum(times) / len(times) for rule, times in seconds.items()}
 
 

@@ -124,6 +124,7 @@ def test_earlier_calls_are_read_from_what_snakemake_keeps(tmp_path):
         made = f'{{"rule": "train", "starttime": 10.0, "endtime": {10 + seconds}.0}}'
         (tmp_path / f"file{number}").write_text(made)
     (tmp_path / "unfinished").write_text('{"rule": "train", "starttime": 10.0, "endtime": null}')
+    (tmp_path / "damaged").write_text('{"rule": "tr')
     (tmp_path / "folder").mkdir()
     assert earlier_seconds(tmp_path) == {"train": 3.0}
     assert earlier_seconds(tmp_path / "nowhere") == {}

@@ -59,6 +59,6 @@ def test_its_first_page_tells_where_to_start_and_leads_to_each_study(report):
     text = told["workflow_desc"]
     assert "Where to start" in text
     for name, group in told["categories"].items():
-        assert f">{name}</a>: {sum(map(len, group.values()))} items" in text
+        assert f">{name}</a>: {sum(map(len, group.values()))}<" in text
     assert "show_panel" not in text  # links of an earlier version of Snakemake, which lead nowhere
     assert "system-message" not in text  # errors of markup
