@@ -14,6 +14,12 @@ from cmr.retrieval import top
 ROOT = Path(__file__).parents[2]
 
 
+def block(page, kind, words):
+    """The code block of a page that holds the words."""
+    blocks = [part.split("```")[0] for part in (ROOT / page).read_text("utf-8").split(f"```{kind}\n")[1:]]
+    return next(text for text in blocks if words in text)
+
+
 def test_readme_names_the_methods_of_the_quickstart():
     text, catalogue = (ROOT / "README.md").read_text("utf-8"), Catalogue.read(ROOT)
     table = [line for line in text.splitlines() if line.startswith("| [") and "docs/methods/" in line]
@@ -23,8 +29,7 @@ def test_readme_names_the_methods_of_the_quickstart():
 
 
 def test_the_network_of_the_guide_learns_alone_and_with_other_seeds(tmp_path, monkeypatch):
-    code = (ROOT / "docs/add-a-method.md").read_text().split("```python\n")[2].split("```")[0]
-    (tmp_path / "two_towers.py").write_text(code)
+    (tmp_path / "two_towers.py").write_text(block("docs/add-a-method.md", "python", "class TwoTowers"))
     monkeypatch.syspath_prepend(tmp_path)
     method = importlib.import_module("two_towers").TwoTowers(epochs=40, batch_size=32)
     rng = np.random.default_rng(0)
@@ -43,20 +48,19 @@ def test_the_network_of_the_guide_learns_alone_and_with_other_seeds(tmp_path, mo
 
 
 def test_the_entry_of_the_guides_network_is_one_and_has_the_defaults_of_the_class(tmp_path, monkeypatch):
-    page = (ROOT / "docs/add-a-method.md").read_text()
-    (tmp_path / "towers.py").write_text(page.split("```python\n")[2].split("```")[0])
+    (tmp_path / "towers.py").write_text(block("docs/add-a-method.md", "python", "class TwoTowers"))
     monkeypatch.syspath_prepend(tmp_path)
     defaults = {field.name: field.default for field in fields(importlib.import_module("towers").TwoTowers)}
     for folder in ("config", "workflow/schemas"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
-    entry = page.split("```yaml\n")[2].split("```")[0].replace("cmr.methods.deep.two_towers.", "towers.")
+    entry = block("docs/add-a-method.md", "yaml", "TwoTowers").replace("cmr.methods.deep.two_towers.", "towers.")
     (tmp_path / "config/methods/two_towers.yaml").write_text(entry)
     settings = Catalogue.read(tmp_path).methods["two_towers"]
     assert {name: schema["default"] for name, schema in settings["hyperparameters"].items()} == defaults
 
 
 def test_notebook_example_retrieves_by_class_far_better_than_chance():
-    code = (ROOT / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    code = block("README.md", "python", "from cmr import")
     rng = np.random.default_rng(0)
     labels = np.arange(600) % 4
     latent = np.eye(4)[labels] @ rng.normal(size=(4, 20)) + 0.3 * rng.normal(size=(600, 20))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cmr.__main__ import main
 from cmr.catalogue import Catalogue
 from cmr.errors import UserError
 from cmr.reference_pages import PAGES, stale, write
@@ -111,3 +112,22 @@ def test_a_page_of_costs_without_its_table_is_refused(root):
 
 def test_every_page_has_something_that_is_generated():
     assert all("python -m cmr docs" in (ROOT / page).read_text("utf-8") for page in PAGES)
+
+
+def test_the_command_writes_what_is_stale_and_its_check_only_tells(root, monkeypatch, capsys):
+    page = root / "docs/datasets.md"
+    fresh = page.read_text()
+    page.write_text(fresh.replace("| `xmedia` |", "| `ymedia` |"))
+    monkeypatch.setattr("sys.argv", ["cmr", "docs", "--check", "--root", str(root)])
+    with pytest.raises(UserError, match=r"docs/datasets\.md; call `python -m cmr docs`"):
+        main()
+    assert page.read_text() != fresh
+    monkeypatch.setattr("sys.argv", ["cmr", "docs", "--root", str(root)])
+    main()
+    assert page.read_text() == fresh
+    monkeypatch.setattr("sys.argv", ["cmr", "docs", "--check", "--root", str(root)])
+    main()
+    assert capsys.readouterr().out.splitlines() == [
+        "written: docs/datasets.md",
+        "all tables are what the registries say",
+    ]
