@@ -2,6 +2,8 @@
 
 Snakemake finds this package by its name, and profiles/default asks for it. Dry-runs, and calls that ask for commands
 (`--printshellcmds`) or for quiet, show what Snakemake shows without it; so does the file that it keeps of each call.
+
+Nothing here imports cmr: Snakemake reads this package before the Snakefile has said which checkout's cmr it is to be.
 """
 
 import sys
@@ -20,8 +22,8 @@ from snakemake.logging import ColorizingTextHandler, DefaultFilter, DefaultForma
 from snakemake.settings.enums import Quietness
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
+from tqdm import tqdm
 
-from cmr.jobs import duration
 from snakemake_logger_plugin_cmr.failures import of_failures
 from snakemake_logger_plugin_cmr.progress import Progress, earlier_seconds
 
@@ -127,7 +129,7 @@ class LogHandler(LogHandlerBase):
             self.screen.stop()
             self.screen = None
         done, total, failed = progress.done.total(), progress.total.total(), len(progress.failed)
-        words = [f"{done} of {total} jobs done in {duration(now - progress.started)}"]
+        words = [f"{done} of {total} jobs done in {tqdm.format_interval(now - progress.started)}"]
         words += [f"{failed} failed"] * bool(failed)
         words += [f"{total - done - failed} not run"] * (done + failed < total)
         self._say(", ".join(words))
@@ -171,7 +173,7 @@ class LogHandler(LogHandlerBase):
     def _running(self, now: float) -> list[str]:
         """What is being done, the longest first."""
         jobs = sorted(self.progress.running.values(), key=lambda job: job.started)
-        return [f"{job} ({duration(now - job.started)})" for job in jobs]
+        return [f"{job} ({tqdm.format_interval(now - job.started)})" for job in jobs]
 
     def _block(self, *lines: str) -> Group:
         """A bar for each stage, and lines below."""

@@ -13,8 +13,6 @@ from pathlib import Path
 
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from cmr.jobs import duration
-
 STAGES = {
     "assets": ("obtain_asset",),
     "data sets": ("read_dataset", "check_images", "make_split"),
@@ -192,6 +190,8 @@ def _rest(mean: float, elapsed: float) -> float:
 def _rounded(seconds: float) -> str:
     """No more digits than an estimate has."""
     minutes = round(seconds / 60)
-    if minutes < 1:
+    if minutes <= 1:
         return "a minute"
-    return duration(60 * (minutes if minutes < 20 else 5 * round(minutes / 5)))
+    if minutes < 90:
+        return f"{minutes if minutes < 20 else 5 * round(minutes / 5)} min"
+    return f"{minutes / 60:.1f} h" if minutes < 600 else f"{minutes / 60:.0f} h"

@@ -3,6 +3,8 @@
 import io
 import logging
 import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -72,6 +74,12 @@ def test_every_stage_but_the_last_names_rules_that_exist():
     assert {rule for rule in rules - named if not rule.startswith(("make_", "collect_"))} == reporting
 
 
+def test_snakefile_and_not_this_package_decides_whose_library_is_imported():
+    program = "import sys, snakemake_logger_plugin_cmr; print('cmr' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
 def test_nothing_is_said_of_time_before_anything_is_known_of_half_the_jobs():
     progress, call = counted(train=4, evaluate=4)
     call.start(0, 1, "train")
@@ -107,7 +115,7 @@ def test_running_job_shortens_what_is_left_and_is_given_longer_once_it_outlives_
     progress, call = counted({"train": 600}, cores=1, train=1)
     call.start(0, 1, "train")
     assert progress.time_left(START + 300) == "about 6 min left"  # of a mean that the 300 s have raised to 630 s
-    assert progress.time_left(START + 7200) == "about 1 h left"
+    assert progress.time_left(START + 7200) == "about 60 min left"
 
 
 def test_quick_jobs_that_finish_first_do_not_pass_for_all():
@@ -155,7 +163,7 @@ def test_file_gets_a_line_at_each_new_stage_and_every_ten_seconds_at_most(shown)
         "runs 20/30",
         "studies 0/1",
     ]
-    assert "10 of 31 jobs done, 1 running, at least a minute left. At work: train cca (0.0 s)" in lines[1]
+    assert "10 of 31 jobs done, 1 running, at least a minute left. At work: train cca (00:00)" in lines[1]
     assert "\x1b" not in text() and "\r" not in text()
 
 
@@ -173,7 +181,7 @@ def test_failed_jobs_are_listed_at_the_end_with_the_ends_of_their_logs(shown):
     handler.emit(record(5, None, "Exiting because a job execution failed. Look above", logging.ERROR))
     handler.close()
     end = text().partition("2 of 4 jobs done")[2]
-    assert end.startswith(" in 1 min 40 s, 1 failed, 1 not run\n")
+    assert end.startswith(" in 01:40, 1 failed, 1 not run\n")
     assert "failed: train: dataset shapes, image view bow\n  log: train.log\n" in end
     assert end.count("\n      ") == 10 and "      line 42\n" in end
     assert "      error: no such view\n      failed after 3.1 s\n" in end
@@ -199,7 +207,7 @@ def test_job_that_succeeds_at_another_attempt_has_not_failed(shown):
     call.start(2, 1, "train")
     call.finish(3, 1)
     handler.close()
-    assert text().endswith("1 of 1 jobs done in 1 min 40 s\n")
+    assert text().endswith("1 of 1 jobs done in 01:40\n")
 
 
 def test_jobs_that_the_user_stops_have_not_failed(shown):
@@ -209,7 +217,7 @@ def test_jobs_that_the_user_stops_have_not_failed(shown):
     handler.emit(record(1, None, "Terminating processes on user request, this might take some time."))
     call.fail(2, 1)
     handler.close()
-    assert text().endswith("0 of 2 jobs done in 1 min 40 s, 2 not run\nStopped. The same command goes on from here.\n")
+    assert text().endswith("0 of 2 jobs done in 01:40, 2 not run\nStopped. The same command goes on from here.\n")
 
 
 def test_messages_of_snakemake_are_shown_and_its_noise_is_not(shown):
