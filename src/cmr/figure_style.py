@@ -6,6 +6,7 @@ figures of the same methods. Sizes are those of a phone's screen, so that nothin
 """
 
 import json
+import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -135,10 +136,13 @@ def zoomed(name: str) -> alt.Parameter:
 def in_lines(frame: pd.DataFrame, by: Sequence[str], digits: int = 4) -> pd.DataFrame:
     """A row a line: all columns but `by` as lists, which take a fraction of the room that a row a point would take.
 
-    `transform_flatten` of a chart undoes it. Numbers are rounded to so many digits after the point.
+    `transform_flatten` of a chart undoes it. Numbers are rounded to so many digits after the point; JSON has none that
+    are not finite, which become null.
     """
     others = [column for column in frame if column not in by]
-    return frame.round(digits).groupby(list(by), sort=False)[others].agg(list).reset_index()
+    finite = frame.round(digits).replace([math.inf, -math.inf], math.nan)
+    rows = finite.groupby(list(by), sort=False)[others]
+    return rows.agg(lambda values: [None if pd.isna(value) else value for value in values]).reset_index()
 
 
 def width_of(labels: Iterable[str], size: float = SMALL) -> float:

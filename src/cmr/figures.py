@@ -100,7 +100,7 @@ def save(chart: Chart, path: Path) -> None:
 def in_page(chart: Chart, name: str, caption: str, words: str, item: str = "") -> Drawing:
     """The chart for a page: no background, the page's own text colour, every id of the picture begins with `name`."""
     spec = _spec(chart, PAGES_INK, None)
-    script = json.dumps(spec, separators=(",", ":")).replace("<", "\\u003c")
+    script = json.dumps(spec, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     return Drawing(name, caption, words, Markup(_svg(spec, name)), Markup(script), item)
 
 

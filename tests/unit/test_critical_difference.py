@@ -5,10 +5,10 @@ import sys
 
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgb
 
 from cmr import critical_difference
 from cmr.figure_style import PALETTE, WIDTH
+from tests.drawn import drawn
 
 # CSAEC's methods over its four data sets: the critical difference is 3.770.
 RANKS = {"CCA": 5.75, "BLM": 4.25, "LCFS": 3.625, "LGCFL": 3.25, "JFSSL": 3.125, "CSAEC": 1.0}
@@ -19,11 +19,30 @@ def many(k):
     return dict(zip(TITLES[:k], np.linspace(1.5, k - 0.5, k).tolist(), strict=True))
 
 
-def bars_of(figure):
+def diagram(ranks, n):
+    """The whole figure, and its one panel."""
+    figure = drawn(critical_difference.draw(ranks, n))
+    (panel,) = figure.panels
+    return figure, panel
+
+
+def rules(panel, upright):
+    """(lower end, higher end, place on the other axis), of lines that are no bars."""
+    along, across = ("y", "x") if upright else ("x", "y")
+    found = [rule for rule in panel.marks("rule") if rule["stroke"] != PALETTE[0] and ("y2" in rule) == upright]
+    ends = [(*sorted((rule[along], rule.get(f"{along}2", 0))), rule[across]) for rule in found]
+    return [one for one in ends if one[1] > one[0]]
+
+
+def bars_of(panel):
     """(lowest rank, highest rank, place below the axis) of each bar."""
-    lines = [lines for lines in figure.axes[0].collections if tuple(lines.get_color()[0][:3]) == to_rgb(PALETTE[0])]
-    segments = [lines.get_segments()[0] for lines in lines]
-    return [(segment[0, 0], segment[1, 0], segment[0, 1]) for segment in segments]
+    bars = [rule for rule in panel.marks("rule") if rule["stroke"] == PALETTE[0]]
+    return [(*sorted(panel.number("x", bar[end]) for end in ("x", "x2")), bar["y"]) for bar in bars]
+
+
+def names_of(panel):
+    """Name with its rank -> middle of its first line, in the order in which they are drawn."""
+    return {text["text"]: text["y"] for text in panel.marks("text") if text["align"] == "right"}
 
 
 def test_bars_join_methods_that_differ_by_less_than_the_critical_difference():
@@ -50,7 +69,8 @@ def test_a_method_that_differs_from_all_has_no_bar():
 
 def test_bars_are_drawn_from_first_to_last_and_apart_from_each_other():
     ranks = dict(zip("abcdefgh", [1.2, 2.9, 3.1, 3.1, 4.6, 5.8, 7.4, 7.9], strict=True))
-    bars = bars_of(critical_difference.draw(ranks, n=20))
+    _, panel = diagram(ranks, n=20)
+    bars = bars_of(panel)
     groups = critical_difference.groups(ranks, n=20)
     ends = [(ranks[group[0]], ranks[group[-1]]) for group in groups]
     assert [(low, high) for low, high, _ in bars] == [pytest.approx(pair, abs=0.1) for pair in ends]
@@ -61,64 +81,72 @@ def test_bars_are_drawn_from_first_to_last_and_apart_from_each_other():
 
 
 def test_methods_stand_from_best_to_worst_with_their_ranks_and_lead_to_them():
-    axes = critical_difference.draw(RANKS, n=4).axes[0]
-    told = [label.get_text().split() for label in axes.get_yticklabels()]
-    assert told == [[name, f"{rank:.2f}"] for name, rank in sorted(RANKS.items(), key=lambda item: item[1])]
-    heights = axes.get_yticks()
-    assert axes.transData.transform([(1, height) for height in heights])[:, 1].tolist() == sorted(
-        axes.transData.transform([(1, height) for height in heights])[:, 1], reverse=True
-    )
-    elbows = [line.get_xydata() for line in axes.lines if len(line.get_xydata()) == 3]
-    assert [(elbow[0, 1], elbow[2, 0], elbow[2, 1]) for elbow in elbows] == [
-        (height, rank, 0) for height, rank in zip(heights, sorted(RANKS.values()), strict=True)
-    ]
+    _, panel = diagram(RANKS, n=4)
+    names = names_of(panel)
+    ordered = sorted(RANKS.items(), key=lambda item: item[1])
+    assert [name.split() for name in names] == [[name, f"{rank:.2f}"] for name, rank in ordered]
+    heights = list(names.values())
+    assert heights == sorted(heights)
+    for (name, rank), height in zip(ordered, heights, strict=True):
+        (dot,) = (dot for dot in panel.marks("symbol") if dot["y"] == pytest.approx(height))
+        assert panel.number("x", dot["x"]) == pytest.approx(rank, abs=1e-3), name
+        if rank > 1:
+            assert any(rule == pytest.approx((0, dot["x"], height), abs=1e-3) for rule in rules(panel, upright=False))
+        # From below its rank up to the axis, above which stand its numbers.
+        (top,) = {round(rule[0], 3) for rule in rules(panel, upright=True)}
+        assert any(rule == pytest.approx((top, height, dot["x"]), abs=1e-3) for rule in rules(panel, upright=True))
 
 
 def test_the_critical_difference_is_drawn_to_scale():
-    axes = critical_difference.draw(RANKS, n=4).axes[0]
-    ends = axes.containers[0].lines[2][0].get_segments()[0][:, 0]
-    assert ends == pytest.approx([1, 1 + 3.770], abs=1e-3)
-    assert [text.get_text() for text in axes.texts] == ["critical difference 3.77"]
+    figure, panel = diagram(RANKS, n=4)
+    span = min(rules(panel, upright=False), key=lambda rule: rule[2])
+    assert [panel.number("x", end) for end in span[:2]] == pytest.approx([1, 1 + 3.770], abs=1e-3)
+    caps = sorted(panel.number("x", cap["x"] + cap["width"] / 2) for cap in panel.marks("rect"))
+    assert caps == pytest.approx([1, 1 + 3.770], abs=1e-3)
+    (words,) = (text for text in panel.marks("text") if text["align"] == "left")
+    assert words["text"] == "critical difference 3.77"
+    # Both stand above the numbers of the axis, which leave them room.
+    numbers = figure.of("axis-label")
+    assert [word.text for word in numbers] == list("123456")
+    assert words["y"] < span[2] < min(word.top for word in numbers) - panel.top
 
 
 def test_a_critical_difference_wider_than_the_axis_is_told():
     """2.850 sqrt(6 * 7 / 12) = 5.33."""
-    axes = critical_difference.draw(RANKS, n=2).axes[0]
-    assert [text.get_text() for text in axes.texts] == ["critical difference 5.33", "wider than the axis"]
-    assert not axes.containers
+    _, panel = diagram(RANKS, n=2)
+    words = [text["text"] for text in panel.marks("text") if text["align"] == "left"]
+    assert words == ["critical difference 5.33", "wider than the axis"]
+    assert not panel.marks("rect")
+    assert len(rules(panel, upright=False)) == len(RANKS) - 1  # of CSAEC, the first of all blocks, it has no length
 
 
 @pytest.mark.parametrize("k", [2, 6, 15])
 def test_nothing_is_cut_off_and_no_names_overlap(k):
-    figure = critical_difference.draw(many(k), n=10)
-    figure.draw_without_rendering()
-    assert figure.get_figwidth() == WIDTH
-    labels = [label.get_window_extent() for label in figure.axes[0].get_yticklabels()]
-    assert all(above.y0 > below.y1 - 2 for above, below in itertools.pairwise(labels))
-    box = figure.get_tightbbox()
-    assert box.x0 >= 0
-    assert box.x1 <= figure.get_figwidth()
-    assert box.y0 >= 0
-    assert box.y1 <= figure.get_figheight()
-    assert figure.axes[0].get_window_extent().width > 0.4 * figure.bbox.width
+    figure, panel = diagram(many(k), n=10)
+    assert WIDTH - 30 < figure.width < WIDTH + 15
+    assert figure.inside
+    names = [word for word in figure.of("mark") if word.right <= panel.left]
+    assert len(names) == k + (k > 2)  # the third takes two lines
+    assert all(below.top > above.bottom for above, below in itertools.pairwise(names))
+    assert panel.width > 0.4 * figure.width
+    assert len(panel.labels["x"]) <= 8
 
 
 def test_other_processes_draw_the_same_bytes():
     """Sets and strings have another order in another process."""
     code = (
-        "import io; from cmr import critical_difference; from cmr.figure_style import STYLE; import matplotlib;"
-        f"figure = critical_difference.draw({many(15)!r}, n=30); buffer = io.StringIO();"
-        "matplotlib.rcParams.update(STYLE); figure.savefig(buffer, format='svg', metadata={'Date': None});"
-        "print(buffer.getvalue())"
+        "from cmr import critical_difference, figures;"
+        f"drawing = figures.in_page(critical_difference.draw({many(15)!r}, n=30), 'ranks', 'c', 'w');"
+        "print(drawing.svg, drawing.spec)"
     )
-    drawn = [
+    told = [
         subprocess.run(
             [sys.executable, "-c", code], env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, check=True
         ).stdout
         for seed in ("1", "2")
     ]
-    assert drawn[0] == drawn[1]
-    assert b"KCCA (polynomial)" in drawn[0]
+    assert told[0] == told[1]
+    assert b"KCCA (polynomial)" in told[0]
 
 
 def test_words_tell_what_is_drawn():

@@ -431,6 +431,7 @@ def test_losses_that_are_tiny_or_no_numbers_can_be_drawn(study):
     config = {"convergence": {"kind": "training_history", "caption": "c"}}
     learning = with_history(study, rows)
     learning.config["figures"].update(config)
+    assert "NaN" not in in_page(learning, "convergence").spec
     (line,) = (panel := drawn(figures.draw(learning, "convergence")).panels[0]).lines()
     places = [panel.number("y", point["y"]) for point in line if point["defined"]]
     assert places == pytest.approx([3e-7, 2e-7, 1e-7], abs=1e-10)
