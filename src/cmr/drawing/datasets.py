@@ -159,15 +159,13 @@ def _histogram(histograms: Mapping[str, Mapping[str, Any]], title: str, across: 
             legend=legend,
         ),
     )
-    place = alt.X(
-        "from:Q",
-        bin="binned",
-        title=across,
-        scale=alt.Scale(zero=False, nice=False, padding=3),
-        axis=alt.Axis(tickCount=4, tickMinStep=1, labelFontSize=TINY),
-    )
+    place = {
+        "title": across,
+        "scale": alt.Scale(zero=False, nice=False, padding=3),
+        "axis": alt.Axis(tickCount=4, tickMinStep=1, labelFontSize=TINY),
+    }
     bars = base.mark_bar(opacity=0.3, binSpacing=0).encode(
-        place, alt.X2("to:Q"), tooltip=["side", "from", "to", counted]
+        alt.X("from:Q", bin="binned", **place), alt.X2("to:Q"), tooltip=["side", "from", "to", counted]
     )
-    outline = base.mark_line(interpolate="step-after", strokeWidth=1.2).encode(place)
+    outline = base.mark_line(interpolate="step-after", strokeWidth=1.2).encode(alt.X("from:Q", **place))
     return alt.layer(bars, outline).properties(height=HEIGHT, title=title)

@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from cmr.papers.published import AVERAGE, MEASURED_BY
+from cmr.papers.published import AVERAGE
 from cmr.papers.sources import Sources
-from cmr.results import TASK_TITLES, Run, Study, metric_name
+from cmr.results import TASK_TITLES, Run, Study
 from cmr.tables import DIGITS
 from cmr.ways import Way, steps_of
 
@@ -66,7 +66,7 @@ def _number(sources: Sources, row: Mapping[str, Any], ways: Mapping[str, Way]) -
         setting=setting["title"],
         method=sources.method_title(method),
         task={**TASK_TITLES, AVERAGE: "Average"}[row["task"]],
-        metric=metric_name(MEASURED_BY[row["metric"]]),
+        metric=row["metric"].removeprefix("map_").replace("_", " "),
         published=_printed(row["published"]),
         measured=_printed(row["measured"]),
         interval=f"{_printed(row['low'])} to {_printed(row['high'])}" if between else "",

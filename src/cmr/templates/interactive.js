@@ -48,7 +48,8 @@ const tables = document.querySelectorAll("table.interactive");
 function columns(table) {
   return [...table.tHead.rows[0].cells].map((head) => {
     const wanted = { list: ["searchList"], search: ["search"] }[head.dataset.filter];
-    const orderSequence = wanted ? ["asc", "desc", ""] : ["desc", "asc", ""]; // of numbers the highest first
+    const words = head.matches(".words, :first-child");
+    const orderSequence = words ? ["asc", "desc", ""] : ["desc", "asc", ""]; // of numbers the highest first
     return { columnControl: wanted ? ["order", wanted] : ["order"], orderSequence };
   });
 }
