@@ -1,8 +1,9 @@
 """The nearest items of a gallery: all are compared up to EXACT of them, and beyond that FAISS chooses which.
 
 Cosine, correlation, inner product and distance: an inverted file (IVF). K-means parts the gallery into 4 sqrt(n) cells,
-and a query is compared with the items of the nearest tenth of them. Their scores are then computed as those of an exact
-ranking are; only an item of another cell can be missed. Hamming distance: a flat index of binary codes, which is exact.
+and a query is compared with the items of the nearest quarter of them. The scores of the best are then computed as those
+of an exact ranking are; only an item of another cell can be missed. Hamming distance: a flat index of binary codes,
+which is exact.
 """
 
 import logging
@@ -19,6 +20,7 @@ from cmr.retrieval import Similarity, top
 
 EXACT = 50_000  # items
 CANDIDATES = 4  # times as many as are asked for, and 100 at least, are scored exactly
+SHARE = 4  # one in so many cells is looked into
 SAMPLES = 64  # of each cell, from which k-means learns
 
 log = logging.getLogger(__name__)
@@ -64,7 +66,7 @@ class InvertedFile:
 
     def __init__(self, index: Any, similarity: Similarity) -> None:
         self._index, self._similarity = index, similarity
-        self._index.nprobe = max(1, self._index.nlist // 10)
+        self._index.nprobe = max(1, self._index.nlist // SHARE)
 
     @classmethod
     def build(cls, embeddings: NDArray, similarity: Similarity) -> "InvertedFile":
