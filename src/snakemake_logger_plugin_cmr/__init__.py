@@ -162,7 +162,7 @@ class LogHandler(LogHandlerBase):
         stage, ended = self.progress.stage(), self.progress.done.total() + len(self.progress.failed)
         # Of work that takes hours a line in ten seconds would be too many.
         pause = max(PAUSE, (now - self.progress.started) / 100) if ended > self.told[1] else LONG_PAUSE
-        if running and (stage != self.told[0] or now - self.told_at >= pause):
+        if running and stage and (stage != self.told[0] or now - self.told_at >= pause):
             self.told, self.told_at = (stage, ended), now
             done, total = self.progress.stages()[stage]
             longest, *others = running

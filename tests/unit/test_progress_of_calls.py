@@ -167,6 +167,36 @@ def test_file_gets_a_line_at_each_new_stage_and_every_ten_seconds_at_most(shown)
     assert "\x1b" not in text() and "\r" not in text()
 
 
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_terminal_gets_one_block_with_a_bar_a_stage_and_what_is_at_work(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stderr", Terminal())
+    monkeypatch.setattr(LogHandler, "_tick", lambda self: None)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "60")
+    handler = LogHandler(OutputSettings(), None)
+    call = Call(handler.emit, train=7, evaluate=1)
+    for job in range(6):
+        call.start(0, job, "train", method=f"method{job}")
+    call.finish(65, 0)
+    handler.emit(record(66, None, "something is odd", logging.WARNING))
+    handler.emit(record(66, LogEvent.PROGRESS))
+    shown = handler.stream.getvalue()
+    assert "something is odd" in shown
+    block = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown[shown.rindex("runs") :]).splitlines()
+    assert block[0].endswith("  1 of 8")
+    # 65 s of one job and 5 * 66 s so far make 395 s a job; on 2 cores (5 * (395 - 66) + 395) / 2 = 1020 s are left.
+    assert block[1] == "1 of 8 jobs done, 5 running, at least 17 min left"
+    assert [line.split()[1] for line in block[2:6]] == ["method1", "method2", "method3", "method4"]
+    assert block[6].strip() == "and 1 more"
+    handler.close()
+    assert handler.stream.getvalue().rstrip().endswith("7 not run\nStopped. The same command goes on from here.")
+
+
 def test_failed_jobs_are_listed_at_the_end_with_the_ends_of_their_logs(shown):
     handler, text = shown
     log = Path("train.log")
