@@ -92,7 +92,7 @@ def main() -> None:
     if arguments.checkpoints and arguments.checkpoints.exists():
         shutil.rmtree(arguments.checkpoints)
     counts = len(trained.models), trained.selection["sizes"]["train"], len(trained.selection["candidates"])
-    logging.info("%d models trained on %d pairs, with the best of %d candidates", *counts)
+    logging.info("models: %d, trained on %d pairs; candidates compared: %d", *counts)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The whole path on the made data set, and the tools that look at workflows."""
 
 import json
+import re
 
 import pandas as pd
 import pytest
@@ -61,6 +62,13 @@ def test_every_output_of_the_study_stands(undisturbed):
         assert table.with_suffix(".md").exists() and table.with_suffix(".tex").exists()
     for figure in figures:
         assert figure.with_suffix(".png").exists()
+
+
+def test_every_log_ends_with_how_long_the_job_took(undisturbed):
+    logs = list((undisturbed.root / "results/logs").rglob("*.log"))
+    assert len(logs) > 30
+    for log in logs:
+        assert re.match(r"done in \d.* (s|min)$", log.read_text("utf-8").splitlines()[-1]), log
 
 
 def test_selection_records_every_candidate(undisturbed):
