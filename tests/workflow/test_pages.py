@@ -1,0 +1,58 @@
+"""The pages of a finished study as readers find them: small, whole, without trouble in a browser, every link leading on."""
+
+import json
+
+import pytest
+
+from tests.browser.browsing import DESK, PHONE, broken_links, needs_chromium, visiting
+from tests.workflow.conftest import STUDY
+
+LARGEST = 3_000_000  # bytes
+PAGES = ["results/report/index.html", *(f"{STUDY}/{name}.html" for name in ("report", "gallery", "views"))]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_is_no_larger_than_a_reader_waits_for(undisturbed, page):
+    assert (undisturbed.root / page).stat().st_size < LARGEST
+
+
+@needs_chromium
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_has_no_trouble_and_links_that_lead_somewhere(undisturbed, page):
+    path = undisturbed.root / page
+    for width in (PHONE, DESK):
+        with visiting(path.as_uri(), width) as visit:
+            visit.scroll_through()
+            assert visit.troubles == []
+            assert visit.overflow() <= 0
+            assert broken_links(visit, path) == []
+
+
+@needs_chromium
+def test_the_front_page_leads_to_every_page_of_every_study(undisturbed):
+    with visiting((undisturbed.root / PAGES[0]).as_uri()) as visit:
+        for name, title in (("Report", "Quickstart"), ("Example retrievals", "SM"), ("Comparison of views", "views")):
+            visit.page.goto((undisturbed.root / PAGES[0]).as_uri())
+            visit.page.get_by_role("link", name=name).click()
+            visit.page.wait_for_load_state()
+            assert title in visit.page.locator("h1").inner_text()
+
+
+def test_the_command_of_a_number_makes_just_its_runs_again(finished):
+    html = (finished.root / f"{STUDY}/report.html").read_text("utf-8")
+    command = next(line for line in html.splitlines() if "--forcerun train evaluate" in line and "/cca/" in line)
+    targets = command.partition("-- ")[2].removesuffix("</code></pre>").split()
+    planned = finished.planned("--forcerun", "train", "evaluate", "--", *targets)
+    assert {rule for rule, _ in planned} == {"train", "evaluate"}
+    assert planned["train", "cca"] == len(targets) == 1
+
+
+def test_a_call_about_another_study_keeps_a_link_to_the_pages_made_before(finished):
+    finished.edit("config/config.yaml", lambda config: config.update(studies=["again"]))
+    study = finished.root / "config/studies/shapes.yaml"
+    (finished.root / "config/studies/again.yaml").write_text(study.read_text())
+    run = finished.snakemake("all")
+    assert run.returncode == 0, run.stdout
+    html = (finished.root / PAGES[0]).read_text("utf-8")
+    assert '<section id="again">' in html and 'href="../studies/shapes/report.html"' in html
+    assert json.loads((finished.root / "results/studies/again/study.json").read_text())["study"] == "again"
