@@ -69,7 +69,8 @@ def search(
     if picture is None:
         answer, query, shown = searcher.by_text(text, **options), text, None
     else:
-        answer, query = searcher.by_image(picture, **options), image.name
+        answer = searcher.by_image(picture, **options)
+        query = image.name.encode("utf-8", "replace").decode()  # a name need not be Unicode, a page must be
         shown = data_uri(thumbnail(picture, pages.THUMBNAIL))
     about = (searcher.trained.run, searcher.trained.seed, *options.values(), shown)
     results = root / catalogue.config["results"]

@@ -8,6 +8,10 @@ import pytest
 from cmr import store
 from cmr.assets import mirror_folders, status
 from cmr.catalogue import Catalogue
+from cmr.datasets.images import load_rgb
+from cmr.errors import UserError
+from cmr.search.runs import Wanted
+from cmr.search.searcher import Searcher
 from tests.workflow.project import ROOT, Project, copy_checkout
 
 METHODS = ["random", "cca", "sm"]
@@ -92,3 +96,24 @@ def test_labels_beat_pairs_and_pairs_beat_the_floor(quickstart):
     assert score["sm"] > score["cca"] + 0.05
     assert score["cca"] > score["random"] + 0.1
     assert 0.15 < score["random"] < 0.25
+
+
+def test_captions_find_what_the_runs_learnt_of_them(quickstart):
+    """CCA finds the pictures of many train captions among all 763, SM pictures of the class; a known picture is known."""
+    catalogue = Catalogue.read(quickstart)
+    by_pairs, by_classes = (Searcher(catalogue, quickstart, Wanted("quickstart", method)) for method in ("cca", "sm"))
+    pairs, own, asked = by_pairs.trained.pairs, 0, 0
+    for item in by_pairs.trained.parts.ids["train"][::9]:
+        try:
+            answer = by_pairs.by_text(pairs.at[item, "text"])
+        except UserError:  # a caption of stop words
+            continue
+        asked += 1
+        own += answer.results[0].text == pairs.at[item, "text"]
+    assert asked > 45 and own / asked > 0.5
+    answer = by_classes.by_text("a lion and a tiger", explain=True)
+    assert answer.posteriors.query[0][0] == "animals"
+    assert sum("animals" in one.labels for one in answer.results) >= 8
+    item = by_pairs.trained.parts.ids["train"][0]
+    near = by_pairs.by_image(load_rgb(by_pairs.picture(item)), explain=True).neighbours
+    assert item in [one.id for one in near] and near[0].score > 0.999

@@ -55,6 +55,10 @@ def of_text(pipeline: Pipeline[TextView], text: str) -> tuple[np.ndarray, list[s
     """
     if not text.strip():
         raise UserError("the text is empty: write what to look for")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"the text has characters that are not Unicode ({error}): write it in UTF-8") from error
     words = {word: {token for view in pipeline.views for token in view.tokens(word)} for word in text.split()}
     tokens = set().union(*words.values())
     known = set().union(*(view.known(tokens) for view in pipeline.views))

@@ -1,7 +1,6 @@
 """An answer in words: what was searched, how near a result is, and the whole of it for a terminal."""
 
 from pathlib import Path
-from textwrap import shorten
 
 from cmr.search.explain import Shares
 from cmr.search.searcher import Answer
@@ -34,7 +33,7 @@ def notes(answer: Answer) -> list[str]:
     """What a reader should know of the ranking."""
     told = []
     if answer.unknown:
-        shown = ", ".join(shorten(word, 30, placeholder="…") for word in answer.unknown[:8])
+        shown = ", ".join(cut(word, 30) for word in answer.unknown[:8])
         more = f" and {len(answer.unknown) - 8} more" if len(answer.unknown) > 8 else ""
         told.append(f"Not known to the run, and without a say: {shown}{more}.")
     if any(result.featureless for result in answer.results):
@@ -45,7 +44,7 @@ def notes(answer: Answer) -> list[str]:
 def in_terminal(answer: Answer, query: str) -> str:
     """All of an answer; `query` is the text, or the name of the picture's file."""
     of_run = f"{answer.method} on {answer.dataset}, split {answer.split}, seed {answer.seed}"
-    lines = [shorten(query, WIDTH, placeholder=" …"), of_run, searched(answer), *notes(answer)]
+    lines = [cut(query), of_run, searched(answer), *notes(answer)]
     if answer.posteriors:
         lines.append(f"classes of the query: {percentages(answer.posteriors.query)}")
     lines.append("")
@@ -55,16 +54,22 @@ def in_terminal(answer: Answer, query: str) -> str:
         nothing = "  (no features)" if result.featureless else ""
         lines.append(f"{result.rank:4}  {score(answer, result.score):>{width}}  {of_item}{nothing}")
         indent = " " * (width + 8)
-        lines += [indent + shorten(result.text, WIDTH, placeholder=" …")] if result.text else []
+        lines += [indent + cut(result.text)] if result.text else []
         lines += [indent + link] if (link := file_link(result.picture)) else []
         if answer.posteriors:
             lines.append(f"{indent}classes: {percentages(answer.posteriors.results[result.rank - 1])}")
     if answer.neighbours:
         lines += ["", f"Nearest {'pictures' if answer.query == 'image' else 'texts'} of the train part:"]
         for near in answer.neighbours:
-            text = shorten(near.text or "", WIDTH, placeholder=" …")
+            text = cut(near.text or "")
             lines.append(f"      {score(answer, near.score):>{width}}  {near.id}  {text}".rstrip())
     return "\n".join(lines)
+
+
+def cut(text: str, width: int = WIDTH) -> str:
+    """The beginning of a text on one line, in any script."""
+    line = " ".join(text.split())
+    return line if len(line) <= width else f"{line[: width - 1]}…"
 
 
 def percentages(of_item: Shares) -> str:

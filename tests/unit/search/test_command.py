@@ -91,6 +91,21 @@ def test_hostile_words_are_escaped(searched):
     assert "<script" not in html and "Made &lt;pictures&gt;" in html
 
 
+def test_long_texts_are_cut_in_any_script(searched):
+    told = searched("--text", "red 一只狗" + "很好" * 400)
+    assert re.fullmatch("red 一只狗(很好)+很?…", told.splitlines()[0]) and len(told.splitlines()[0]) == 100
+    (unknown,) = (line for line in told.splitlines() if line.startswith("Not known"))
+    assert "一只狗很好" in unknown and len(unknown) < 100
+
+
+def test_a_file_name_need_not_be_unicode(searched, tmp_path):
+    path = os.fsencode(tmp_path) + b"/caf\xe9.png"
+    draw(14).save(tmp_path / "14.png")
+    (tmp_path / "14.png").rename(Path(os.fsdecode(path)))
+    told = searched("--image", Path(os.fsdecode(path)))
+    assert told.startswith("caf?.png\n") and page_of(told).exists()
+
+
 def test_wrong_queries_are_refused_before_the_run_is_read(searched, tmp_path):
     (tmp_path / "notes.txt").write_text("no picture")
     for call, message in (

@@ -123,6 +123,7 @@ def test_unknown_words_are_told_as_they_were_written(trained):
     [
         ("", "the text is empty"),
         (" \n\t", "the text is empty"),
+        (b"red \xff".decode("utf-8", "surrogateescape"), "characters that are not Unicode"),
         ("the of 17 ...", "has no word that the text view"),
         ("Xyzzy, plugh!", r"knows no word of the text \(Xyzzy, plugh\): its features are all zero"),
     ],
