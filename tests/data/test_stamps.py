@@ -99,7 +99,7 @@ def test_labels_beat_pairs_and_pairs_beat_the_floor(quickstart):
 
 
 def test_captions_find_what_the_runs_learnt_of_them(quickstart):
-    """CCA finds the pictures of many train captions among all 763, SM pictures of the class; a known picture is known."""
+    """CCA finds the pictures of many train captions among all, SM pictures of the class; a known picture is known."""
     catalogue = Catalogue.read(quickstart)
     by_pairs, by_classes = (Searcher(catalogue, quickstart, Wanted("quickstart", method)) for method in ("cca", "sm"))
     pairs, own, asked = by_pairs.trained.pairs, 0, 0
