@@ -72,7 +72,8 @@ class LogHandler(LogHandlerBase):
         self.as_usual = bool(asked.dryrun or asked.printshellcmds or asked.verbose or asked.debug_dag or quiet)
         self.progress = Progress({})
         self.screen: Live | None = None
-        self.told, self.told_at = ("", 0), 0.0  # in a file: stage and jobs ended, and when
+        self.told: set[str] = set()  # in a file: stages
+        self.told_ended, self.told_at = 0, 0.0  # jobs, and when
         self.over = threading.Event()
         self.clock: threading.Thread | None = None
 
@@ -161,10 +162,11 @@ class LogHandler(LogHandlerBase):
             return
         stage, ended = self.progress.stage(), self.progress.done.total() + len(self.progress.failed)
         # Of work that takes hours a line in ten seconds would be too many.
-        pause = max(PAUSE, (now - self.progress.started) / 100) if ended > self.told[1] else LONG_PAUSE
-        if running and stage and (stage != self.told[0] or now - self.told_at >= pause):
-            self.told, self.told_at = (stage, ended), now
-            done, total = self.progress.stages()[stage]
+        pause = max(PAUSE, (now - self.progress.started) / 100) if ended > self.told_ended else LONG_PAUSE
+        if running and (stage not in self.told or now - self.told_at >= pause):
+            self.told.add(stage)
+            self.told_ended, self.told_at = ended, now
+            done, total = self.progress.stages().get(stage, (0, 0))
             longest, *others = running
             more = f" and {len(others)} more" if others else ""
             clock = time.strftime("%H:%M:%S", time.localtime(now))

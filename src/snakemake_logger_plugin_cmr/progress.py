@@ -144,8 +144,9 @@ class Progress:
         return {stage: (done, total) for stage, (done, total) in counts.items() if total}
 
     def stage(self) -> str:
-        """The first that has work left."""
-        return next((stage for stage, (done, total) in self.stages().items() if done < total), "")
+        """The first that is at work; what failed jobs leave undone does not hold it up."""
+        at_work = {stage_of(job.rule) for job in self.running.values()}
+        return next((stage for stage in STAGES if stage in at_work), "")
 
     def summary(self, now: float) -> str:
         words = [f"{self.done.total()} of {self.total.total()} jobs done", f"{len(self.running)} running"]

@@ -61,7 +61,6 @@ def test_jobs_are_counted_by_stage_without_the_rule_that_only_names_files():
     call.start(0, 1, "obtain_asset")
     call.finish(3, 1)
     assert progress.stages() == {"assets": (1, 1), "runs": (0, 4), "studies": (0, 1)}
-    assert progress.stage() == "runs"
     assert progress.summary(START + 3).startswith("1 of 6 jobs done, 0 running, ")
 
 
@@ -195,6 +194,18 @@ def test_terminal_gets_one_block_with_a_bar_a_stage_and_what_is_at_work(monkeypa
     assert block[6].strip() == "and 1 more"
     handler.close()
     assert handler.stream.getvalue().rstrip().endswith("7 not run\nStopped. The same command goes on from here.")
+
+
+def test_line_is_of_the_first_stage_at_work_though_an_earlier_one_cannot_be_finished(shown):
+    handler, text = shown
+    call = Call(handler.emit, read_view=1, train=2, evaluate=2, make_report=1)
+    call.start(0, 1, "read_view")
+    call.start(0, 2, "train")
+    call.finish(1, 1)
+    call.fail(2, 2)
+    call.start(3, 3, "make_report")
+    call.start(4, 4, "train")
+    assert [line.split()[1] for line in text().splitlines() if line[2] == ":"] == ["views", "runs", "studies"]
 
 
 def test_failed_jobs_are_listed_at_the_end_with_the_ends_of_their_logs(shown):
