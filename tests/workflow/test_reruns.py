@@ -11,7 +11,8 @@ from .conftest import METHODS, STUDY
 
 RUN = "results/runs/shapes/random-0/efficientnet_lite0+tfidf"
 PAGES = Counter(
-    (rule, "") for rule in ("collect_results", "make_gallery", "make_view_comparison", "make_report", "all")
+    (rule, "")
+    for rule in ("collect_results", "make_gallery", "make_view_comparison", "make_report", "make_front_page", "all")
 )
 
 
@@ -113,6 +114,7 @@ def test_comment_in_the_figures_module_redraws_figures_only(finished):
         "make_figure",
         "make_view_comparison",
         "make_report",
+        "make_front_page",
         "all",
     }
 
