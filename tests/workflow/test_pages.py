@@ -1,4 +1,4 @@
-"""The pages of a finished study as readers find them: small, whole, without trouble in a browser, every link leading on."""
+"""The pages of a finished study as readers find them: small, without trouble in a browser, no link leading nowhere."""
 
 import json
 
