@@ -13,16 +13,16 @@ rule judge_paper:
         verdicts=report(
             "<results>/studies/{study}/verdicts.csv",
             caption="../report/verdicts.rst",
-            category="{study}",
+            category=title_of_study,
             subcategory="Verdicts",
-            labels={"table": "verdicts"},
+            labels={"item": "verdicts", "shows": "Each published number beside ours, with a verdict"},
         ),
         agreement=report(
             "<results>/studies/{study}/agreement.csv",
             caption="../report/agreement.rst",
-            category="{study}",
+            category=title_of_study,
             subcategory="Verdicts",
-            labels={"table": "order of methods"},
+            labels={"item": "order of methods", "shows": "How far the published and the measured order agree"},
         ),
         comparisons="<results>/studies/{study}/comparisons.csv",
         cells="<results>/studies/{study}/cells.json",
@@ -59,9 +59,9 @@ rule check_claims:
         report(
             "<results>/studies/{study}/claims.csv",
             caption="../report/claims.rst",
-            category="{study}",
+            category=title_of_study,
             subcategory="Verdicts",
-            labels={"table": "claims"},
+            labels={"item": "claims", "shows": "What the paper claims, and whether it holds"},
         ),
     log:
         "<logs>/studies/{study}/claims.log",

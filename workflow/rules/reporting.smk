@@ -48,9 +48,9 @@ rule make_table:
         csv=report(
             "<results>/studies/{study}/tables/{table}.csv",
             caption="../report/table.rst",
-            category="{study}",
+            category=title_of_study,
             subcategory="Tables",
-            labels={"table": "{table}"},
+            labels=labels_of_table,
         ),
         markdown="<results>/studies/{study}/tables/{table}.md",
         latex="<results>/studies/{study}/tables/{table}.tex",
@@ -79,9 +79,9 @@ rule make_figure:
         svg=report(
             "<results>/studies/{study}/figures/{figure}.svg",
             caption="../report/figure.rst",
-            category="{study}",
+            category=title_of_study,
             subcategory="Figures",
-            labels={"figure": "{figure}"},
+            labels=labels_of_figure,
         ),
         png="<results>/studies/{study}/figures/{figure}.png",
     log:
@@ -108,8 +108,9 @@ rule make_gallery:
         report(
             "<results>/studies/{study}/gallery.html",
             caption="../report/gallery.rst",
-            category="{study}",
-            labels={"page": "gallery"},
+            category=title_of_study,
+            subcategory="Pages",
+            labels={"item": "gallery", "shows": "Queries with their first results"},
         ),
     log:
         "<logs>/studies/{study}/gallery.log",
@@ -135,15 +136,16 @@ rule make_view_comparison:
         page=report(
             "<results>/studies/{study}/views.html",
             caption="../report/view_comparison.rst",
-            category="{study}",
-            labels={"page": "views"},
+            category=title_of_study,
+            subcategory="Pages",
+            labels={"item": "views", "shows": "What the features are worth"},
         ),
         csv=report(
             "<results>/studies/{study}/views.csv",
             caption="../report/view_comparison.rst",
-            category="{study}",
+            category=title_of_study,
             subcategory="Tables",
-            labels={"table": "views"},
+            labels={"item": "views", "shows": "What the features are worth"},
         ),
     log:
         "<logs>/studies/{study}/views.log",
@@ -174,8 +176,9 @@ rule make_report:
         report(
             "<results>/studies/{study}/report.html",
             caption="../report/report.rst",
-            category="{study}",
-            labels={"page": "report"},
+            category=title_of_study,
+            subcategory="Pages",
+            labels={"item": "report", "shows": "Everything about the study: begin here"},
         ),
     log:
         "<logs>/studies/{study}/report.log",
@@ -206,7 +209,7 @@ rule make_front_page:
             "<results>/report/index.html",
             caption="../report/front_page.rst",
             category="All studies",
-            labels={"page": "front page"},
+            labels={"item": "front page", "shows": "What each study found: begin here"},
         ),
     log:
         "<logs>/report.log",

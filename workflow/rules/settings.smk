@@ -244,6 +244,24 @@ def methods_of_study(wildcards):
     return {method: method_config(method) for method in methods}
 
 
+def title_of_study(wildcards):
+    """How Snakemake's report names the study; a colon would be markup there."""
+    return study_config(wildcards.study)["title"].replace(":", ",")
+
+
+def labels_of_table(wildcards):
+    return labels_of_item(wildcards.table, study_config(wildcards.study)["tables"][wildcards.table])
+
+
+def labels_of_figure(wildcards):
+    return labels_of_item(wildcards.figure, study_config(wildcards.study)["figures"][wildcards.figure])
+
+
+def labels_of_item(name, item):
+    """How Snakemake's report lists a table or figure: its name in words, and the first sentence of its caption."""
+    return {"item": name.replace("_", " "), "shows": item["caption"].partition(". ")[0].rstrip(".")}
+
+
 def caption_of_table(wildcards):
     return caption_of(wildcards, study_config(wildcards.study)["tables"][wildcards.table])
 

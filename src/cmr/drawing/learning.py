@@ -105,7 +105,7 @@ def convergence(study: Study, spec: dict[str, Any]) -> alt.ConcatChart | alt.Cha
         lines = lines.encode(alt.StrokeDash("quantity:N", scale=scale, legend=None))
         title = textwrap.wrap(study.method_label(method), HALF_WIDTH)
         panels.append(lines.add_params(zoomed(f"zoom_{k}")).properties(**_size(columns, height, TITLE), title=title))
-    return alt.concat(*panels, columns=columns)
+    return alt.concat(*panels, columns=columns).resolve_scale(strokeDash="independent")  # quantities of their own
 
 
 def words_of_convergence(study: Study, spec: dict[str, Any]) -> str:
