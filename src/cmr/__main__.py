@@ -382,6 +382,8 @@ def results(catalogue: Catalogue, root: Path, names: Sequence[str]) -> str:
         else:
             command = "make all" if study in catalogue.wanted_studies else f"{MAKES_STUDY}=[{study}]"
             blocks.append(f"{study}: no results in {folder}, the folder that config/config.yaml names; run `{command}`")
+    front_page = root / catalogue.config["results"] / "report/index.html"
+    blocks += [f"All studies: {front_page}"] if front_page.exists() and not names else []
     return "\n\n".join(blocks)
 
 
