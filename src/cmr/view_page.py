@@ -12,10 +12,11 @@ import pandas as pd
 from cmr import figures, store
 from cmr.figures import Drawing
 from cmr.gallery import templates
-from cmr.results import TASK_TITLES, Study, metric_name, metric_title, span
+from cmr.results import SETTING, TASK_TITLES, Study, metric_name, metric_title, span
 from cmr.statistics import mean_interval
 from cmr.tables import DIGITS, Cell, mark_best
 from cmr.view_comparison import FACTORS, Comparison, Lead
+from cmr.ways import Way, ways
 
 FACTOR_TITLES = dict(zip(FACTORS, ("Image view", "Text view", "Method", "Split"), strict=True))
 SHADES = (5, 42)  # per cent of the accent colour behind the lowest and the highest number; more would hide the ink
@@ -23,10 +24,10 @@ SHADES = (5, 42)  # per cent of the accent colour behind the lowest and the high
 
 @dataclass(frozen=True)
 class Matrix:
-    """Image views as rows, text views as columns; `shades` in per cent of colour."""
+    """Image views as rows, text views as columns: of each pair its number, per cent of colour, and the way to it."""
 
     method: str
-    rows: list[tuple[str, list[tuple[Cell, int]]]]
+    rows: list[tuple[str, list[tuple[Cell, int, str]]]]
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ class Page:
     views: list[tuple[str, list[ViewFacts]]]
     splits: list[str]
     test_items: str
+    ways: list[Way]
 
 
 def read_dimensions(paths: Iterable[Path]) -> dict[str, str]:
@@ -118,15 +120,18 @@ def render(
     comparison: Comparison,
     views: Mapping[str, Mapping[str, Mapping[str, Any]]],
     dimensions: Mapping[str, Mapping[str, str]],
+    results: str = "results",
 ) -> str:
     """The page as HTML.
 
     views : "image" and "text" -> view -> its config.
     dimensions : "image" and "text" -> view -> what `read_dimensions` says of it.
+    results : the folder of results, as the configuration names it, for commands that a reader types.
     """
     spec, names, task = study.config["view_comparison"], comparison.names, comparison.tasks[0]
-    matrices = [_matrices(study, comparison, one) for one in comparison.tasks]
     runs = _compared_runs(study, comparison)
+    known = {key: way for key, way in ways(study, results).items() if key in {_key(run) for run in runs}}
+    matrices = [_matrices(study, comparison, one, known) for one in comparison.tasks]
     page = Page(
         study=study.facts["study"],
         title=study.config["title"],
@@ -159,6 +164,7 @@ def render(
         ],
         splits=names["split"],
         test_items=span([run["sizes"]["test"] for run in runs]),
+        ways=list(known.values()),
     )
     return templates().get_template("views.html.j2").render(page=page)
 
@@ -172,7 +178,12 @@ def _compared_runs(study: Study, comparison: Comparison) -> list[dict[str, Any]]
     ]
 
 
-def _matrices(study: Study, comparison: Comparison, task: str) -> TaskMatrices:
+def _key(run: Mapping[str, Any]) -> tuple[str, ...]:
+    """Of the way to a run's numbers."""
+    return (run["method"], *(run[key] for key in SETTING))
+
+
+def _matrices(study: Study, comparison: Comparison, task: str, known: Mapping[tuple[str, ...], Way]) -> TaskMatrices:
     summary, names = comparison.summary(), comparison.names
     summary = summary[summary["task"] == task]
     lowest, highest = summary["mean"].min(), summary["mean"].max()
@@ -185,7 +196,10 @@ def _matrices(study: Study, comparison: Comparison, task: str) -> TaskMatrices:
     matrices = []
     for method in names["method"]:
         own = summary[summary["method"] == method]
-        shaded = [(cell, shade(cell.mean)) for cell in _cells(own, comparison)]
+        pairs = own[["method", "image_view", "text_view"]].to_dict("records")
+        names_of = [known[_key(pair | {"dataset": study.config["view_comparison"]["dataset"]})].name for pair in pairs]
+        cells = zip(_cells(own, comparison), names_of, strict=True)
+        shaded = [(cell, shade(cell.mean), way) for cell, way in cells]
         width = len(names["text_view"])
         rows = [(view, shaded[k * width : (k + 1) * width]) for k, view in enumerate(names["image_view"])]
         matrices.append(Matrix(study.method_label(method), rows))

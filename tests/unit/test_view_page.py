@@ -78,7 +78,9 @@ def test_what_the_config_says_is_text_and_never_markup(html, page):
 
 
 def test_every_table_has_a_caption_and_headers_with_a_scope(html, page):
-    assert len(page.attributes("caption")) == len(page.attributes("table")) == 2 * 3 + 2 + 1 + 2
+    ways = len([attributes for attributes in page.attributes("div") if attributes.get("class") == "way"])
+    assert ways == 2 * 4  # methods, pairs of views
+    assert len(page.attributes("caption")) == len(page.attributes("table")) == 2 * 3 + 2 + 1 + 2 + ways
     assert {a.get("scope") for a in page.attributes("th")} == {"col", "colgroup", "row"}
     (drawing,) = (a for _, a in page.tags if a.get("role") == "img")
     assert drawing["aria-label"]
@@ -104,7 +106,7 @@ def test_rows_of_a_matrix_are_image_views_and_columns_text_views(html, caption, 
 
 
 def matrix_cells(html):
-    return re.findall(r'<td style="--shade: (\d+)%">(<strong>)?([\d.]+)', html)
+    return re.findall(r'<td style="--shade: (\d+)%"><button [^>]*>(<strong>)?([\d.]+)', html)
 
 
 def test_best_of_each_matrix_is_marked_by_more_than_colour(html):
@@ -121,6 +123,15 @@ def test_colour_grows_with_the_number_on_one_scale_for_a_task(html):
     of_first = sorted(cells[:8])
     assert [shade for _, shade in of_first] == sorted(shade for _, shade in of_first)
     assert (of_first[0][1], of_first[-1][1]) == (5, 42)
+
+
+def test_a_number_leads_to_the_runs_of_its_method_and_views(html):
+    matrix = html.partition("<caption>CCA, mean of both directions</caption>")[2].partition("</table>")[0]
+    names = re.findall(r'popovertarget="([^"]+)"', matrix)
+    assert len(set(names)) == len(names) == 4
+    for name, views in zip(names, ("pixels+bow", "pixels+tags", "edges+bow", "edges+tags"), strict=True):
+        way = html.partition(f'id="{name}"')[2].partition("</div>\n<div popover")[0]
+        assert re.findall(r"<code>(runs/.*?)</code>", way) == [f"runs/made/{split}/{views}/cca" for split in SPLITS]
 
 
 def test_finding_names_the_best_views_the_floor_and_what_explains_the_scores(study, page):

@@ -157,10 +157,11 @@ rule make_view_comparison:
         code=digest_of(code_of("scripts/make_view_comparison.py")),
         splits=lambda wildcards: catalogue.view_comparison(wildcards.study)["splits"],
         views=lambda wildcards: as_json(compared_views(wildcards)),
+        results=config["results"],
     shell:
         "python scripts/make_view_comparison.py $(dirname {input.study[0]}) --splits {params.splits}"
         " --views {params.views:q} --image-views {input.image_views} --text-views {input.text_views}"
-        " --page {output.page} --csv {output.csv} > {log} 2>&1"
+        " --results {params.results} --page {output.page} --csv {output.csv} > {log} 2>&1"
 
 
 # The report draws its tables, figures and gallery itself, from the same library: a lost figure is redrawn alone.
