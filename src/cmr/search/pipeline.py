@@ -26,6 +26,8 @@ PUNCTUATION = ".,;:!?()[]{}<>\"'“”„«»…\u2018\u2019"
 
 MAKE = "Delete it and run the study again"
 
+LONGEST = 100  # times the shorter side; views that bring that to a size would fill the memory with longer ones
+
 
 @dataclass(frozen=True)
 class Pipeline(Generic[View]):
@@ -59,7 +61,8 @@ def of_text(pipeline: Pipeline[TextView], text: str) -> tuple[np.ndarray, list[s
         text.encode()
     except UnicodeEncodeError as error:
         raise UserError(f"the text has characters that are not Unicode ({error}): write it in UTF-8") from error
-    words = {word: {token for view in pipeline.views for token in view.tokens(word)} for word in text.split()}
+    distinct = dict.fromkeys(text.split())
+    words = {word: {token for view in pipeline.views for token in view.tokens(word)} for word in distinct}
     tokens = set().union(*words.values())
     known = set().union(*(view.known(tokens) for view in pipeline.views))
     unknown = [word.strip(PUNCTUATION) for word, own in words.items() if own and known.isdisjoint(own)]
@@ -78,7 +81,12 @@ def of_text(pipeline: Pipeline[TextView], text: str) -> tuple[np.ndarray, list[s
 
 
 def of_image(pipeline: Pipeline[ImageView], image: Image) -> np.ndarray:
-    """Features of a new picture, RGB; raises UserError where it has none."""
+    """Features of a new picture, RGB; raises UserError where it has none, or is little but a line."""
+    if max(image.size) > LONGEST * min(image.size):
+        raise UserError(
+            f"the picture has {image.width} x {image.height} pixels, and is little but a line: one side may be "
+            f"{LONGEST} times as long as the other at most. Cut a part out of it"
+        )
     features = pipeline.features(lambda view: view.features([image]))
     if _is_nothing(features):
         raise UserError(

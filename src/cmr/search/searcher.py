@@ -19,6 +19,12 @@ from cmr.search.runs import GALLERIES, OTHER, Modality, TrainedRun, Wanted, choo
 MOST = 1000  # results
 
 
+def check_top(top: int) -> None:
+    """Refuse a number of results that cannot be shown."""
+    if not 1 <= top <= MOST:
+        raise UserError(f"{top} results cannot be shown: ask for 1 to {MOST}")
+
+
 @dataclass(frozen=True)
 class Result:
     """An item found: rank from 1; the higher its score, the nearer."""
@@ -112,8 +118,7 @@ class Searcher:
     def _answer(
         self, query: Modality, features: np.ndarray, unknown: tuple[str, ...], top: int, name: str, explain: bool
     ) -> Answer:
-        if not 1 <= top <= MOST:
-            raise UserError(f"{top} results cannot be shown: ask for 1 to {MOST}")
+        check_top(top)
         trained, gallery = self.trained, self._gallery(name, OTHER[query], query)
         embedding = trained.embed(query, features, query)
         rows, scores = gallery.index.nearest(embedding, top)

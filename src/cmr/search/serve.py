@@ -23,7 +23,7 @@ from cmr.datasets.images import DAMAGED, data_uri, load_rgb, thumbnail
 from cmr.errors import UserError
 from cmr.search import page
 from cmr.search.runs import Wanted, methods_that_rank
-from cmr.search.searcher import Result, Searcher
+from cmr.search.searcher import Result, Searcher, check_top
 
 HOST = "127.0.0.1"
 MOST_BYTES = 16 << 20
@@ -79,6 +79,10 @@ def create_app(searchers: Searchers, first: str, port: int, top: int = 10, galle
         origin = request.headers.get("Origin")
         if origin is not None and origin not in {f"http://{host}" for host in hosts}:
             abort(403, "This form came from another site.")
+        # What another site embeds, such as a picture, would have this machine compute; a link is followed.
+        told = request.headers.get("Sec-Fetch-Site", "same-origin"), request.headers.get("Sec-Fetch-Dest", "document")
+        if told[0] not in ("same-origin", "none") and told[1] != "document":
+            abort(403, "Another site cannot show this page.")
 
     @app.after_request
     def secured(response: Response) -> Response:
@@ -162,12 +166,15 @@ def create_app(searchers: Searchers, first: str, port: int, top: int = 10, galle
 
 def serve(catalogue: Catalogue, root: Path, wanted: Wanted, port: int, top: int, gallery: str) -> None:
     """Serve the page until Ctrl-C. Raises UserError where the port is taken or the run cannot be searched with."""
+    check_top(top)
+    if not 1 <= port <= 65535:  # of a larger number the system would take another port than the page says
+        raise UserError(f"there is no port {port}: name one from 1024 to 65535 by --port")
     searchers = Searchers(catalogue, root, wanted)
     app = create_app(searchers, wanted.method, port, top, gallery)
     try:
         # A little more than the page takes, so that it is the page that says what is too much.
         server = create_server(app, host=HOST, port=port, ident=None, max_request_body_size=4 * MOST_BYTES)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise UserError(f"port {port} cannot be listened on ({error}): name another by --port") from error
     print(f"http://{HOST}:{port} searches {wanted.study} by {wanted.method}. Ctrl-C ends it.", flush=True)
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # that a page's pictures wait for each other is usual

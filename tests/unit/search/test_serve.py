@@ -203,6 +203,26 @@ def test_forms_of_other_sites_are_refused(origin, status, client):
     assert response.status_code == status
 
 
+@pytest.mark.parametrize(
+    ("site", "shown_in", "status"),
+    [
+        ("cross-site", "image", 403),
+        ("same-site", "iframe", 403),
+        ("cross-site", "document", 200),
+        ("same-origin", "image", 200),
+        ("none", "document", 200),
+    ],
+)
+def test_another_site_may_link_to_an_answer_but_not_embed_it(site, shown_in, status, client):
+    headers = {"Sec-Fetch-Site": site, "Sec-Fetch-Dest": shown_in}
+    assert client.get("/?text=red", base_url=HERE, headers=headers).status_code == status
+
+
+def test_a_picture_that_is_little_but_a_line_is_refused_before_a_view_makes_it_large(ask):
+    status, page = ask(image=upload(png(Image.new("RGB", (40_000, 1)))))
+    assert status == 400 and "little but a line" in alert(page)
+
+
 def test_pictures_are_served_by_the_ids_of_items_alone(client, trained):
     (trained / "data/raw/made/secret.png").write_bytes(png(draw(0)))
     response = client.get("/picture", query_string={"id": name(5)}, base_url=HERE)
@@ -229,6 +249,22 @@ def test_a_fault_of_ours_is_told_without_its_innards(client, monkeypatch):
     response = client.post("/", base_url=HERE, data={"text": "red"})
     page = response.get_data(as_text=True)
     assert response.status_code == 500 and "a fault of the program" in alert(page) and "innards" not in page
+
+
+@pytest.mark.parametrize(
+    ("port", "top", "message"),
+    [
+        (99_999, 10, "there is no port 99999"),
+        (0, 10, "there is no port 0"),
+        (-1, 10, "there is no port -1"),
+        (8000, 0, "0 results cannot be shown"),
+    ],
+)
+def test_what_could_not_be_served_is_refused_at_once(port, top, message, trained, monkeypatch):
+    """The system takes port 34463 for 99999."""
+    monkeypatch.setattr(serve, "create_server", lambda *_, **__: pytest.fail("it listens"))
+    with pytest.raises(UserError, match=message):
+        serve.serve(Catalogue.read(trained), trained, Wanted("made", "sm"), port, top, "all")
 
 
 def free_port():
