@@ -1,6 +1,7 @@
 """Measure what a paper's study has run, and judge each number that the paper prints."""
 
 import argparse
+import json
 import logging
 from pathlib import Path
 
@@ -20,7 +21,9 @@ def main() -> None:
         "--published", type=Path, required=True, help="folder of results.csv, ranks.csv, datasets.csv, artifacts.csv"
     )
     parser.add_argument("--runs", type=Path, required=True, help="folder of all runs, such as results/runs")
-    parser.add_argument("--results-folder", default="results", help="as the configuration names it, for commands")
+    parser.add_argument(
+        "--settings", type=json.loads, default={}, metavar="JSON", help="key -> value, repeated by commands for numbers"
+    )
     arguments = parser.parse_args()
 
     study, published = Study.read(arguments.study), Published.read(arguments.published)
@@ -34,7 +37,7 @@ def main() -> None:
     records.write(arguments.study / "verdicts.csv", judged)
     records.write(arguments.study / "agreement.csv", agreement.agree(published, study, numbers))
     records.write(arguments.study / "comparisons.csv", comparisons.compare(study, queries, metrics))
-    files.write_json(arguments.study / "cells.json", cells(study, arguments.results_folder))
+    files.write_json(arguments.study / "cells.json", cells(study, arguments.settings))
     logging.info("%s", verdicts.summary(judged).to_string())
     logging.info("%d numbers measured, %d published ones judged", len(numbers), len(judged))
 

@@ -1,6 +1,7 @@
 """Write the report of a study: one page that needs nothing else."""
 
 import argparse
+import json
 from pathlib import Path
 
 from cmr import files
@@ -23,7 +24,9 @@ def main() -> None:
     gallery.add_argument("--raw", type=Path, help="folder that image paths start from, e.g. data/raw")
     parser.add_argument("--published", type=Path, help="folder of what papers print, for the study of a paper")
     parser.add_argument("--command", required=True, help="what makes the study, shown to readers")
-    parser.add_argument("--results", default="results", help="folder of results, for commands shown to readers")
+    parser.add_argument(
+        "--settings", type=json.loads, default={}, metavar="JSON", help="key -> value, repeated by commands for numbers"
+    )
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
     sources = (arguments.pairs, arguments.embeddings, arguments.image_view, arguments.text_view, arguments.raw)
@@ -33,7 +36,7 @@ def main() -> None:
     study = Study.read(arguments.study)
     published = Published.read(arguments.published) if arguments.published else None
     shown = read_gallery(study, *sources) if all(sources) else None
-    files.write_text(arguments.output, make_report(study, shown, arguments.command, published, arguments.results))
+    files.write_text(arguments.output, make_report(study, shown, arguments.command, published, arguments.settings))
 
 
 if __name__ == "__main__":

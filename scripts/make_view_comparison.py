@@ -27,7 +27,9 @@ def main() -> None:
         parser.add_argument(
             f"--{modality}-views", type=Path, nargs="+", required=True, help="<view>.h5 of every split, for dimensions"
         )
-    parser.add_argument("--results", default="results", help="folder of results, for commands shown to readers")
+    parser.add_argument(
+        "--settings", type=json.loads, default={}, metavar="JSON", help="key -> value, repeated by commands for numbers"
+    )
     parser.add_argument("--page", type=Path, required=True, help="output, HTML")
     parser.add_argument("--csv", type=Path, required=True, help="output")
     arguments = parser.parse_args()
@@ -36,7 +38,7 @@ def main() -> None:
     comparison = compare(study, arguments.splits)
     dimensions = {"image": read_dimensions(arguments.image_views), "text": read_dimensions(arguments.text_views)}
     files.write_text(arguments.csv, comparison.to_csv())
-    files.write_text(arguments.page, render(study, comparison, arguments.views, dimensions, arguments.results))
+    files.write_text(arguments.page, render(study, comparison, arguments.views, dimensions, arguments.settings))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import statistics
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from cmr import figures, tables
@@ -16,7 +17,7 @@ from cmr.papers.published import Published
 from cmr.results import MARKS, Study, budget_of, span
 from cmr.statistics import mean_interval
 from cmr.tables import Row, Table
-from cmr.ways import Way, in_words, ways
+from cmr.ways import Way, ways
 
 
 @dataclass(frozen=True)
@@ -111,20 +112,24 @@ class Report:
 
 
 def make_report(
-    study: Study, gallery: Gallery | None, command: str, published: Published | None = None, results: str = "results"
+    study: Study,
+    gallery: Gallery | None,
+    command: str,
+    published: Published | None = None,
+    settings: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """The page as HTML.
 
     gallery : example retrievals, where the study's config asks for them.
     command : what a reader types to make the study.
     published : what papers print, for the study of one.
-    results : the folder of results, as the configuration names it, for commands that a reader types.
+    settings : of the configuration that commands for numbers repeat, as `cmr.ways.command` takes them.
     """
     paper = make_page(study, published) if published else None
     all_runs, study = study.facts["runs"], study.reported
     facts, config, runs = study.facts, study.config, study.facts["runs"]
     drawn = [] if paper else [tables.make_table(study, name) for name in config["tables"]]
-    known = {} if paper else ways(study, results)
+    known = {} if paper else ways(study, settings)
     datasets = facts["datasets"].values()
     of_data = [name for name, spec in config["figures"].items() if spec["kind"] == "dataset_statistics"]
     report = Report(

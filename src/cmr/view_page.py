@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -120,17 +121,17 @@ def render(
     comparison: Comparison,
     views: Mapping[str, Mapping[str, Mapping[str, Any]]],
     dimensions: Mapping[str, Mapping[str, str]],
-    results: str = "results",
+    settings: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """The page as HTML.
 
     views : "image" and "text" -> view -> its config.
     dimensions : "image" and "text" -> view -> what `read_dimensions` says of it.
-    results : the folder of results, as the configuration names it, for commands that a reader types.
+    settings : of the configuration that commands for numbers repeat, as `cmr.ways.command` takes them.
     """
     spec, names, task = study.config["view_comparison"], comparison.names, comparison.tasks[0]
     runs = _compared_runs(study, comparison)
-    known = {key: way for key, way in ways(study, results).items() if key in {_key(run) for run in runs}}
+    known = {key: way for key, way in ways(study, settings).items() if key in {_key(run) for run in runs}}
     matrices = [_matrices(study, comparison, one, known) for one in comparison.tasks]
     page = Page(
         study=study.facts["study"],

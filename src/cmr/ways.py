@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from cmr.results import MEANS, RUN, SETTING, Run, Study
@@ -40,17 +41,22 @@ class Way:
     facts: tuple[tuple[str, str], ...] = ()
 
 
-def command(runs: Iterable[Run], results: str = "results") -> str:
-    """The command that trains and evaluates these runs again, and nothing else that is there already."""
-    targets = [str(run.folder(Path(results) / RUNS) / "metrics.parquet") for run in runs]
-    config = [] if results == "results" else ["--config", f"results={results}"]
+def command(runs: Iterable[Run], settings: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The command that trains and evaluates these runs again, and nothing else that is there already.
+
+    settings : of the configuration that the command repeats, for without them it would make other runs: key -> value as
+        it is typed. `results` is the folder of results, where it is another one than `results`.
+    """
+    folder = Path(settings.get("results", "results")) / RUNS
+    targets = [str(run.folder(folder) / "metrics.parquet") for run in runs]
+    config = ["--config", *(f"{key}={value}" for key, value in settings.items())] if settings else []
     return shlex.join(["snakemake", "--cores", "2", *config, "--forcerun", "train", "evaluate", "--", *targets])
 
 
-def ways(study: Study, results: str = "results") -> dict[tuple[str, ...], Way]:
+def ways(study: Study, settings: Mapping[str, str] = MappingProxyType({})) -> dict[tuple[str, ...], Way]:
     """(method, data set, image view, text view) -> the way to the scores of that method there.
 
-    results : the folder of results, as the configuration names it.
+    settings : as `command` takes them.
     """
     runs: dict[tuple[str, ...], list[Run]] = {}
     for run in study.runs:
@@ -61,7 +67,7 @@ def ways(study: Study, results: str = "results") -> dict[tuple[str, ...], Way]:
             name=f"way-{number}",
             title=f"{study.method_label(key[0])} on {study.facts['datasets'][key[1]]['title']}, {key[2]} and {key[3]}",
             steps=tuple(steps[run] for run in own),
-            command=command(own, results),
+            command=command(own, settings),
         )
         for number, (key, own) in enumerate(runs.items(), start=1)
     }

@@ -1,3 +1,4 @@
+import json
 import re
 import shlex
 
@@ -36,12 +37,14 @@ def test_settings_of_one_method_have_ways_of_their_own(tmp_path):
         assert all(f"runs/{dataset}/" in step.folder for step in way.steps)
 
 
-def test_the_command_names_the_folder_of_results_where_it_is_another():
+def test_the_command_repeats_settings_and_names_files_in_the_folder_of_results():
     run = Run("d", "s", "i", "t", "m")
+    overrides = json.dumps({"m": {"c": [0.5, 1.0]}})
     assert shlex.split(command([run]))[-1] == "results/runs/d/s/i+t/m/metrics.parquet"
-    words = shlex.split(command([run], "/scratch/my results"))
+    words = shlex.split(command([run], {"results": "/scratch/my results", "methods": overrides}))
     assert words[-1] == "/scratch/my results/runs/d/s/i+t/m/metrics.parquet"
-    assert "results=/scratch/my results" in words
+    config = words[words.index("--config") + 1 : words.index("--forcerun")]
+    assert config == ["results=/scratch/my results", f"methods={overrides}"]
 
 
 def test_hyperparameters_are_told_in_words():

@@ -1,6 +1,8 @@
 """The study of a paper, from its file to its verdicts: a made paper on the made data set."""
 
+import html
 import json
+import re
 import shlex
 
 import pandas as pd
@@ -190,6 +192,9 @@ def test_a_rehearsal_shares_the_runs_withholds_verdicts_and_leaves_the_study_alo
     assert set(rehearsed["verdict"]) == {"withheld"}
     assert rehearsed["measured"].notna().all()
     assert {path: path.read_bytes() for path in (project.root / STUDY).rglob("*.csv")} == before
+    page = (project.root / "results/studies/made-on-shapes/report.html").read_text()
+    command = html.unescape(re.search(r"<code>(snakemake .* all .*)</code>", page)[1])
+    assert project.planned(*shlex.split(command)[3:]) == {}
 
 
 def test_a_file_that_comes_later_reruns_what_it_is_for_and_nothing_else(project):

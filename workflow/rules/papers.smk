@@ -37,11 +37,11 @@ rule judge_paper:
     params:
         code=digest_of(code_of("scripts/judge_paper.py")),
         runs=RUNS,
-        results=lambda wildcards: config["results"],
+        settings=settings_of_study,
         published=lambda wildcards: PUBLISHED,
     shell:
         "python scripts/judge_paper.py $(dirname {input.study[0]}) --published {params.published} --runs {params.runs}"
-        " --results-folder {params.results} > {log} 2>&1"
+        " --settings {params.settings:q} > {log} 2>&1"
 
 
 rule check_claims:

@@ -157,11 +157,11 @@ rule make_view_comparison:
         code=digest_of(code_of("scripts/make_view_comparison.py")),
         splits=lambda wildcards: catalogue.view_comparison(wildcards.study)["splits"],
         views=lambda wildcards: as_json(compared_views(wildcards)),
-        results=config["results"],
+        settings=settings_of_study,
     shell:
         "python scripts/make_view_comparison.py $(dirname {input.study[0]}) --splits {params.splits}"
         " --views {params.views:q} --image-views {input.image_views} --text-views {input.text_views}"
-        " --results {params.results} --page {output.page} --csv {output.csv} > {log} 2>&1"
+        " --settings {params.settings:q} --page {output.page} --csv {output.csv} > {log} 2>&1"
 
 
 # The report draws its tables, figures and gallery itself, from the same library: a lost figure is redrawn alone.
@@ -192,10 +192,10 @@ rule make_report:
         gallery=gallery_arguments,
         published=published_argument,
         command=command_of_study,
-        results=config["results"],
+        settings=settings_of_study,
     shell:
         "python scripts/make_report.py $(dirname {input.study[0]}) {params.gallery:q} {params.published}"
-        " --command {params.command:q} --results {params.results} --output {output} > {log} 2>&1"
+        " --command {params.command:q} --settings {params.settings:q} --output {output} > {log} 2>&1"
 
 
 rule make_front_page:
@@ -220,6 +220,6 @@ rule make_front_page:
         code=digest_of(code_of("scripts/make_front_page.py")),
         folders=[f"{config['results']}/studies/{study}" for study in catalogue.wanted_studies],
         others=studies_made_before(),
-        command=command_of(catalogue.wanted_studies, config["methods"]),
+        command=command_of(config["studies"], config["methods"]),
     shell:
         "python scripts/make_front_page.py {params.folders} --others {params.others} --command {params.command:q} --output {output} > {log} 2>&1"

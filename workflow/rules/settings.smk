@@ -335,12 +335,29 @@ def about_view(dataset, modality, view):
     return catalogue.view(modality, view) | {"options": catalogue.view_options(dataset, modality, view)}
 
 
+def settings_of(methods):
+    """Settings that commands in pages repeat, for the same numbers in the same folders: key -> value as it is typed."""
+    overrides = {name: config["methods"][name] for name in methods if config["methods"].get(name)}
+    told = {key: config[key] for key in ("data", "results") if config[key] != key}
+    told |= {key: "true" for key in ("mixed_precision", "compile") if config[key]}
+    return told | ({"methods": as_json(overrides)} if overrides else {})
+
+
+def settings_of_study(wildcards):
+    return as_json(settings_of(methods_of_study(wildcards)))
+
+
 def command_of_study(wildcards):
-    """What a reader types to make a study: with the overrides of its methods, so that the numbers are the same."""
-    return command_of([wildcards.study], methods_of_study(wildcards))
+    """What a reader types to make a study."""
+    study = wildcards.study.removesuffix(f"-on-{config['substitute']}")  # a rehearsal is asked for by its paper
+    return command_of([study], methods_of_study(wildcards))
 
 
 def command_of(studies, methods):
-    overrides = {name: config["methods"][name] for name in methods if config["methods"].get(name)}
-    settings = [f"studies=[{','.join(studies)}]", *[f"methods={as_json(overrides)}" for _ in range(bool(overrides))]]
+    """What a reader types to make studies, as `studies` of the configuration names them."""
+    told = {"studies": f"[{','.join(studies)}]"}
+    told |= {"without": f"[{','.join(config['without'])}]"} if config["without"] else {}
+    told |= {"downloads": "false"} if not config["downloads"] else {}
+    told |= {"substitute": config["substitute"]} if config["substitute"] else {}
+    settings = [f"{key}={value}" for key, value in (told | settings_of(methods)).items()]
     return shlex.join(["snakemake", "--cores", "8", "all", "--config", *settings])

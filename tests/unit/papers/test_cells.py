@@ -95,7 +95,7 @@ def test_the_command_forces_rules_that_the_workflow_has():
 
 
 def test_another_folder_of_results_is_told_to_the_workflow_too():
-    words = shlex.split(command([Run("made", "random-0", "pixels", "bow", "cca")], "my results"))
+    words = shlex.split(command([Run("made", "random-0", "pixels", "bow", "cca")], {"results": "my results"}))
     assert words[words.index("--config") + 1] == "results=my results"
     assert words[-1] == "my results/runs/made/random-0/pixels+bow/cca/metrics.parquet"
 
