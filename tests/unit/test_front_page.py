@@ -60,5 +60,14 @@ def test_the_page_is_well_formed_and_escapes_what_configs_say(studies, page):
     assert "Made <study>" not in make_front_page(studies, "../studies", [], "x")
 
 
+def test_ids_are_unique_whatever_studies_are_called(studies, tmp_path):
+    folders = [shutil.copytree(studies[0], tmp_path / name) for name in ("verdicts", "others", "again")]
+    page = Page(make_front_page([*folders, studies[1]], "..", ["older"], "x"))
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids)) > 4
+    links = {attributes["href"].removeprefix("#") for attributes in page.attributes("a")}
+    assert {"study-verdicts", "study-again"} <= links & set(ids)
+
+
 def test_without_papers_there_is_no_table_of_verdicts(studies):
     assert "Published numbers" not in make_front_page(studies[:1], "..", [], "x")

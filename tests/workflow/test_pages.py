@@ -1,6 +1,7 @@
 """The pages of a finished study as readers find them: small, without trouble in a browser, no link leading nowhere."""
 
 import json
+import shlex
 
 import pytest
 
@@ -47,6 +48,18 @@ def test_the_command_of_a_number_makes_just_its_runs_again(finished):
     assert planned["train", "cca"] == len(targets) == 1
 
 
+def test_commands_repeat_what_the_command_line_set(finished):
+    given = ["results=elsewhere", "methods={sm: {c: [0.5, 1.0]}}"]
+    run = finished.snakemake("-n", "-p", "elsewhere/studies/shapes/report.html", "--config", *given)
+    (line,) = (line for line in run.stdout.splitlines() if "python scripts/make_report.py" in line)
+    words = shlex.split(line)
+    settings = json.loads(words[words.index("--settings") + 1])
+    assert settings["results"] == "elsewhere" and json.loads(settings["methods"])["sm"] == {"c": [0.5, 1.0]}
+    of_study = shlex.split(words[words.index("--command") + 1])
+    told = {"studies=[shapes]", *(f"{key}={value}" for key, value in settings.items())}
+    assert set(of_study[of_study.index("--config") + 1 :]) == told
+
+
 def test_a_call_about_another_study_keeps_a_link_to_the_pages_made_before(finished):
     finished.edit("config/config.yaml", lambda config: config.update(studies=["again"]))
     study = finished.root / "config/studies/shapes.yaml"
@@ -54,5 +67,5 @@ def test_a_call_about_another_study_keeps_a_link_to_the_pages_made_before(finish
     run = finished.snakemake("all")
     assert run.returncode == 0, run.stdout
     html = (finished.root / PAGES[0]).read_text("utf-8")
-    assert '<section id="again">' in html and 'href="../studies/shapes/report.html"' in html
+    assert '<section id="study-again">' in html and 'href="../studies/shapes/report.html"' in html
     assert json.loads((finished.root / "results/studies/again/study.json").read_text())["study"] == "again"
