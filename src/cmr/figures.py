@@ -98,10 +98,10 @@ def save(chart: Chart, path: Path) -> None:
 
 
 def in_page(chart: Chart, name: str, caption: str, words: str, item: str = "") -> Drawing:
-    """The chart for a page: no background, the page's own text colour, every id of the picture begins with `name`."""
+    """The chart for a page: no background, the page's own text colour, every id of the picture is its own."""
     spec = _spec(chart, PAGES_INK, None)
     script = json.dumps(spec, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-    return Drawing(name, caption, words, Markup(_svg(spec, name)), Markup(script), item)
+    return Drawing(name, caption, words, Markup(_svg(spec, f"{name}-svg")), Markup(script), item)
 
 
 def _spec(chart: Chart, ink: str, background: str | None) -> dict[str, Any]:

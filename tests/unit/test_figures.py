@@ -195,6 +195,12 @@ def test_inline_svg_refers_only_to_its_own_ids(study):
         ElementTree.fromstring(svg)
 
 
+def test_ids_of_a_picture_are_none_that_a_page_gives(study):
+    chart = figures.draw(study, "precision_recall_img2txt")
+    ids = re.findall(r'\bid="([^"]+)"', figures.in_page(chart, "way", "", "").svg)
+    assert ids and not [name for name in ids if re.fullmatch(r"way-\d+", name)]  # those are ways to numbers
+
+
 @pytest.mark.parametrize("name", CONFIG["figures"])
 def test_a_figure_in_a_page_has_the_pages_ink_and_no_background(study, name):
     figure = in_page(study, name)
