@@ -168,6 +168,11 @@ def fit(
 
     Raises UserError for unknown names, values that are not allowed, and data that the method is not defined for.
     """
+    if not isinstance(method, str | type):
+        raise UserError(
+            f"fit: {type(method).__name__} is neither the name of a method nor a class; give one of these, and "
+            'hyper-parameters by name, as in fit("cca", train, n_components=20)'
+        )
     own = isinstance(method, type)
     values = {key: _plain(value) for key, value in hyperparameters.items()}
     name = method.__name__ if own else method
@@ -198,9 +203,10 @@ def score(fitted: Fitted, test: Pairs) -> pd.DataFrame:
     Returns index (metric, task), columns `score` and `random`. Tasks are those of `cmr.evaluation`, `mean` of img2txt
     and txt2img, and `mean_all` of img2all and txt2all; `score(model, test).loc["map_all"]` are the mAPs.
     """
+    _check_test(fitted, test)
     floor = RandomRanking()
     tables = {
-        "score": _evaluated(fitted.trained.method, fitted.model, _checked_test(fitted, test))[0],
+        "score": _evaluated(fitted.trained.method, fitted.model, test)[0],
         FLOOR: _evaluated(floor, floor.fit(test), test)[0],
     }
     wide = {name: table.pivot(index="metric", columns="task", values="value") for name, table in tables.items()}
@@ -218,13 +224,15 @@ def curve(fitted: Fitted | Sequence[Fitted], test: Pairs, task: Task = "img2txt"
     legend brings out one method, shift and wheel zoom.
     """
     check_name(task, TASKS, "curve", "task")
-    several = [fitted] if isinstance(fitted, Fitted) else [*fitted]
+    several = [*fitted] if isinstance(fitted, list | tuple) else [fitted]
+    for one in several:
+        _check_test(one, test)
     floor = RandomRanking()
     curves, methods = {FLOOR: _evaluated(floor, floor.fit(test), test)[1]}, {FLOOR: {"title": "Random"}}
     for number, one in enumerate(several, start=1):
         # Of one method fitted twice, the title alone does not tell which.
         name = one.name if one.name not in curves else f"{one.name} {number}"
-        curves[name] = _evaluated(one.trained.method, one.model, _checked_test(one, test))[1]
+        curves[name] = _evaluated(one.trained.method, one.model, test)[1]
         methods[name] = {"title": one.title}
     run = {"dataset": "", "split": "", "image_view": "", "text_view": ""}
     runs = [{**run, "method": name} for name in curves]
@@ -248,11 +256,12 @@ def _evaluated(method: Method, model: Model | PerTask, test: Pairs) -> tuple[pd.
     return scores, curves
 
 
-def _checked_test(fitted: Fitted, test: Pairs) -> Pairs:
+def _check_test(fitted: Fitted, test: Pairs) -> None:
+    if not isinstance(fitted, Fitted):
+        raise UserError(f"{fitted!r} is no fitted method: give what fit(...) returned")
     _check_pairs(fitted.name, test=test)
     for side, width in fitted.widths.items():
         _check_width(f"test: {side}", getattr(test, side), width, fitted.name)
-    return test
 
 
 def _check_width(where: str, rows: Rows, width: tuple[int, ...], name: str) -> None:

@@ -183,6 +183,7 @@ def test_as_many_groups_as_pairs_are_needed():
         ("alscor", {}, 'takes images as vectors or pixels, texts as tokens, but .* Fit "alscor_vectors"'),
         ("ccl", {}, 'takes images as patches, texts as patches, but .* Fit "ccl_coarse"'),
         (CCA, {"ridg": 1.0}, 'CCA has no option "ridg"; it has n_components, ridge'),
+        (CCA(), {}, "CCA is neither the name of a method nor a class"),
     ],
 )
 def test_what_cannot_be_fitted_is_refused_in_words(method, values, words):
@@ -200,6 +201,10 @@ def test_arrays_in_the_place_of_pairs_are_refused():
         fit("cca", TRAIN.images)
     with pytest.raises(UserError, match="cca: test is ndarray, not pairs"):
         score(fit("cca", TRAIN, n_components=2), TEST.images)
+    with pytest.raises(UserError, match="'cca' is no fitted method"):
+        score("cca", TEST)
+    with pytest.raises(UserError, match="'cca' is no fitted method"):
+        curve(["cca"], TEST)
 
 
 def test_features_of_another_width_are_refused():
