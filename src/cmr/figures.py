@@ -21,6 +21,8 @@ from cmr.figure_style import INK, PAGES_INK, notice, theme, titled
 from cmr.results import Study, rehearsal
 
 Chart = alt.TopLevelMixin
+# Of no use in a still picture, and a third of it.
+INERT = re.compile(r' (?:aria-hidden|aria-roledescription|class|pointer-events|role)="[^"]*"')
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def _spec(chart: Chart, ink: str, background: str | None) -> dict[str, Any]:
 
 
 def _svg(spec: Mapping[str, Any], name: str) -> str:
-    """The picture, without what only the pointer finds; its ids are `name` and a number.
+    """The picture, without what only the pointer and scripts find; its ids are `name` and a number.
 
     The renderer counts them on from picture to picture, so that a picture would depend on those before it.
     """
@@ -121,7 +123,8 @@ def _svg(spec: Mapping[str, Any], name: str) -> str:
     def tidy(tag: re.Match[str]) -> str:
         if tag[0].startswith("<path") and ' opacity="0"' in tag[0]:
             return ""
-        return re.sub(r'(\bid="|href="#|url\(#)([^")]+)', lambda own: f"{own[1]}{name}-{numbers[own[2]]}", tag[0])
+        bare = INERT.sub("", tag[0])
+        return re.sub(r'(\bid="|href="#|url\(#)([^")]+)', lambda own: f"{own[1]}{name}-{numbers[own[2]]}", bare)
 
     return re.sub("<[^>]*>", tidy, svg)
 
