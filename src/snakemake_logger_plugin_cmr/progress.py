@@ -154,7 +154,7 @@ class Progress:
         return ", ".join([*words, self.time_left(now)])
 
     def time_left(self, now: float) -> str:
-        """An estimate in words: of at least half of the jobs left something must be known.
+        """An estimate in words: of at least a quarter of the jobs left something must be known.
 
         Work is shared by as many jobs as the machine takes at once, but stages wait for each other.
         """
@@ -164,7 +164,7 @@ class Progress:
         means = {rule: self._mean(rule, now) for rule, n in left.items() if n > 0}
         known = {rule: mean for rule, mean in means.items() if mean is not None}
         unknown = sum(left[rule] for rule in means.keys() - known.keys())
-        if 2 * unknown > sum(left.values()):
+        if 4 * unknown > 3 * sum(left.values()):
             return "time left unknown yet"
         work, stages = 0.0, Counter()
         for rule, mean in known.items():

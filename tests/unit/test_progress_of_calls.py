@@ -79,15 +79,15 @@ def test_snakefile_and_not_this_package_decides_whose_library_is_imported():
     assert done.stdout == "False\n"
 
 
-def test_nothing_is_said_of_time_before_anything_is_known_of_half_the_jobs():
-    progress, call = counted(train=4, evaluate=4)
+def test_nothing_is_said_of_time_before_anything_is_known_of_a_quarter_of_the_jobs():
+    progress, call = counted(train=4, evaluate=20)
     call.start(0, 1, "train")
     assert progress.time_left(START + 50) == "time left unknown yet"
     call.finish(60, 1)
-    assert progress.time_left(START + 60) == "time left unknown yet"  # evaluate: 4 of 7
+    assert progress.time_left(START + 60) == "time left unknown yet"  # evaluate: 20 of 23
     call.start(60, 2, "evaluate")
     call.finish(61, 2)
-    # 3 trainings of 60 s and 3 evaluations of 1 s on 2 cores: 91.5 s
+    # 3 trainings of 60 s and 19 evaluations of 1 s on 2 cores: 99.5 s
     assert progress.time_left(START + 61) == "about 2 min left"
 
 
