@@ -91,6 +91,8 @@ class LogHandler(LogHandlerBase):
         elif event == LogEvent.JOB_ERROR:
             if record.jobid in self.progress.failed:
                 self._say(f"failed: {self.progress.failed[record.jobid].job.in_words()}")
+            elif not self.progress.stopped:  # of a job that nobody said had begun: better told roughly than not at all
+                self._pass_on(record)
         elif event == LogEvent.ERROR and "CalledProcessError" in record.getMessage():
             return  # the error of the job follows
         elif event in DROPPED or event in (LogEvent.JOB_INFO, LogEvent.JOB_FINISHED):

@@ -261,6 +261,14 @@ def test_jobs_that_the_user_stops_have_not_failed(shown):
     assert text().endswith("0 of 2 jobs done in 01:40, 2 not run\nStopped. The same command goes on from here.\n")
 
 
+def test_failure_of_a_job_that_nobody_said_had_begun_is_told(shown):
+    handler, text = shown
+    about = {"jobid": 7, "rule_name": "train", "rule_msg": None, "wildcards": {}, "aux": {}, "indent": False}
+    about |= {"input": [], "output": ["a.h5"], "log": [], "conda_env": None, "container_img": None, "shellcmd": None}
+    handler.emit(record(0, LogEvent.JOB_ERROR, "Error in rule train", logging.ERROR, **about))
+    assert "rror in rule train" in text() and "a.h5" in text()
+
+
 def test_messages_of_snakemake_are_shown_and_its_noise_is_not(shown):
     handler, text = shown
     handler.emit(record(0, None, "Building DAG of jobs..."))
