@@ -1,5 +1,7 @@
 """The reports of made studies in a browser: figures come alive, tables sort and filter, numbers tell their way."""
 
+import re
+
 import pytest
 
 from cmr import files, store
@@ -101,12 +103,46 @@ def test_a_heading_sorts_numbers_as_numbers_the_highest_first(report):
             assert visit.column("#table-map_all", 1)[0] == name
 
 
+def test_cells_without_a_number_come_last_in_either_order(report):
+    first = "#table-map_all tbody tr:first-child td:nth-child(2)"
+    without = report.with_name("without.html")
+    html, replaced = re.subn(r'data-order="0\.5[23]\d*"', 'data-order="nan"', report.read_text("utf-8"))
+    assert replaced == 1  # that of CCA
+    without.write_text(html, "utf-8")
+    with visiting(without.as_uri()) as visit:
+        for order, best in (("descending", "0.617"), ("ascending", "0.320")):
+            visit.page.locator("#table-map_all th:nth-child(2) .dtcc-button_order").click()
+            visit.page.wait_for_selector(f"#table-map_all th:nth-child(2)[aria-sort={order}]")
+            assert visit.page.locator(first).inner_text().startswith(best)
+            assert visit.column("#table-map_all", 1)[-1] == "CCA"
+
+
+def test_controls_and_pictures_have_names_of_their_own(report):
+    with visiting(report.as_uri()) as visit:
+        visit.scroll_through()
+        page = visit.page
+        assert page.locator("#table-map_all").get_by_role("button", name="Sort by Mean").count() == 1
+        assert page.locator("#figure-map_bars").get_by_role("img", name="Bars of mAP").count() == 1
+        assert page.locator("figure.alive [role=img] :is(summary, a)").count() == 0  # hidden from screen readers there
+
+
+def test_what_pages_look_like_follows_a_change_of_scheme(report):
+    with visiting(report.as_uri(), scheme="dark") as visit:
+        page, cell = visit.page, "getComputedStyle(document.querySelector('#table-map_all td')).color"
+        assert page.evaluate(cell) == "rgb(231, 234, 238)"
+        page.emulate_media(media="print")  # dark on the screen, and black on paper
+        page.wait_for_function(f"{cell} === 'rgb(0, 0, 0)'")
+        page.emulate_media(media="screen", color_scheme="light")
+        page.wait_for_selector("html:not(.dark)", state="attached")
+
+
 def test_a_number_shows_its_runs_and_the_command_that_repeats_them(report):
     with visiting(report.as_uri()) as visit:
         number = visit.page.locator("#table-map_all button.number").first
         number.focus()
         visit.page.keyboard.press("Enter")
         way = visit.page.locator(".way:popover-open")
+        assert way.get_by_role("button", name="Close").evaluate("button => button === document.activeElement")
         assert way.locator("tbody tr").count() == 3
         told = way.inner_text()
         assert "runs/made/random-1/pixels+bow/cca" in told
@@ -135,7 +171,18 @@ def test_a_number_of_a_paper_shows_its_runs(paper):
         assert visit.page.locator(".way:popover-open tbody tr").count() == 3
 
 
-def test_print_has_every_row_of_a_long_table(paper):
+def test_print_has_every_row_of_a_long_table_and_leaves_the_screen_as_it_was(paper):
     with visiting(paper.as_uri()) as visit:
+        visit.page.locator("#numbers .dt-paging-button", has_text="2").click()
+        seen = visit.column("table.verdicts", 3)
         visit.page.evaluate("dispatchEvent(new Event('beforeprint'))")
         assert visit.page.locator("table.verdicts tbody tr").count() == 75
+        visit.page.evaluate("dispatchEvent(new Event('afterprint'))")
+        assert visit.column("table.verdicts", 3) == seen
+        assert "26 to 50 of 75" in visit.page.locator("#numbers .dt-info").inner_text()
+
+
+def test_search_finds_what_is_shown_and_not_its_markup(paper):
+    with visiting(paper.as_uri()) as visit:
+        visit.page.locator("#numbers .dt-search input").fill("popovertarget")
+        visit.page.wait_for_function("document.querySelector('#numbers .dt-info').innerText.startsWith('no rows')")

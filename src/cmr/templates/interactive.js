@@ -13,7 +13,6 @@ async function library(name) {
 
 // Figures: drawn when they come near, for a page may have dozens.
 let vega;
-const dark = matchMedia("(prefers-color-scheme: dark)");
 
 async function draw(figure) {
   vega ??= library("vega");
@@ -23,9 +22,17 @@ async function draw(figure) {
     renderer: "svg",
     actions: { export: true, source: false, compiled: false, editor: false },
     downloadFileName: figure.id,
-    tooltip: { theme: dark.matches ? "dark" : "light" },
+    i18n: { CLICK_TO_VIEW_ACTIONS: "Save this figure" },
   });
-  figure.querySelector(".drawing").replaceChildren(drawn);
+  const drawing = figure.querySelector(".drawing");
+  const picture = drawn.querySelector(".chart-wrapper"); // not all of it: what is in an image cannot be reached by key
+  picture.setAttribute("role", "img");
+  picture.removeAttribute("aria-roledescription");
+  picture.setAttribute("aria-label", drawing.getAttribute("aria-label"));
+  drawn.querySelector("summary").setAttribute("aria-label", "Save this figure");
+  drawing.removeAttribute("role");
+  drawing.removeAttribute("aria-label");
+  drawing.replaceChildren(drawn);
   figure.classList.add("alive");
 }
 
@@ -44,22 +51,45 @@ for (const figure of document.querySelectorAll("figure:has(> script)")) {
 
 // Tables.
 const tables = document.querySelectorAll("table.interactive");
+const dark = matchMedia("(prefers-color-scheme: dark)");
 
 function columns(table) {
   return [...table.tHead.rows[0].cells].map((head) => {
-    const wanted = { list: ["searchList"], search: ["search"] }[head.dataset.filter];
+    const name = head.textContent.trim();
+    const content = { list: "searchList", search: "search" }[head.dataset.filter];
+    const controls = [{ extend: "order", text: `Sort by ${name}` }];
+    if (content) controls.push({ extend: "dropdown", text: `Filter by ${name}`, content: [content] });
     const words = head.matches(".words, :first-child");
-    const orderSequence = words ? ["asc", "desc", ""] : ["desc", "asc", ""]; // of numbers the highest first
-    return { columnControl: wanted ? ["order", wanted] : ["order"], orderSequence };
+    // Of numbers the highest first.
+    const kind = words ? { orderSequence: ["asc", "desc", ""] } : { orderSequence: ["desc", "asc", ""], type: "number" };
+    return { columnControl: controls, ...kind };
   });
 }
 
-if (tables.length) {
+// By the number that a cell begins with; cells without one come last, whatever the order.
+function byNumber(sign) {
+  return (a, b) => {
+    const [x, y] = [parseFloat(a), parseFloat(b)];
+    return Number.isNaN(x) || Number.isNaN(y) ? Number.isNaN(x) - Number.isNaN(y) : sign * (x - y);
+  };
+}
+
+function followScheme() {
   document.documentElement.classList.toggle("dark", dark.matches); // for the style sheet of DataTables
+}
+
+if (tables.length) {
   const style = document.createElement("style");
   const [{ default: DataTable }, css] = await Promise.all([library("tables"), unpacked("tables-style")]);
   style.textContent = css;
   document.head.prepend(style); // the page's own rules come after, and win
+  followScheme();
+  dark.addEventListener("change", followScheme);
+  DataTable.type("number", {
+    className: "dt-type-numeric",
+    order: { asc: byNumber(1), desc: byNumber(-1) },
+    search: DataTable.util.stripHtml,
+  });
   for (const table of tables) {
     const long = table.tBodies[0].rows.length > 50;
     const made = new DataTable(table, {
@@ -78,9 +108,16 @@ if (tables.length) {
         bottomStart: long ? "info" : null,
         bottomEnd: long ? "paging" : null,
       },
-      language: { search: "Search", lengthMenu: "_MENU_ rows a page", info: "_START_ to _END_ of _TOTAL_", infoFiltered: "(of _MAX_ in all)" },
+      language: { search: "Search", lengthMenu: "_MENU_ rows a page", info: "_START_ to _END_ of _TOTAL_", infoEmpty: "no rows", infoFiltered: "(of _MAX_ in all)" },
     });
-    addEventListener("beforeprint", () => long && made.page.len(-1).draw());
+    if (long) {
+      let seen;
+      addEventListener("beforeprint", () => {
+        seen = made.page.info();
+        made.page.len(-1).draw();
+      });
+      addEventListener("afterprint", () => made.page.len(seen.length).page(seen.page).draw("page"));
+    }
   }
 }
 document.documentElement.dataset.ready = "true";
