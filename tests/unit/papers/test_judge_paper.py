@@ -27,7 +27,7 @@ def run(study, published, runs, *more):
 def test_the_script_writes_all_that_is_known_of_a_paper(made, tmp_path):
     study = shutil.copytree(made.folder, tmp_path / "study")
     (study / "measured.csv").unlink()
-    done = run(study, made.published, made.runs, "--results-folder", "elsewhere")
+    done = run(study, made.published, made.runs, "--settings", '{"results": "elsewhere"}')
     assert done.returncode == 0, done.stderr
     rows = {name: len(pd.read_csv(study / name)) for name in COLUMNS}
     # Pairs of six methods, on two alternatives, two tasks, and the two metrics that the paper has.
