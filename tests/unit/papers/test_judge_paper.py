@@ -36,8 +36,8 @@ def test_the_script_writes_all_that_is_known_of_a_paper(made, tmp_path):
         assert (study / name).read_bytes() == (made.folder / name).read_bytes()
     cells = json.loads((study / "cells.json").read_text("utf-8"))
     assert "elsewhere/runs/made/random-0" in cells["made_pixels/0/own"]["command"]
-    assert "252 numbers measured, 75 published" in done.stdout
-    assert "not run" in done.stdout
+    assert "252 numbers measured, 75 published" in done.stderr
+    assert "not run" in done.stderr
 
 
 def test_a_study_that_ran_nothing_is_judged_too(made, tmp_path):
