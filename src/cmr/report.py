@@ -17,7 +17,7 @@ from cmr.papers.published import Published
 from cmr.results import MARKS, Study, budget_of, span
 from cmr.statistics import mean_interval
 from cmr.tables import Row, Table
-from cmr.ways import Way, ways
+from cmr.ways import Way, value_in_words, ways
 
 
 @dataclass(frozen=True)
@@ -435,7 +435,7 @@ def _method(study: Study, method: str) -> MethodFacts:
         hyperparameters=tuple(
             Hyperparameter(
                 name,
-                ", ".join(map(_value, config["grid"][name])) if name in config["grid"] else "fixed",
+                ", ".join(map(value_in_words, config["grid"][name])) if name in config["grid"] else "fixed",
                 _tally(_chosen(run["chosen"][name], config["grid"].get(name, []), spec) for run in runs),
                 spec["description"],
             )
@@ -460,7 +460,7 @@ def _chosen(value: Any, grid: Sequence[Any], schema: Mapping[str, Any]) -> str:
     at_edge = at_edge and value not in (schema.get("minimum"), schema.get("maximum"))
     # Zero components are as many as there can be: no number of them is the greatest.
     at_edge = at_edge and not (0 in grid and schema["type"] == "integer" and value == max(grid))
-    return f"{_value(value)} (edge of its grid)" if at_edge else _value(value)
+    return f"{value_in_words(value)} (edge of its grid)" if at_edge else value_in_words(value)
 
 
 def _tally(values: Iterable[str]) -> str:
@@ -470,7 +470,3 @@ def _tally(values: Iterable[str]) -> str:
         return counts[0][0]
     (value, times), *others = counts
     return ", ".join([f"{value} in {times} runs", *(f"{value} in {times}" for value, times in others)])
-
-
-def _value(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

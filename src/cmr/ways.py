@@ -88,8 +88,9 @@ def steps_of(study: Study) -> dict[Run, Step]:
 
 def in_words(chosen: Mapping[str, Any]) -> str:
     """Hyper-parameters, `ridge 0.1, n_components 10`; `none` where a method has none."""
-    return ", ".join(f"{name} {_value(value)}" for name, value in chosen.items()) or "none"
+    return ", ".join(f"{name} {value_in_words(value)}" for name, value in chosen.items()) or "none"
 
 
-def _value(value: Any) -> str:
+def value_in_words(value: Any) -> str:
+    """Of one hyper-parameter, without the digits that only a computer needs."""
     return f"{value:g}" if isinstance(value, float) else str(value)
