@@ -11,8 +11,9 @@ from cmr.papers.page import finding_of_paper
 from cmr.report import counts_of, finding_of
 from cmr.results import Study
 
-PAGES = {"report.html": "Report", "gallery.html": "Example retrievals", "views.html": "Comparison of views"}
-NUMBERS = ("results.csv", "verdicts.csv", "claims.csv", "agreement.csv", "views.csv")
+# What lies in the folder of a study whose config has the key.
+PAGES = {"gallery": ("gallery.html", "Example retrievals"), "view_comparison": ("views.html", "Comparison of views")}
+NUMBERS = {"paper": ("verdicts.csv", "claims.csv", "agreement.csv"), "view_comparison": ("views.csv",)}
 
 
 @dataclass(frozen=True)
@@ -62,13 +63,15 @@ def _entry(folder: Path, studies: str) -> Entry:
     else:
         finding, counts = finding_of(study.reported, tables.headline(study)), {}
     address = f"{studies}/{folder.name}"
+    further = [page for key, page in PAGES.items() if key in study.config]
+    numbers = [name for key, names in NUMBERS.items() if key in study.config for name in names]
     return Entry(
         name=folder.name,
         title=study.config["title"],
         description=study.config["description"],
         counts=counts_of(study.reported),
         finding=finding,
-        pages=[(text, f"{address}/{name}") for name, text in PAGES.items() if (folder / name).exists()],
-        numbers=[(name, f"{address}/{name}") for name in NUMBERS if (folder / name).exists()],
+        pages=[(text, f"{address}/{name}") for name, text in [("report.html", "Report"), *further]],
+        numbers=[(name, f"{address}/{name}") for name in ["results.csv", *numbers]],
         verdicts=counts,
     )
