@@ -21,7 +21,7 @@ from cmr.methods.deep.network import embed
 from cmr.progress import Progress
 from cmr.training import read_run
 from cmr.views.image.pixels import Pixels
-from tests.workflow.project import ROOT, Project, copy_checkout
+from tests.project import ROOT, Project, copy_checkout
 
 CATALOGUE = Catalogue.read(ROOT)
 STATUS = status("tuxpaint_stamps", CATALOGUE.assets["tuxpaint_stamps"], mirror_folders([]), ROOT / "data/raw")

@@ -12,7 +12,7 @@ from cmr.datasets.images import load_rgb
 from cmr.errors import UserError
 from cmr.search.runs import Wanted
 from cmr.search.searcher import Searcher
-from tests.workflow.project import ROOT, Project, copy_checkout
+from tests.project import ROOT, Project, copy_checkout
 
 METHODS = ["random", "cca", "sm"]
 STUDY = "results/studies/quickstart"

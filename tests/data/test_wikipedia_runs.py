@@ -5,7 +5,7 @@ import pytest
 
 from cmr.assets import mirror_folders, status
 from cmr.catalogue import Catalogue
-from tests.workflow.project import ROOT, Project, copy_checkout
+from tests.project import ROOT, Project, copy_checkout
 
 METHODS = ["random", "cca", "sm", "scm_orth"]
 STUDY = "results/studies/wikipedia"

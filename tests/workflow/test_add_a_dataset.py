@@ -15,10 +15,9 @@ from PIL import Image
 
 from cmr import store
 from cmr.assets.unpack import unpack
+from tests.made_project import copy_of
+from tests.project import ROOT, Project, copy_checkout
 from tests.shapes import write_shapes
-from tests.workflow.project import ROOT, Project, copy_checkout
-
-from .conftest import copy_of
 
 PAGE = "docs/add-a-dataset.md"
 STUDY = "results/studies/birds"

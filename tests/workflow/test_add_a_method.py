@@ -6,7 +6,7 @@ import shlex
 import pandas as pd
 import pytest
 
-from .conftest import STUDY, copy_of
+from tests.made_project import STUDY, copy_of
 
 PAGE = "docs/add-a-method.md"
 METHODS = {"class_means": "semantic", "two_towers": "deep"}  # and the family of each, on whose page it is to be named

@@ -6,7 +6,7 @@ import shlex
 import pytest
 
 from tests.browser.browsing import DESK, PHONE, broken_links, needs_chromium, visiting
-from tests.workflow.conftest import STUDY
+from tests.made_project import STUDY
 
 LARGEST = 3_000_000  # bytes
 PAGES = ["results/report/index.html", *(f"{STUDY}/{name}.html" for name in ("report", "gallery", "views"))]

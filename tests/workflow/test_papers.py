@@ -10,7 +10,7 @@ import pytest
 import scipy
 import yaml
 
-from tests.workflow.conftest import copy_of
+from tests.made_project import copy_of
 
 STUDY = "results/studies/made"
 TASKS = ("img2txt", "txt2img", "average")

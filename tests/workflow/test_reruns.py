@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from .conftest import METHODS, STUDY
+from tests.made_project import METHODS, STUDY
 
 RUN = "results/runs/shapes/random-0/efficientnet_lite0+tfidf"
 PAGES = Counter(

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from cmr import store
-from tests.workflow.project import Project
+from tests.project import Project
 
 DATA = "data/views/shapes"
 # What nobody can have without a network.
@@ -43,7 +43,7 @@ def obtainable(project, modality):
 @pytest.fixture(scope="module")
 def everything(fresh, tmp_path_factory) -> Project:
     """A project in which every view that can be had is made, the networks' budgets cut."""
-    from tests.workflow.conftest import copy_of
+    from tests.made_project import copy_of
 
     project = copy_of(fresh, tmp_path_factory.mktemp("views"))
     wordnet = project.root / "mirror/wordnet"
@@ -104,7 +104,7 @@ def test_views_are_up_to_date_until_something_changes(everything):
 
 
 def test_changed_option_makes_one_view_and_what_holds_it_anew(everything, tmp_path):
-    from tests.workflow.conftest import copy_of
+    from tests.made_project import copy_of
 
     project = copy_of(everything, tmp_path)
     project.edit("config/views/image.yaml", lambda views: views["phow"]["options"].update(words=10))
@@ -115,7 +115,7 @@ def test_changed_option_makes_one_view_and_what_holds_it_anew(everything, tmp_pa
 
 
 def test_other_order_of_the_parts_is_another_view(everything, tmp_path):
-    from tests.workflow.conftest import copy_of
+    from tests.made_project import copy_of
 
     project = copy_of(everything, tmp_path)
     project.edit("config/views/image.yaml", lambda views: views["handcrafted_2296"]["concatenate"].reverse())
@@ -124,7 +124,7 @@ def test_other_order_of_the_parts_is_another_view(everything, tmp_path):
 
 def test_view_of_a_users_own_follows_their_code(everything, tmp_path):
     """The example of docs/views.md, in a package of two modules beside the Snakefile."""
-    from tests.workflow.conftest import copy_of
+    from tests.made_project import copy_of
 
     project = copy_of(everything, tmp_path)
     page = (project.root / "docs/views.md").read_text()
@@ -151,7 +151,7 @@ def test_view_of_a_users_own_follows_their_code(everything, tmp_path):
 
 
 def test_shards_give_the_view_of_one_job(everything, tmp_path):
-    from tests.workflow.conftest import copy_of
+    from tests.made_project import copy_of
 
     whole = (
         everything.root / file_of(everything, "image", "gist"),

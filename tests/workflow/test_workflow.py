@@ -7,10 +7,9 @@ import pandas as pd
 import pytest
 import yaml
 
+from tests.made_project import METHODS, STUDY
+from tests.project import ROOT
 from tests.shapes import write_shapes
-
-from .conftest import METHODS, STUDY
-from .project import ROOT
 
 
 def test_results_are_tidy_and_complete(undisturbed):

@@ -18,8 +18,8 @@ from cmr.vectorisation.comparison import Protocol
 from cmr.vectorisation.vectors import write_word_vectors
 from cmr.views.text.bow import Bag
 from cmr.views.text.word_vectors import WordVectors
+from tests.project import Project, copy_checkout
 from tests.unit.vectorisation.made import PROTOCOL, made_vectorisers
-from tests.workflow.project import Project, copy_checkout
 
 ROOT = Path(__file__).parents[3]
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from .conftest import STUDY
+from tests.made_project import STUDY
 
 
 def kill_when(project, pattern, target, timeout=180):

@@ -1,13 +1,15 @@
 """Real Snakemake runs in copies of the checkout, on the small made data set."""
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 import yaml
+from filelock import FileLock
 
+from tests.project import Project, copy_checkout
 from tests.shapes import write_shapes
-from tests.workflow.project import Project, copy_checkout
 
 STUDY = "results/studies/shapes"
 METHODS = ["random", "cca", "sm", "dcmh", "corr_ae", "acmr", "ccl", "hrl_paired", "alscor"]
@@ -79,11 +81,16 @@ def fresh(tmp_path_factory) -> Project:
 
 @pytest.fixture(scope="session")
 def undisturbed(fresh, tmp_path_factory) -> Project:
-    """The made study, run to its end once."""
-    project = copy_of(fresh, tmp_path_factory.mktemp("undisturbed"))
-    run = project.snakemake("all")
-    assert run.returncode == 0, run.stdout
-    return project
+    """The made study, run to its end once, whichever process of the tests comes first to need it."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "undisturbed"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            project = copy_of(fresh, folder.with_name("unfinished"))
+            run = project.snakemake("all")
+            assert run.returncode == 0, run.stdout
+            project.root.parent.rename(folder)
+    return Project(folder / "project")
 
 
 @pytest.fixture
