@@ -80,16 +80,47 @@ def fresh(tmp_path_factory) -> Project:
 
 
 @pytest.fixture(scope="session")
+def light(fresh, tmp_path_factory) -> Project:
+    """`fresh` with a study that is soon run: for tests of what happens to jobs, whatever they compute.
+
+    A floor, a closed form, and a network that leaves checkpoints and a shared stage; one table and one figure.
+    """
+    project = copy_of(fresh, tmp_path_factory.mktemp("light"))
+    write_shapes(project.root / "mirror/shapes.tar", classes=2, pairs=10)
+
+    def few(study):
+        study["runs"] = [study["runs"][0] | {"methods": ["random", "cca", "corr_ae"]}]
+        study["tables"] = {"map_all": study["tables"]["map_all"]}
+        study["figures"] = {"map_bars": study["figures"]["map_bars"]}
+        for key in ("gallery", "view_comparison"):
+            del study[key]
+        del study["setting"]["views_of"]
+
+    project.edit("config/studies/shapes.yaml", few)
+    return project
+
+
+@pytest.fixture(scope="session")
 def undisturbed(fresh, tmp_path_factory) -> Project:
     """The made study, run to its end once, whichever process of the tests comes first to need it."""
+    return _run_once(fresh, "undisturbed", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def undisturbed_light(light, tmp_path_factory) -> Project:
+    """The light study, run to its end once."""
+    return _run_once(light, "undisturbed_light", tmp_path_factory)
+
+
+def _run_once(project: Project, name: str, tmp_path_factory) -> Project:
     base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "undisturbed"
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
     with FileLock(f"{folder}.lock"):
         if not folder.exists():
-            project = copy_of(fresh, folder.with_name("unfinished"))
-            run = project.snakemake("all")
+            copy = copy_of(project, folder.with_name(f"{name}_unfinished"))
+            run = copy.snakemake("all")
             assert run.returncode == 0, run.stdout
-            project.root.parent.rename(folder)
+            copy.root.parent.rename(folder)
     return Project(folder / "project")
 
 
