@@ -7,7 +7,7 @@ READY  := .venv/.ready
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help all test env
+.PHONY: help all test env audit
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -27,10 +27,15 @@ test: $(READY) ## Check style and import contract, run all tests
 
 env: $(READY) ## Create or refresh the environment in .venv
 
+audit: ## Look up the pinned packages among known vulnerabilities (asks the network; the tool gets an environment of its own)
+	$(PYTHON) -m venv .venv/audit
+	.venv/audit/bin/python -m pip install --disable-pip-version-check --quiet pip-audit==2.10.1
+	.venv/audit/bin/pip-audit --requirement requirements.txt --require-hashes --disable-pip --strict
+
 # The stamp comes last: an interrupted installation is taken up again.
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; name one with PYTHON=...")'
 	$(PYTHON) -m venv .venv
-	python -m pip install --disable-pip-version-check --quiet --requirement requirements.txt
+	python -m pip install --disable-pip-version-check --quiet --require-hashes --requirement requirements.txt
 	python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -1,5 +1,6 @@
-"""The two environments carry the same pins, and every direct dependency is pinned."""
+"""The environments carry the same pins, and every direct dependency is pinned."""
 
+import importlib.util
 import re
 import tomllib
 from pathlib import Path
@@ -14,12 +15,25 @@ def name_of(requirement):
 
 
 def pinned():
-    lines = (ROOT / "requirements.txt").read_text().splitlines()
-    return [line for line in lines if line and not line.startswith("#")]
+    return lock_environment().pins((ROOT / "requirements.txt").read_text())
+
+
+def lock_environment():
+    spec = importlib.util.spec_from_file_location("lock_environment", ROOT / "scripts/lock_environment.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def test_every_line_is_one_exact_pin():
     assert [line for line in pinned() if not re.match(r"[A-Za-z0-9._-]+==[0-9][^ ;]*( ; .+)?$", line)] == []
+
+
+def test_every_pin_has_digests_so_that_pip_installs_nothing_else():
+    blocks = re.split(r"\n(?=[a-z])", re.sub(r"(?m)^#.*\n", "", (ROOT / "requirements.txt").read_text()))
+    assert len(blocks) == len(pinned())
+    assert [block for block in blocks if not re.search(r"\\\n    --hash=sha256:[0-9a-f]{64}\b", block)] == []
+    assert "--require-hashes --requirement requirements.txt" in (ROOT / "Makefile").read_text()
 
 
 def test_every_direct_dependency_is_pinned():
@@ -40,6 +54,6 @@ def test_installed_versions_are_the_pinned_ones():
 def test_conda_installs_the_same_pins():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     pip = next(item["pip"] for item in environment["dependencies"] if isinstance(item, dict))
-    assert pip == pinned(), "copy the lines of requirements.txt into environment.yml"
+    assert pip == pinned(), "run `python scripts/lock_environment.py`"
     # Conda brings Python and pip alone: any other package would be a second set of pins.
     assert [item for item in environment["dependencies"] if isinstance(item, str)] == ["python=3.11", "pip"]
