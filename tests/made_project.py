@@ -13,6 +13,7 @@ from tests.shapes import write_shapes
 
 STUDY = "results/studies/shapes"
 METHODS = ["random", "cca", "sm", "dcmh", "corr_ae", "acmr", "ccl", "hrl_paired", "alscor"]
+LIGHT_METHODS = ["random", "cca", "corr_ae"]
 
 # Budgets and candidates small enough for a test.
 OVERRIDES = {
@@ -83,18 +84,19 @@ def fresh(tmp_path_factory) -> Project:
 def light(fresh, tmp_path_factory) -> Project:
     """`fresh` with a study that is soon run: for tests of what happens to jobs, whatever they compute.
 
-    A floor, a closed form, and a network that leaves checkpoints and a shared stage; one table and one figure.
+    A floor, a closed form, and a network that leaves checkpoints and a shared stage, on features that several processes
+    extract in several parts; one table and one figure.
     """
     project = copy_of(fresh, tmp_path_factory.mktemp("light"))
-    write_shapes(project.root / "mirror/shapes.tar", classes=2, pairs=10)
+    write_shapes(project.root / "mirror/shapes.tar", classes=2, pairs=40)  # more images than one part of an extraction
 
     def few(study):
-        study["runs"] = [study["runs"][0] | {"methods": ["random", "cca", "corr_ae"]}]
+        study["runs"] = [study["runs"][0] | {"image_views": ["lab_histogram"], "methods": LIGHT_METHODS}]
+        study["setting"] = {"image_view": "lab_histogram", "text_view": "tfidf"}
         study["tables"] = {"map_all": study["tables"]["map_all"]}
         study["figures"] = {"map_bars": study["figures"]["map_bars"]}
         for key in ("gallery", "view_comparison"):
             del study[key]
-        del study["setting"]["views_of"]
 
     project.edit("config/studies/shapes.yaml", few)
     return project
