@@ -8,6 +8,10 @@ min_version("9.27")
 configfile: "config/config.yaml"
 
 
+# With `--sdm apptainer`, every job runs in this image; the Containerfile makes it.
+container: config["container"]
+
+
 report: "workflow/report/workflow.rst"
 
 
@@ -16,6 +20,7 @@ include: "workflow/rules/settings.smk"
 include: "workflow/rules/view_settings.smk"
 include: "workflow/rules/vectorisation_settings.smk"
 include: "workflow/rules/paper_settings.smk"
+include: "workflow/rules/resources.smk"
 
 
 # Everything that a run produces lies in two folders, which may be on scratch disks.
