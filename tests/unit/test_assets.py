@@ -392,6 +392,7 @@ def test_when_all_fails_the_message_says_what_was_tried_and_what_to_do(server, f
         ({"md5": "0" * 32}, f"; MD5 {'0' * 32})"),
         ({}, "the author's page)"),
     ],
+    ids=["sha256", "sha256_prefix", "md5", "unknown"],
 )
 def test_what_is_to_be_got_by_hand_comes_with_its_digest_and_with_what_serves_instead(folder, known, told):
     spec = ABOUT | {"mirror": [{"file": "weights.bin", **known}]}
