@@ -1,10 +1,6 @@
 """Outside files, from mirrors, package managers or the network."""
 
 
-localrules:
-    obtain_asset,
-
-
 rule obtain_asset:
     """Find or fetch one outside file, verify it and unpack it; or copy a folder of the user's.
 

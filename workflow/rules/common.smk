@@ -18,6 +18,8 @@ SOURCE = Path(workflow.basedir) / "src"
 PLACES = [str(SOURCE), str(Path(workflow.basedir))]
 sys.path[:0] = PLACES
 os.environ.update(PYTHONPATH=os.pathsep.join([*PLACES, *filter(None, [os.environ.get("PYTHONPATH")])]))
+# Jobs end with the call that starts them, however it ends.
+os.environ.update(CMR_CALLER=str(os.getpid()))
 
 import grimp
 import yaml

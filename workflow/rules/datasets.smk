@@ -18,6 +18,9 @@ rule read_dataset:
         "<benchmarks>/datasets/{dataset}.tsv"
     conda:
         "../../environment.yml"
+    resources:
+        mem_mb=memory(8000),
+        runtime=minutes(120),
     params:
         code=digest_of(code_of_reader),
         reader=reader_arguments,
@@ -44,6 +47,9 @@ rule check_images:
         "<benchmarks>/datasets/{dataset}/images.tsv"
     conda:
         "../../environment.yml"
+    resources:
+        mem_mb=memory(4000),
+        runtime=minutes(60, 30),
     params:
         code=digest_of(code_of("scripts/check_images.py")),
         raw=f"{config['data']}/raw",
@@ -89,6 +95,9 @@ rule read_view:
         "<benchmarks>/datasets/{dataset}/views/{modality}/{view}.tsv"
     conda:
         "../../environment.yml"
+    resources:
+        mem_mb=memory(16000),
+        runtime=minutes(120),
     params:
         code=digest_of(code_of_ready_view),
         reader=ready_view_arguments,

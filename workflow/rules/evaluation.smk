@@ -17,6 +17,9 @@ rule evaluate:
         "<benchmarks>/runs/{dataset}/{split}/{image_view}+{text_view}/{method}/evaluate.tsv"
     conda:
         "../../environment.yml"
+    resources:
+        mem_mb=memory(2000, 4),
+        runtime=minutes(60, 0.5),
     params:
         code=digest_of(code_of("scripts/evaluate.py")),
     shell:

@@ -34,6 +34,9 @@ rule judge_paper:
         study=one_of(papers()),
     conda:
         "../../environment.yml"
+    resources:
+        mem_mb=memory(4000, 10),
+        runtime=minutes(60),
     params:
         code=digest_of(code_of("scripts/judge_paper.py")),
         runs=RUNS,
@@ -71,6 +74,9 @@ rule check_claims:
         study=one_of(papers()),
     conda:
         "../../environment.yml"
+    resources:
+        mem_mb=memory(4000, 10),
+        runtime=minutes(120),
     params:
         code=digest_of(code_of("scripts/check_claims.py")),
         published=lambda wildcards: PUBLISHED,

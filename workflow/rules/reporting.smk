@@ -23,6 +23,9 @@ rule collect_results:
         "<benchmarks>/studies/{study}/results.tsv"
     conda:
         "../../environment.yml"
+    resources:
+        mem_mb=memory(2000, 10),
+        runtime=minutes(60),
     params:
         code=digest_of(code_of("scripts/collect_results.py")),
         # Not sorted: tables, figures and methods are shown in the order of the study's file.

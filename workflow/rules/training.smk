@@ -20,6 +20,8 @@ rule train:
     # One thread: results then do not depend on how many cores there are, and small networks gain nothing from more.
     threads: 1
     resources:
+        mem_mb=by_device(gpus_of_method, memory(4000, 4), memory(8000, 4)),
+        runtime=minutes(240, 0.5),
         gpu=gpus_of_method,
     params:
         code=digest_of(code_of_method),

@@ -17,6 +17,9 @@ rule learn_word_vectors:
         vectoriser=NAME,
     conda:
         "../../environment.yml"
+    resources:
+        mem_mb=memory(8000, 40),
+        runtime=minutes(480),
     params:
         code=digest_of(code_of_vectoriser),
         vectoriser=arguments_of_vectoriser,
@@ -40,6 +43,9 @@ rule compare_vectorisers:
         "<benchmarks>/vectorisation/{dataset}/scores.tsv"
     conda:
         "../../environment.yml"
+    resources:
+        mem_mb=memory(4000, 4),
+        runtime=minutes(120),
     params:
         code=digest_of(code_of("scripts/compare_vectorisers.py")),
         split=split_of_vectorisers,

@@ -27,6 +27,8 @@ rule fit_image_view:
         "../../environment.yml"
     threads: 8
     resources:
+        mem_mb=memory(16000),
+        runtime=minutes(120, 30),
         gpu=gpus_of_image_view,
     params:
         code=digest_of(code_of_image_view("scripts/fit_image_view.py")),
@@ -60,6 +62,8 @@ rule extract_image_view:
         "../../environment.yml"
     threads: 8
     resources:
+        mem_mb=memory(16000),
+        runtime=minutes(120, 30),
         gpu=gpus_of_image_view,
     params:
         code=digest_of(code_of_image_view("scripts/extract_image_view.py")),
@@ -126,6 +130,9 @@ rule extract_text_view:
         text_view=other_than(concatenated("text"), r"\."),
     conda:
         "../../environment.yml"
+    resources:
+        mem_mb=memory(8000, 40),
+        runtime=minutes(60, 10),
     params:
         code=digest_of(code_of_text_view),
         view=arguments_of_text_view,
@@ -150,6 +157,9 @@ rule concatenate_views:
         view=one_of([*concatenated("image"), *concatenated("text")]),
     conda:
         "../../environment.yml"
+    resources:
+        mem_mb=memory(2000, 4),
+        runtime=minutes(60),
     params:
         code=digest_of(code_of("scripts/concatenate_views.py")),
         parts=parts_of_view,  # their order, which inputs do not have

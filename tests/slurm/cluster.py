@@ -1,0 +1,158 @@
+"""A real SLURM of one node on this machine: controller, node, authentication, and a GPU that only pretends."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+# Jobs read their configuration here and nowhere else: the executor drops SLURM_CONF from their environment.
+FOLDER = Path("/etc/slurm")
+MARK = "# Made by tests/slurm; removed when they end."
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol", "sinfo")
+MUNGE = Path("/run/munge")
+
+# Memory is enforced by looking at the processes each second, as a node without control groups does it.
+CONFIGURATION = """{mark}
+ClusterName=tests
+SlurmctldHost={host}(127.0.0.1)
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/munge
+MpiDefault=none
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=task=1
+JobAcctGatherParams=OverMemoryKill,UsePss
+AccountingStorageType=accounting_storage/none
+JobCompType=jobcomp/filetxt
+JobCompLoc={state}/completed.txt
+ReturnToService=2
+MinJobAge=300
+KillWait=2
+OverTimeLimit=0
+JobRequeue=0
+SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0
+SlurmctldPidFile={state}/slurmctld.pid
+SlurmdPidFile={state}/slurmd.pid
+StateSaveLocation={state}/state
+SlurmdSpoolDir={state}/spool
+SlurmctldLogFile={state}/slurmctld.log
+SlurmdLogFile={state}/slurmd.log
+GresTypes=gpu
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:1 State=UNKNOWN
+PartitionName=cpu Nodes={host} Default=YES MaxTime=INFINITE State=UP
+PartitionName=gpu Nodes={host} MaxTime=INFINITE State=UP
+"""
+
+
+def obstacle() -> str | None:
+    """Why no cluster can be started here; None if one can."""
+    missing = [program for program in PROGRAMS if shutil.which(program) is None]
+    if missing:
+        return f"SLURM is not installed ({', '.join(missing)}): apt-get install slurm-wlm munge"
+    if os.geteuid() != 0:
+        return "only root can start a SLURM whose configuration lies in /etc/slurm"
+    if not Path("/etc/munge/munge.key").exists():
+        return "munge has no key"
+    configuration = FOLDER / "slurm.conf"
+    if configuration.exists() and not configuration.read_text().startswith(MARK):
+        return f"{configuration} belongs to another cluster"
+    return None
+
+
+@dataclass
+class Cluster:
+    """One node of two partitions, `cpu` and `gpu`. What it keeps lies in `state`, a folder of its own."""
+
+    state: Path
+
+    def start(self) -> None:
+        """Configure and start everything; returns when the node takes jobs."""
+        host = socket.gethostname()
+        found = dict(item.split("=", 1) for item in run("slurmd", "-C").split() if "=" in item)
+        for folder in ("state", "spool"):
+            (self.state / folder).mkdir(parents=True)
+        settings = {"mark": MARK, "host": host, "state": self.state}
+        settings |= {"cpus": found["CPUs"], "memory": int(found["RealMemory"]) * 9 // 10}
+        FOLDER.mkdir(exist_ok=True)
+        (FOLDER / "slurm.conf").write_text(CONFIGURATION.format(**settings))
+        (FOLDER / "gres.conf").write_text(f"{MARK}\nNodeName={host} Name=gpu File=/dev/null\n")
+        run("install", "-d", "-o", "munge", "-g", "munge", "-m", "0755", str(MUNGE))
+        as_munge = ("setpriv", "--reuid=munge", "--regid=munge", "--clear-groups")
+        run(*as_munge, "munged", f"--pid-file={MUNGE}/munged.pid", f"--log-file={MUNGE}/munged.log")
+        run("slurmctld")
+        run("slurmd")
+        wait_until(lambda: "idle" in output("sinfo", "-h", "-o", "%T"), "the node is idle")
+
+    def stop(self) -> None:
+        """End what `start` started, by process id, and take its configuration away."""
+        output("scancel", "--user=root")
+        for file in (self.state / "slurmd.pid", self.state / "slurmctld.pid", MUNGE / "munged.pid"):
+            end(file)
+        for name in ("slurm.conf", "gres.conf"):
+            (FOLDER / name).unlink(missing_ok=True)
+
+    def restart_controller(self, pause: float) -> None:
+        """Kill the controller, as a crash would, and start it again after some seconds."""
+        end(self.state / "slurmctld.pid", signal.SIGKILL)
+        time.sleep(pause)
+        run("slurmctld")
+
+    def jobs(self, states: str = "all") -> dict[str, tuple[str, str]]:
+        """SLURM's number of each job -> its state, and the rule and wildcards that it was submitted with."""
+        lines = output("squeue", "-h", f"--states={states}", "-o", "%i|%T|%k").splitlines()
+        return {number: (state, comment) for number, state, comment in (line.split("|", 2) for line in lines)}
+
+    def running(self, rule: str) -> str | None:
+        """The number of a running job of this rule."""
+        found = [number for number, (_, comment) in self.jobs("running").items() if comment.startswith(f"rule_{rule}")]
+        return found[0] if found else None
+
+    def ended(self) -> list[dict[str, str]]:
+        """What SLURM wrote of each job that has ended, in their order: JobId, JobState, Partition, TimeLimit, ..."""
+        lines = (self.state / "completed.txt").read_text().splitlines()
+        return [dict(part.split("=", 1) for part in line.split() if "=" in part) for line in lines]
+
+
+def run(*command: str) -> str:
+    """The standard output of a command that must succeed."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=_environment())
+    assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
+    return done.stdout
+
+
+def output(*command: str) -> str:
+    """The standard output of a command that may fail, as when the controller is being restarted."""
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=_environment()).stdout
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("SLURM_")}
+
+
+def wait_until(holds: Callable[[], object], what: str, seconds: float = 60):
+    """The first true value of `holds`."""
+    deadline = time.monotonic() + seconds
+    while not (value := holds()):
+        assert time.monotonic() < deadline, f"not in {seconds:.0f} s: {what}"
+        time.sleep(0.2)
+    return value
+
+
+def end(pid_file: Path, how: signal.Signals = signal.SIGTERM) -> None:
+    """End the process that wrote this file, and wait until it is gone."""
+    try:
+        pid = int(pid_file.read_text())
+        os.kill(pid, how)
+    except (FileNotFoundError, ProcessLookupError):
+        return
+    wait_until(lambda: not Path(f"/proc/{pid}").exists(), f"process {pid} of {pid_file.name} has ended", 30)
+    pid_file.unlink(missing_ok=True)
