@@ -1,7 +1,7 @@
 """Files that hold results: whole or not at all, checked when read, and saying what made them.
 
-HDF5 for arrays (chunked, compressed, a digest an array), Parquet for tables. A view may be larger than
-memory: it is written and read in blocks of rows, and may be gathered from shards as one virtual data set.
+HDF5 for arrays (chunked, compressed, a digest an array), Parquet for tables (a digest a file). A view may be larger
+than memory: it is written and read in blocks of rows, and may be gathered from shards as one virtual data set.
 
 Pixels of views are stored as they are, row after row, with a checksum a row: photographs hardly shrink, and threads
 that train read such rows at random past HDF5, which has one lock for all of them.
@@ -25,6 +25,8 @@ import h5py
 import hdf5plugin
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from cmr.errors import UserError
@@ -36,22 +38,44 @@ CHUNK_BYTES = 1 << 17  # training reads single rows in random order, each with i
 BLOCK_BYTES = 16 << 20
 LEARNT = "learnt"  # the group of a view's file that tells what the view has learnt
 SPARSE = 2 / 3  # share of zeros
+DIGEST = b"sha256 of the rest: "  # what stands in a table's file before its digest
 
 
 def write_table(path: Path, table: pd.DataFrame, metadata: Mapping[str, Any] | None = None) -> None:
-    """Parquet without index; `metadata` (JSON values) is what `read_table(path).attrs` holds afterwards."""
+    """Parquet without index; `metadata` (JSON values) is what `read_table(path).attrs` holds afterwards.
+
+    The file holds the digest of all its other bytes: the checksums that Parquet has itself are of data and not of what
+    says how to read them, such as names of columns.
+    """
     table = table.reset_index(drop=True)
     table.attrs = dict(metadata or {})
+    arrow, buffer = pa.Table.from_pandas(table, preserve_index=False), io.BytesIO()
+    with pq.ParquetWriter(buffer, arrow.schema) as writer:
+        writer.write_table(arrow)
+        writer.add_key_value_metadata({"cmr": DIGEST + bytes(64)})
+    before, _, rest = buffer.getvalue().rpartition(DIGEST + bytes(64))
     with whole_file(path) as temporary:
-        table.to_parquet(temporary, index=False)
+        temporary.write_bytes(b"".join([before, DIGEST, _digest_of_rest(before, rest), rest]))
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """A Parquet file; raises UserError naming the file when it is missing or damaged."""
+    """A Parquet file of `write_table`; raises UserError naming the file when it is missing, damaged or another's."""
     try:
-        return pd.read_parquet(path)
+        content = path.read_bytes()
+        before, mark, after = content.rpartition(DIGEST)  # found without Parquet's readers, which damage may crash
+        if not mark:
+            raise ValueError("it holds no digest, and so was not written whole by this version")
+        if after[:64] != _digest_of_rest(before, after[64:]):
+            raise ValueError("its content differs from its digest")
+        return pq.read_table(pa.BufferReader(content)).to_pandas()
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from error
+
+
+def _digest_of_rest(before: bytes, after: bytes) -> bytes:
+    digest = hashlib.sha256(before)
+    digest.update(after)
+    return digest.hexdigest().encode()
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], attributes: Mapping[str, Any] | None = None) -> None:
@@ -155,7 +179,7 @@ def write_view(
             row += len(block)
         if row != len(ids):
             raise ValueError(f"{len(ids)} ids for {row} rows")
-        dataset.attrs["sha256"] = digest.hexdigest()
+        _tell(dataset, "sha256", digest.hexdigest())
         if checksums:
             _write_array(file, "checksums", np.array(checksums, np.uint32))
 
@@ -186,7 +210,7 @@ def gather_view(path: Path, shards: Sequence[Path]) -> None:
     with _created(path, {**first.description, "left_out": left_out}) as (file, _):
         for name, array in {"ids": ids, **others}.items():
             _write_array(file, name, array)
-        file.create_virtual_dataset("values", layout).attrs["sha256"] = digest.hexdigest()
+        _tell(file.create_virtual_dataset("values", layout), "sha256", digest.hexdigest())
 
 
 def read_view(path: Path) -> View:
@@ -346,7 +370,7 @@ class ViewRows:
         with ViewFile.open(path) as view:
             self.shape: tuple[int, ...] = (len(positions), *view.values.shape[1:])
             self.dtype: np.dtype = view.values.dtype
-            self.facts: dict[str, Any] = {"sha256": view.values.attrs["sha256"], "positions": positions}
+            self.facts: dict[str, Any] = {"sha256": _told(view.values, "sha256"), "positions": positions}
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -397,10 +421,11 @@ class _Disk(io.FileIO):
 @contextmanager
 def _created(path: Path, attributes: Mapping[str, Any]) -> Iterator[tuple[h5py.File, _Disk]]:
     with whole_file(path) as temporary, _Disk(temporary, "w+b") as disk:
-        with h5py.File(disk, "w") as file:
+        # From this version on HDF5 has checksums of its own structure, too: of names, sizes and places.
+        with h5py.File(disk, "w", libver="v110") as file:
             description = json.dumps(dict(attributes), ensure_ascii=False)
-            file.attrs["description"] = description
-            file.attrs["sha256"] = hashlib.sha256(description.encode()).hexdigest()
+            _tell(file, "description", description)
+            _tell(file, "sha256", hashlib.sha256(description.encode()).hexdigest())
             yield file, disk
         disk.check()
 
@@ -417,7 +442,19 @@ def _write_array(file: h5py.File, name: str, array: np.ndarray) -> None:
         dataset[...] = array
     digest = _started_digest(array)
     digest.update(_bytes_of(array))
-    dataset.attrs["sha256"] = digest.hexdigest()
+    _tell(dataset, "sha256", digest.hexdigest())
+
+
+def _tell(place: h5py.File | h5py.Dataset, name: str, text: str) -> None:
+    """Keep a text, which does not end in NUL, as an attribute.
+
+    Of fixed length: what has none lies in a heap without checksums, and zeros in it make HDF5 read for ever.
+    """
+    place.attrs[name] = np.bytes_(text.encode())
+
+
+def _told(place: h5py.File | h5py.Dataset, name: str) -> str:
+    return bytes(place.attrs[name]).decode()
 
 
 def _create_dataset(file: h5py.File, name: str, shape: tuple[int, ...], sample: np.ndarray) -> h5py.Dataset:
@@ -449,8 +486,8 @@ def _compact(block: np.ndarray) -> np.ndarray:
 
 
 def _read_description(file: h5py.File) -> dict[str, Any]:
-    description = file.attrs["description"]
-    if hashlib.sha256(description.encode()).hexdigest() != file.attrs["sha256"]:
+    description = _told(file, "description")
+    if hashlib.sha256(description.encode()).hexdigest() != _told(file, "sha256"):
         raise ValueError("the description differs from its digest")
     return json.loads(description)
 
@@ -464,7 +501,7 @@ def _read_array(dataset: h5py.Dataset) -> np.ndarray:
 
 
 def _compare(digest: "hashlib._Hash", dataset: h5py.Dataset) -> None:
-    if digest.hexdigest() != dataset.attrs["sha256"]:
+    if digest.hexdigest() != _told(dataset, "sha256"):
         raise ValueError(f"{dataset.name} differs from its digest")
 
 
