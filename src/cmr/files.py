@@ -1,13 +1,16 @@
 """Files that appear whole or not at all, and JSON for small records.
 
 Every writer fills a temporary file beside the target and renames it, so that a killed job or a full disk leaves no
-half-written file under the final name.
+half-written file under the final name. The next writer of that target removes what a killed one has left.
 """
 
+import fcntl
+import hashlib
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -21,18 +24,29 @@ def whole_file(path: Path) -> Iterator[Path]:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_left_behind(path)
         with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix, delete=False) as file:
             temporary = Path(file.name)
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
+            with suppress(OSError):  # a file system without locks: then nothing counts as left behind
+                fcntl.flock(file, fcntl.LOCK_SH)  # shared, as HDF5 locks what it reads
+            yield temporary
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
     except OSError as error:
         raise UserError(f"{path} could not be written: {error}. Free or change the disk, then run again") from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def _remove_left_behind(path: Path) -> None:
+    """Remove temporary files of killed writers of `path`: those that no process holds, the kernel having let go."""
+    for left in path.parent.glob(f".{escape(path.name)}.????????{escape(path.suffix)}"):
+        with suppress(OSError), left.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -41,17 +55,28 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, "utf-8", newline="")
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Indented, keys in the order given, non-ASCII kept."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+def write_json(path: Path, record: Mapping[str, Any]) -> None:
+    """Indented, keys in the order given, non-ASCII kept; `digest`, the last key, is of all others."""
+    content = json.loads(json.dumps(dict(record)))  # as it is read: keys are texts
+    digest = _digest_of(content)
+    write_text(path, json.dumps(content | {"digest": digest}, indent=2, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Raises UserError naming the file when it is missing or no JSON."""
+def read_json(path: Path) -> dict[str, Any]:
+    """What `write_json` was given; raises UserError naming the file when it is missing, damaged or another's."""
     try:
-        return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        content = json.loads(path.read_text("utf-8"))
+        if not isinstance(content, dict) or "digest" not in content:
+            raise ValueError("it holds no digest, and so was not written by this version")
+        if content.pop("digest") != _digest_of(content):
+            raise ValueError("its content differs from its digest")
+        return content
+    except (OSError, ValueError, RecursionError) as error:
         raise unreadable(path, error) from error
+
+
+def _digest_of(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def unreadable(path: Path, error: Exception) -> UserError:

@@ -1,29 +1,65 @@
-"""The last line of a job's log: how long it took, or after how long it failed."""
+"""A job of the workflow: it ends with the call that started it, and the last line of its log says how it ended."""
 
+import errno
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable
+from threading import Thread
+
+import psutil
 
 from cmr.errors import UserError
+
+CALLER = "CMR_CALLER"  # the environment variable that holds the process number of Snakemake
+REMEDY = "Free or change the disk, then run again"
+OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 
 def run_job(main: Callable[[], None]) -> None:
     """Run the `main` of a script that makes files for a rule; what it logs goes to standard error.
 
-    A UserError becomes one line and exit status 1, as in `cmr.errors.run_main`; any other exception keeps its
-    traceback.
+    A UserError becomes one line and exit status 1, as in `cmr.errors.run_main`, and so does a disk that is full or
+    read-only; any other exception keeps its traceback.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    if CALLER in os.environ:
+        Thread(target=_end_with, args=[int(os.environ[CALLER])], daemon=True).start()
     start = time.monotonic()
     try:
         main()
     except UserError as error:
         sys.exit(f"error: {error}\nfailed after {duration(time.monotonic() - start)}")
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in OF_THE_DISK:
+            sys.exit(f"error: {error}. {REMEDY}\nfailed after {duration(time.monotonic() - start)}")
         error.add_note(f"failed after {duration(time.monotonic() - start)}")
         raise
     logging.info("done in %s", duration(time.monotonic() - start))
+
+
+def _end_with(caller: int) -> None:
+    """End this job soon after the process `caller`, or one between them.
+
+    It would otherwise go on unseen, and write what it was told to write beside, or after, the jobs of the next call.
+    """
+    above = psutil.Process().parents()
+    numbers = [process.pid for process in above]
+    if caller not in numbers:  # started by hand, or in a container that numbers processes anew
+        return
+    above = above[: numbers.index(caller) + 1]
+    while all(map(_is_alive, above)):
+        time.sleep(1)
+    print("stopped: the call of Snakemake that started this job has ended", file=sys.stderr, flush=True)
+    os._exit(1)
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def duration(seconds: float) -> str:
