@@ -6,12 +6,11 @@ import logging
 from pathlib import Path
 
 from cmr import store
-from cmr.construct import build
 from cmr.errors import UserError
 from cmr.jobs import run_job
 from cmr.provenance import file_sha256, versions
 from cmr.vectorisation.benchmarks import Benchmarks
-from cmr.vectorisation.comparison import compare
+from cmr.vectorisation.comparison import Protocol, compare
 from cmr.vectorisation.vectors import read_word_vectors
 
 
@@ -32,7 +31,7 @@ def main() -> None:
     if len({tuple(sorted(about["inputs"].items())) for about in learnt.values()}) > 1:
         raise UserError(f"{', '.join(map(str, arguments.vectors))} were learnt from different texts")
     benchmarks = Benchmarks.installed()
-    protocol = build("cmr.vectorisation.comparison.Protocol", arguments.protocol)
+    protocol = Protocol(**arguments.protocol)
     comparison = compare(vectorisers, arguments.claimed, benchmarks, protocol)
     logging.info("%d words are known to all of %s", comparison.words, ", ".join(vectorisers))
     facts = {

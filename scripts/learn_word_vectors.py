@@ -5,7 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from cmr import store
-from cmr.construct import build, load
+from cmr.construct import VIEWS, build, load
 from cmr.errors import UserError
 from cmr.jobs import run_job
 from cmr.vectorisation.benchmarks import Benchmarks
@@ -27,12 +27,12 @@ def main() -> None:
 
     implementation, options, assets = arguments.implementation, arguments.options, arguments.assets
     texts = train_texts(store.read_table(arguments.pairs), store.read_table(arguments.split))
-    has_seed = "seed" in [field.name for field in fields(load(implementation))]
+    has_seed = "seed" in [field.name for field in fields(load(implementation, VIEWS))]
     if not has_seed:
         logging.info("%s has no seed: it learns once", implementation)
     asked, words, vectors_of_seeds = Benchmarks.installed().words(), None, {}
     for seed in arguments.seeds if has_seed else [0]:
-        view = build(implementation, {**options, **assets, **({"seed": seed} if has_seed else {})})
+        view = build(implementation, {**options, **assets, **({"seed": seed} if has_seed else {})}, VIEWS)
         known, vectors = learn(view, texts)
         kept = relevant_words(known, texts, asked)
         if words not in (None, [known[i] for i in kept]):

@@ -5,10 +5,9 @@ import json
 import logging
 from pathlib import Path
 
-import yaml
-
 from cmr import store
-from cmr.construct import call
+from cmr.configuration import read_yaml
+from cmr.construct import READERS, call
 from cmr.datasets.pairs import check_whole, classes_of, pair_table, separate_bad_items
 from cmr.jobs import run_job
 from cmr.progress import Progress
@@ -30,8 +29,8 @@ def main() -> None:
     arguments = parser.parse_args()
 
     folders = {name: arguments.raw / name for name in arguments.assets}
-    table = pair_table(call(arguments.reader, folders, **arguments.options), arguments.raw, Progress())
-    check_whole(table, arguments.config.stem, yaml.safe_load(arguments.config.read_text("utf-8")).get("expected", {}))
+    table = pair_table(call(arguments.reader, READERS, folders, **arguments.options), arguments.raw, Progress())
+    check_whole(table, arguments.config.stem, read_yaml(arguments.config).get("expected", {}))
     good, bad = separate_bad_items(table, arguments.on_bad_item)
     for reason, count in bad["reason"].value_counts().items():
         logging.info("dropped %d items: %s", count, reason)

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from cmr import store
-from cmr.construct import call
+from cmr.construct import READERS, call
 from cmr.datasets.ready import collect_rows
 from cmr.jobs import run_job
 from cmr.progress import Progress
@@ -31,7 +31,7 @@ def main() -> None:
 
     folders = {name: arguments.raw / name for name in arguments.assets}
     pairs = store.read_table(arguments.pairs)
-    blocks = call(arguments.reader, folders, **arguments.options)
+    blocks = call(arguments.reader, READERS, folders, **arguments.options)
     values = collect_rows(arguments.name, blocks, pairs["id"], Progress())
     logging.info("%d items, %d dimensions", *values.shape)
     about = {

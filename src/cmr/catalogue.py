@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 from typing import Any, Self
@@ -13,6 +12,7 @@ from jsonschema.protocols import Validator
 
 from cmr.assets import Stock, mirror_folders
 from cmr.configuration import StrictValidator, check, check_name, read_rows, read_yaml, unknown
+from cmr.construct import METHODS, READERS, VIEWS, exists
 from cmr.errors import UserError
 from cmr.methods import FLOOR
 from cmr.papers.checks import check_paper
@@ -82,7 +82,9 @@ class Catalogue:
                 raise UserError(f"{strange[0]}: its name becomes a folder's: use letters, digits, _ and - alone")
             return Named(kind, {path.stem: read_one(path, kind) for path in paths})
 
-        config = dict(config) if config is not None else read_yaml(folder / "config.yaml")
+        # Whoever gives another one has read the file too, perhaps less strictly.
+        written = read_yaml(folder / "config.yaml")
+        config = dict(config) if config is not None else written
         check(config, schema_of("config"), "configuration")
         assets = {path: read_one(path, "assets") for path in sorted((folder / "assets").glob("*.yaml"))}
         datasets = read_all("datasets", "dataset")
@@ -339,7 +341,7 @@ class Catalogue:
             for asset in assets:
                 check_name(asset, self.assets, f"{where}: {key}", "asset")
         for reader in (settings["reader"], *(view["reader"] for view in ready)):
-            if not reader.rpartition(".")[0] or not _module_exists(reader.rpartition(".")[0]):
+            if not _may_be_loaded(reader, READERS, where):
                 raise UserError(f'{where}: there is no reader "{reader}"; it is a function\'s dotted name')
         for modality, computed in self._computed_views():
             for view in settings["views"][modality]:
@@ -367,9 +369,11 @@ class Catalogue:
             check_name(part, self.views_of(modality), f"{where}: concatenate", f"{modality} view")
             if "concatenate" in self.views_of(modality)[part]:
                 raise UserError(f'{where}: concatenate: "{part}" is itself made of others: name those')
-        implementation = settings.get("implementation")
-        if implementation and not _module_exists(implementation.rpartition(".")[0]):
-            raise UserError(f'{where}: there is no class "{implementation}"; give its dotted name')
+        if implementation := settings.get("implementation"):
+            _check_class(implementation, VIEWS, where)
+        for named in (settings.get("options", {}).get(key, "") for key in ("architecture", "implementation")):
+            if "." in str(named):
+                _check_class(str(named), VIEWS, f"{where}: options")
 
     def _shown(self, study: str, item: Settings) -> list[dict[str, str]]:
         """The runs on the views of a table or figure, each method's on those that the study's `setting` gives it."""
@@ -448,11 +452,7 @@ class Catalogue:
         for dataset in settings["run"]:
             check_name(dataset, settings["datasets"], f"{where}: run", "data set")
         for name, vectoriser in settings["vectorisers"].items():
-            if not _module_exists(vectoriser["implementation"].rpartition(".")[0]):
-                raise UserError(
-                    f'{where}: vectorisers: {name}: there is no class "{vectoriser["implementation"]}"; give its '
-                    "dotted name"
-                )
+            _check_class(vectoriser["implementation"], VIEWS, f"{where}: vectorisers: {name}")
             for asset in self.vectoriser(name)["assets"].values():
                 check_name(asset, self.assets, f"{where}: vectorisers: {name}: assets", "asset")
         for name in settings["claimed"]:
@@ -525,11 +525,7 @@ class Catalogue:
             check_name(name, self.methods, "configuration: methods", "method")
             self.check_values(name, overrides, f"configuration: methods: {name}")
         for name, settings in self.methods.items():
-            if not _module_exists(settings["implementation"].rpartition(".")[0]):
-                raise UserError(
-                    f'config/methods/{name}.yaml: implementation: there is no class "{settings["implementation"]}"; '
-                    "give its dotted name"
-                )
+            _check_class(settings["implementation"], METHODS, f"config/methods/{name}.yaml: implementation")
             try:
                 self.method(name)
             except (KeyError, IndexError, ValueError) as error:
@@ -597,12 +593,17 @@ def _printed_methods(path: Path) -> dict[str, dict[tuple[str, str], list[str]]]:
     return found
 
 
-def _module_exists(name: str) -> bool:
-    """Without importing it, though the packages that it lies in."""
+def _check_class(name: str, home: str, where: str) -> None:
+    if not _may_be_loaded(name, home, where):
+        raise UserError(f'{where}: there is no class "{name}"; give its dotted name')
+
+
+def _may_be_loaded(name: str, home: str, where: str) -> bool:
+    """Whether the module of a dotted name is there; one that must not be named is refused, telling `where`."""
     try:
-        return find_spec(name) is not None
-    except ImportError:
-        return False
+        return exists(name, home)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
 
 
 def _merged(files: Mapping[Path, Mapping[str, Settings]]) -> Settings:

@@ -1,11 +1,17 @@
-"""Configuration files: YAML, checked against a schema, with errors in the words of whoever writes the file."""
+"""Configuration files: YAML, checked against a schema, with errors in the words of whoever writes the file.
+
+They may come from strangers. YAML is read as what JSON could hold too, no tag makes an object, and a file that would
+take the reader's memory or stack is refused before it is read.
+"""
 
 import csv
 import difflib
 import math
-from collections.abc import Iterable
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 from jsonschema import Draft202012Validator
@@ -15,8 +21,24 @@ from jsonschema.validators import extend
 
 from cmr.errors import UserError
 
+MOST_BYTES = 4 << 20
+MOST_DEPTH = 50
+MOST_VALUES = 100_000  # what is repeated by an alias counted each time
+JSON_TAGS = [f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "int", "float", "str", "seq", "map")]
+TIMESTAMP = "tag:yaml.org,2002:timestamp"
+
+
 # The same loader in C is ten times as fast where PyYAML was built with it.
-SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    """Numbers, truths, strings, lists and mappings alone; a date is a string."""
+
+    yaml_constructors: ClassVar = {
+        tag: make for tag, make in yaml.SafeLoader.yaml_constructors.items() if tag is None or tag in JSON_TAGS
+    }
+    yaml_implicit_resolvers: ClassVar = {
+        start: [(tag, pattern) for tag, pattern in found if tag != TIMESTAMP]
+        for start, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
 
 # 10.0 is no integer and NaN no number for the methods that these values reach.
@@ -28,15 +50,76 @@ _TYPES = Draft202012Validator.TYPE_CHECKER.redefine_many(
         ),
     }
 )
-StrictValidator = extend(Draft202012Validator, type_checker=_TYPES)
+
+
+def _pattern(_validator: Validator, pattern: str, instance: Any, _schema: dict[str, Any]) -> Iterator[ValidationError]:
+    """In JSON schemas `$` is the very end, in Python it may be a line's: a name with a line break must not pass."""
+    if isinstance(instance, str) and not re.search(re.sub(r"(?<!\\)\$$", r"\\Z", pattern), instance):
+        yield ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
+StrictValidator = extend(Draft202012Validator, {"pattern": _pattern}, type_checker=_TYPES)
 
 
 def read_yaml(path: Path) -> Any:
-    """Raises UserError naming the file when it is missing or no YAML."""
+    """Raises UserError naming the file when it is missing, no YAML, says something twice, or is too much of it."""
     try:
-        return yaml.load(path.read_text("utf-8"), Loader=SAFE_LOADER)
+        if path.stat().st_size > MOST_BYTES:
+            raise UserError(f"{path} has more than {MOST_BYTES >> 20} MB, too many for a file of settings")
+        text = path.read_text("utf-8")
+        _refuse_what_explodes(text, path)
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        _refuse_repeated_keys(node, path)
+        return None if node is None else loader.construct_document(node)
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UserError(f"{path} cannot be read: {error}") from error
+
+
+def _refuse_what_explodes(text: str, path: Path) -> None:
+    """Depth and number of values, told from the stream of events, which itself takes neither memory nor stack."""
+    sizes: dict[str, int] = {}  # anchor -> values that an alias to it stands for
+    open_: list[tuple[str | None, int]] = []  # of collections that have not ended: anchor, values before it
+    values = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            open_.append((event.anchor, values))
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = open_.pop()
+            if anchor is not None:
+                sizes[anchor] = values - before
+        elif isinstance(event, yaml.AliasEvent):
+            if event.anchor in {anchor for anchor, _ in open_}:
+                raise UserError(f"{path}: line {event.start_mark.line + 1}: *{event.anchor} holds itself")
+            values += sizes.get(event.anchor, 1)
+        values += isinstance(event, yaml.NodeEvent)
+        if len(open_) > MOST_DEPTH or values > MOST_VALUES:
+            most = (
+                f"{MOST_DEPTH} levels" if len(open_) > MOST_DEPTH else f"{MOST_VALUES} values, repeated ones included"
+            )
+            raise UserError(f"{path}: line {event.start_mark.line + 1}: a file of settings has at most {most}")
+
+
+def _refuse_repeated_keys(root: yaml.Node | None, path: Path) -> None:
+    """YAML itself would take the last of them, and say nothing."""
+    waiting, seen = [root], set()
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen or not isinstance(node, yaml.CollectionNode):
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+            continue
+        keys = set()
+        for key, value in node.value:
+            where = f"{path}: line {key.start_mark.line + 1}"
+            if not isinstance(key, yaml.ScalarNode):
+                raise UserError(f"{where}: a key must be one word or number")
+            if (key.tag, key.value) in keys:
+                raise UserError(f'{where}: the key "{key.value}" is given twice: take one away')
+            keys |= {(key.tag, key.value)}
+            waiting.append(value)
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
@@ -50,9 +133,31 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 def check(value: Any, schema: Validator, where: str) -> None:
     """Raises UserError, beginning with `where` and the key, for what fits the schema least."""
+    _refuse_control_characters(value, where)
     error = best_match(schema.iter_errors(value))
     if error is not None:
         raise UserError(": ".join([where, *map(str, error.absolute_path), _explain(error)]))
+
+
+def _refuse_control_characters(value: Any, where: str) -> None:
+    """They would command terminals, end lines of shells, or show a text in another order than it has."""
+    if isinstance(value, str):
+        strange = next((character for character in value if is_control(character)), None)
+        if strange is not None:
+            raise UserError(f"{where}: {value!a} holds the control character {strange!a}: take it out")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            _refuse_control_characters(key, where)
+            _refuse_control_characters(item, f"{where}: {key}")
+    elif isinstance(value, list):
+        for item in value:
+            _refuse_control_characters(item, where)
+
+
+def is_control(character: str) -> bool:
+    """Whether a character commands instead of being seen; line breaks and tabs do not count."""
+    overrides_direction = "\u202a" <= character <= "\u202e" or "\u2066" <= character <= "\u2069"
+    return (unicodedata.category(character) in ("Cc", "Cs") and character not in "\n\t") or overrides_direction
 
 
 def check_name(name: str, known: Iterable[str], where: str, kind: str) -> None:

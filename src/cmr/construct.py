@@ -1,26 +1,66 @@
-"""Objects named in configuration files: a dotted name, and the options of what it names."""
+"""Objects named in configuration files: a dotted name, and the options of what it names.
+
+Such files may come from strangers, so that a name is no licence to run anything: it reaches the part of this library
+that is meant, or a module of the user's own. What Python itself and installed packages hold is out of reach.
+"""
 
 import inspect
+import sys
+import sysconfig
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from cmr.errors import UserError
 
+LIBRARY = "cmr"
+METHODS, VIEWS, READERS = "cmr.methods", "cmr.views", "cmr.datasets"  # the homes of what configurations name
 
-def load(name: str) -> Any:
-    """The class or function behind a dotted name, e.g. `cmr.methods.linear.cca.CCA`; imports only its own module."""
-    module_name, _, attribute = name.rpartition(".")
+
+def exists(name: str, home: str) -> bool:
+    """Whether the module of a dotted name is there; the packages that it lies in are imported, it itself is not.
+
+    Raises UserError for a name that a configuration must not give, see `load`.
+    """
+    module = name.rpartition(".")[0]
+    if not all(part.isidentifier() for part in name.split(".")) or not module:
+        return False
+    _check_place(name, module, home)
     try:
-        return getattr(import_module(module_name), attribute)
+        return find_spec(module) is not None
+    except ImportError:
+        return False
+
+
+def load(name: str, home: str) -> Any:
+    """The class or function behind a dotted name, e.g. `cmr.methods.linear.cca.CCA`; imports only its own module.
+
+    `home` is the part of the library where such things lie, e.g. `cmr.methods`. Raises UserError for what lies
+    elsewhere, except in the user's own modules, which are beside the Snakefile or elsewhere on Python's path but not
+    installed, and for what a module has only borrowed from elsewhere.
+    """
+    module, _, attribute = name.rpartition(".")
+    _check_place(name, module, home)
+    try:
+        found = getattr(import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise UserError(f'"{name}" cannot be imported: {error}') from error
+    place = getattr(found, "__module__", None)
+    if not isinstance(place, str):
+        raise UserError(f'"{name}" is no class and no function')
+    _check_place(name, place, home)
+    return found
 
 
-def build(name: str, options: Mapping[str, Any]) -> Any:
-    """An instance of the dataclass behind a dotted name; an unknown or missing option is refused by name."""
-    cls = load(name)
+def build(name: str, options: Mapping[str, Any], home: str) -> Any:
+    """An instance of the dataclass behind a dotted name; an unknown or missing option is refused by name.
+
+    `home` as of `load`.
+    """
+    cls = load(name, home)
     if not (isinstance(cls, type) and is_dataclass(cls)) or inspect.isabstract(cls):
         raise UserError(f"{name} cannot be built: it must be a dataclass that fills its contract")
     known = {field.name: field for field in fields(cls) if field.init}
@@ -33,11 +73,45 @@ def build(name: str, options: Mapping[str, Any]) -> Any:
     return cls(**options)
 
 
-def call(name: str, *arguments: Any, **options: Any) -> Any:
-    """What the function behind a dotted name returns; an option that it does not take, or misses, is a UserError."""
-    function = load(name)
+def call(name: str, home: str, /, *arguments: Any, **options: Any) -> Any:
+    """What the function behind a dotted name returns; an option that it does not take, or misses, is a UserError.
+
+    `home` as of `load`.
+    """
+    function = load(name, home)
+    if not inspect.isfunction(function):
+        raise UserError(f"{name} cannot be called: it must be a function")
     try:
         inspect.signature(function).bind(*arguments, **options)
     except TypeError as error:
         raise UserError(f"options of {name}: {error}") from error
     return function(*arguments, **options)
+
+
+def _check_place(name: str, module: str, home: str) -> None:
+    """Refuse what neither `home` nor a module of the user's holds, before anything of it is imported."""
+    top = module.partition(".")[0]
+    allowed = f"{module}.".startswith(f"{home}.") if top == LIBRARY else not _is_installed(top)
+    if not allowed:
+        raise UserError(
+            f'"{name}" must not be named in a configuration: name something of {home}, or of a module of your own '
+            "beside the Snakefile"
+        )
+
+
+def _is_installed(package: str) -> bool:
+    """Whether a top-level module is Python's own or an installed one; one that is nowhere is not."""
+    if package in sys.stdlib_module_names:
+        return True
+    try:
+        spec = find_spec(package) if package else None
+    except (ImportError, ValueError):  # a module without a specification, such as __main__, is a script of the user's
+        return False
+    places = [] if spec is None else [spec.origin, *(spec.submodule_search_locations or [])]
+    folders = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    return any(
+        part in ("site-packages", "dist-packages") or folder in path.parents
+        for path in (Path(place).resolve() for place in places if place)
+        for folder in folders
+        for part in path.parts
+    )

@@ -24,7 +24,7 @@ from cmr import training
 from cmr.catalogue import Catalogue, Settings
 from cmr.compute import Compute
 from cmr.configuration import check_name
-from cmr.construct import build
+from cmr.construct import METHODS, build
 from cmr.drawing.scores import precision_recall
 from cmr.errors import UserError
 from cmr.evaluation import TASKS, evaluate
@@ -361,7 +361,7 @@ def _check_parts(name: str, settings: Settings, parts: Mapping[str, Pairs]) -> N
             "pairs to choose by, or one value of each"
         )
     candidate = settings["fixed"] | {key: candidates[0] for key, candidates in settings["grid"].items()}
-    if getattr(build(settings["implementation"], candidate), "transductive", False) and "test" not in parts:
+    if getattr(build(settings["implementation"], candidate, METHODS), "transductive", False) and "test" not in parts:
         raise UserError(
             f'fit("{name}"): it is transductive, and learns from the features of the items that are to be retrieved; '
             "give test=..., whose labels it does not see"

@@ -13,7 +13,7 @@ import pandas as pd
 
 from cmr import store
 from cmr.compute import CPU, Compute
-from cmr.construct import build
+from cmr.construct import METHODS, build
 from cmr.datasets.pairs import group_numbers, label_matrix
 from cmr.errors import UserError
 from cmr.methods.base import (
@@ -153,7 +153,7 @@ def train(
         "device": compute.device,
         "mixed_precision": compute.mixed_precision,
         **{
-            caveat: any(getattr(build(implementation, one), caveat, False) for one in candidates)
+            caveat: any(getattr(build(implementation, one, METHODS), caveat, False) for one in candidates)
             for caveat in ("transductive", "sees_pairs")
         },
         "selected_on_test": select_on == "test",
@@ -167,7 +167,7 @@ def train(
     # Only the first seed takes part in the choice; where there is none to make, all train in one go.
     deciding = seeds[:1] if len(candidates) > 1 else seeds
     for candidate in progress.track(candidates, "candidates", len(candidates), "candidate"):
-        method = build(implementation, candidate)
+        method = build(implementation, candidate, METHODS)
         try:
             models = fit(method, deciding)
         except (NotApplicableError, InfeasibleError) as error:

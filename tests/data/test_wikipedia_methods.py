@@ -7,7 +7,7 @@ import pytest
 
 from cmr.assets import mirror_folders
 from cmr.catalogue import Catalogue
-from cmr.construct import build
+from cmr.construct import METHODS, build
 from cmr.datasets import wikipedia
 from cmr.methods.base import NotApplicableError, Pairs, Unlabelled, spaces
 from cmr.metrics import mean_average_precision
@@ -79,7 +79,7 @@ def scores(parts):
         if name not in known:
             settings, test = CATALOGUE.methods[name], parts["test"]
             options = {key: schema["default"] for key, schema in settings["hyperparameters"].items()}
-            method = build(settings["implementation"], options | OPTIONS.get(name, {}))
+            method = build(settings["implementation"], options | OPTIONS.get(name, {}), METHODS)
             more = {"unlabelled": Unlabelled(test.images, test.texts)} if getattr(method, "transductive", False) else {}
             found = spaces(method.fit(parts["train"], seed=0, **more))
 

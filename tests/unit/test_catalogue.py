@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from cmr.catalogue import Catalogue
-from cmr.construct import load
+from cmr.construct import VIEWS, load
 from cmr.errors import UserError
 from cmr.evaluation import evaluate
 
@@ -161,7 +161,7 @@ def test_the_configuration_says_what_kind_of_values_each_view_has():
             settings = catalogue.view(modality, name)
             if "implementation" in settings:
                 options = settings["options"] | dict.fromkeys(settings["assets"], Path("asset"))
-                assert load(settings["implementation"])(**options).kind == settings["kind"], name
+                assert load(settings["implementation"], VIEWS)(**options).kind == settings["kind"], name
 
 
 def test_broken_yaml_names_the_file(root):

@@ -12,7 +12,7 @@ import pandas as pd
 from cmr import store, training
 from cmr.catalogue import Catalogue
 from cmr.configuration import check_name
-from cmr.construct import build
+from cmr.construct import METHODS, build
 from cmr.errors import UserError
 from cmr.evaluation import embeddings_of
 from cmr.methods import FLOOR
@@ -140,7 +140,7 @@ class TrainedRun:
         parts = training.read_run(**files)
         if changed := [str(files[name]) for name in files if parts.provenance[name] != about["inputs"].get(name)]:
             raise UserError(f"{', '.join(changed)} changed after {run.method} had learnt from it. Run {make}")
-        method = build(about["implementation"], about["hyperparameters"])
+        method = build(about["implementation"], about["hyperparameters"], METHODS)
         pairs = store.read_table(files["pairs"])
         return cls(
             run=run,

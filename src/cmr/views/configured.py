@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cmr.assets.obtain import MANIFEST
-from cmr.construct import build
+from cmr.construct import VIEWS, build
 from cmr.errors import UserError
 from cmr.files import read_json
 from cmr.provenance import code, file_sha256, versions
@@ -39,7 +39,7 @@ def configured(
 
     Raises UserError for an unknown class or option, and where the configuration is wrong about learning.
     """
-    view = build(implementation, {**options, **assets})
+    view = build(implementation, {**options, **assets}, VIEWS)
     if not isinstance(view, base):
         raise UserError(f"{implementation} is no {base.__name__}: it must be one to make such features")
     if view.learnt and not learnt:

@@ -17,7 +17,7 @@ import pytest
 from cmr import assets
 from cmr.assets import download as download_module
 from cmr.catalogue import Catalogue
-from cmr.construct import call
+from cmr.construct import READERS, call
 from cmr.datasets.images import check_images
 from cmr.datasets.pairs import classes_of, pair_table, separate_bad_items
 from cmr.datasets.pascal_voc2007 import CLASSES as VOC_CLASSES
@@ -512,7 +512,7 @@ def read(dataset: str, raw: Path):
     """All items, as scripts/read_dataset.py reads them."""
     settings = CATALOGUE.dataset(dataset)
     folders = {asset: raw / asset for asset in dict.fromkeys([*settings["reads"], *settings["images"]])}
-    return pair_table(call(settings["reader"], folders, **settings["options"]), raw, SILENT)
+    return pair_table(call(settings["reader"], READERS, folders, **settings["options"]), raw, SILENT)
 
 
 def scaled(protocol: dict, pairs, whole: int | None) -> dict:
@@ -557,7 +557,9 @@ def test_archives_are_read_as_configured(case, host, raw):
     widths = {}
     for views in settings["views"].values():
         for view, ready in views.items():
-            blocks = call(ready["reader"], {asset: raw / asset for asset in ready["reads"]}, **ready["options"])
+            blocks = call(
+                ready["reader"], READERS, {asset: raw / asset for asset in ready["reads"]}, **ready["options"]
+            )
             values = collect_rows(view, blocks, pairs["id"], SILENT)
             assert values.any()
             if ready["counts"]:

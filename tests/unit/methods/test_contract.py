@@ -10,7 +10,7 @@ import pytest
 
 from cmr import store
 from cmr.catalogue import Catalogue
-from cmr.construct import build, load
+from cmr.construct import METHODS, build, load
 from cmr.errors import UserError
 from cmr.methods.base import NotApplicableError, Pairs, Unlabelled, embed_sides, spaces
 from cmr.training import Run, Trained, embeddings
@@ -128,7 +128,7 @@ def small(name):
     defaults = {key: schema["default"] for key, schema in settings["hyperparameters"].items()}
     budget = {key: value for key, value in SMALL.items() if key in defaults}
     own = SMALL_OF.get(name, SMALL_OF.get(settings.get("variant_of"), {}))
-    return build(settings["implementation"], defaults | budget | own)
+    return build(settings["implementation"], defaults | budget | own, METHODS)
 
 
 def fit(method, train, valid, test):
@@ -147,7 +147,7 @@ def fitted(request):
 @pytest.mark.parametrize("name", sorted(name for name, spec in CATALOGUE.methods.items() if "variant_of" not in spec))
 def test_config_names_every_hyperparameter_with_the_default_of_the_class(name):
     settings = CATALOGUE.methods[name]
-    defaults = {field.name: field.default for field in fields(load(settings["implementation"]))}
+    defaults = {field.name: field.default for field in fields(load(settings["implementation"], METHODS))}
     defaults = {
         key: list(value) if isinstance(value, tuple) else value for key, value in defaults.items()
     }  # YAML's form

@@ -12,7 +12,7 @@ import yaml
 
 from cmr import store
 from cmr.catalogue import Catalogue
-from cmr.construct import build
+from cmr.construct import VIEWS, build
 from cmr.errors import UserError
 from cmr.vectorisation.comparison import Protocol
 from cmr.vectorisation.vectors import write_word_vectors
@@ -92,7 +92,7 @@ def test_configured_vectorisers_have_the_options_that_are_given():
     for name in catalogue.vectorisation["vectorisers"]:
         settings = catalogue.vectoriser(name)
         folders = {option: Path(asset) for option, asset in settings["assets"].items()}
-        assert isinstance(build(settings["implementation"], settings["options"] | folders), WordVectors | Bag)
+        assert isinstance(build(settings["implementation"], settings["options"] | folders, VIEWS), WordVectors | Bag)
     assert Protocol(**catalogue.vectorisation["protocol"])
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cmr.catalogue import Catalogue
-from cmr.construct import build
+from cmr.construct import VIEWS, build
 from cmr.errors import UserError
 from cmr.views.base import TextView
 from cmr.views.configured import configured
@@ -72,7 +72,7 @@ def test_no_word_is_lost_or_counted_twice(tokenizer):
         "Größe, Straße und Maß! Ελλάδα· και; Москва, река.",
         "",
     ]
-    whole = build(BOW, {"tokenizer": tokenizer}).fit(texts)
+    whole = build(BOW, {"tokenizer": tokenizer}, VIEWS).fit(texts)
     parts = Sentences(BOW, tokenizer=tokenizer, segments=3).fit(texts)
     assert whole.vocabulary() == parts.vocabulary()
     features = parts.transform(texts)
@@ -81,7 +81,7 @@ def test_no_word_is_lost_or_counted_twice(tokenizer):
 
 
 def test_each_part_is_what_the_view_makes_of_its_words_and_absent_parts_are_zero():
-    view, whole = Sentences(TFIDF, segments=3).fit(TRAIN), build(TFIDF, {}).fit(TRAIN)
+    view, whole = Sentences(TFIDF, segments=3).fit(TRAIN), build(TFIDF, {}, VIEWS).fit(TRAIN)
     first, second = view.transform(["A car. Two apples.", "A zeppelin. A cat. A tree. A car."])
     np.testing.assert_array_equal(first[:2], whole.transform(["A car", "Two apples"]))
     assert not first[2].any()
@@ -90,7 +90,7 @@ def test_each_part_is_what_the_view_makes_of_its_words_and_absent_parts_are_zero
 
 def test_words_and_their_weights_are_learnt_from_whole_train_texts():
     view = Sentences(TFIDF, segments=1).fit(["a b. a", "a", "c. c"])
-    whole = build(TFIDF, {"tokenizer": "english"}).fit(["a b. a", "a", "c. c"])
+    whole = build(TFIDF, {"tokenizer": "english"}, VIEWS).fit(["a b. a", "a", "c. c"])
     np.testing.assert_array_equal(view.transform(["b c"])[:, 0], whole.transform(["b c"]))
 
 
@@ -99,7 +99,7 @@ def test_it_says_of_itself_what_the_view_of_the_parts_says():
     assert isinstance(bag, TextView) and bag.kind == "patches" and bag.learnt
     assert bag.counts and not weighted.counts
     assert bag.fit(TRAIN).known(["red", "zeppelin"]) == {"red"}
-    assert bag.tokens("Two dogs") == build(BOW, {}).tokens("Two dogs") and bag.arrays() == {}
+    assert bag.tokens("Two dogs") == build(BOW, {}, VIEWS).tokens("Two dogs") and bag.arrays() == {}
     assert Sentences("cmr.views.text.bow.Tags").fit(["red-car, sky"]).vocabulary() == ["red-car,", "sky"]
     pretrained = {"architecture": "cbow", "dimension": 4}
     assert Sentences("cmr.views.text.word2vec.Word2Vec", pretrained).fit(TRAIN).transform(TRAIN).shape == (4, 4, 4)

@@ -23,7 +23,7 @@ from torchvision import models
 from torchvision.transforms import CenterCrop, Compose, FiveCrop, PILToTensor, Resize
 from torchvision.transforms.functional import pil_to_tensor
 
-from cmr.construct import load
+from cmr.construct import VIEWS, load
 from cmr.errors import UserError
 from cmr.store import Kind
 from cmr.views.base import ImageView
@@ -244,7 +244,7 @@ def architecture(name: str) -> nn.Module:
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
         if "." in name:
-            builder: Callable[[], nn.Module] = load(name)
+            builder: Callable[[], nn.Module] = load(name, VIEWS)
             return builder()
         if name not in (known := models.list_models(module=models)):
             raise UserError(

@@ -10,7 +10,7 @@ import numpy as np
 import regex
 from numpy.typing import NDArray
 
-from cmr.construct import build
+from cmr.construct import VIEWS, build
 from cmr.errors import UserError
 from cmr.store import Kind
 from cmr.views.base import State, TextView
@@ -55,7 +55,7 @@ class Sentences(TextView):
     @cached_property
     def view(self) -> TextView:
         """The view of each part; raises UserError for one that does not make vectors."""
-        view = build(self.implementation, {**self.options, "tokenizer": self.tokenizer, "wordnet": self.wordnet})
+        view = build(self.implementation, {**self.options, "tokenizer": self.tokenizer, "wordnet": self.wordnet}, VIEWS)
         if not isinstance(view, TextView) or view.kind != "vectors":
             raise UserError(f"{self.implementation} is no view of texts that makes vectors, one a sentence")
         return view

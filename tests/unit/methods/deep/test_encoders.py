@@ -10,9 +10,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from cmr import rows, store
+from cmr import construct, rows, store
 from cmr.catalogue import Catalogue
-from cmr.construct import build, load
 from cmr.methods.base import NotApplicableError, Pairs
 from cmr.methods.deep.acmr import ACMR
 from cmr.methods.deep.encoders import drawing_from, encoder, mean_vector, parameter_groups, random_squares
@@ -277,7 +276,7 @@ def test_hard_negatives_of_vectors_are_judged_by_raw_features_and_pass_no_gradie
 
 
 def begins_with_encoders(settings):
-    return hasattr(sys.modules[load(settings["implementation"]).__module__], "encoder")
+    return hasattr(sys.modules[construct.load(settings["implementation"], construct.METHODS).__module__], "encoder")
 
 
 @pytest.mark.parametrize("name", sorted(name for name, own in METHODS.items() if begins_with_encoders(own)))
@@ -286,7 +285,8 @@ def test_every_method_that_begins_with_encoders_is_registered_for_and_learns_fro
     assert settings["image_kinds"] == ["vectors", "pixels"] and "tokens" in settings["text_kinds"]
     values = {own: schema["default"] for own, schema in settings["hyperparameters"].items()}
     small = {"n_components": 4, "image_widths": (8,), "text_widths": (8,), "epochs": 2}
-    method = build(settings["implementation"], values | {own: small[own] for own in values.keys() & small})
+    values |= {own: small[own] for own in values.keys() & small}
+    method = construct.build(settings["implementation"], values, construct.METHODS)
     model = method.fit(pairs)
     (table,) = [array for key, array in model.state().items() if key.endswith("text_encoder.pretrained")]
     (maps,) = [array for key, array in model.state().items() if key.endswith("network.maps.weight")]
