@@ -78,8 +78,10 @@ class Catalogue:
 
         def read_all(subfolder: str, kind: str) -> Named:
             paths = sorted((folder / subfolder).glob("*.yaml"))
-            if strange := [path for path in paths if not re.fullmatch(r"[A-Za-z0-9_-]+", path.stem)]:
-                raise UserError(f"{strange[0]}: its name becomes a folder's: use letters, digits, _ and - alone")
+            if strange := [path for path in paths if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*", path.stem)]:
+                raise UserError(
+                    f"{strange[0]}: its name becomes a folder's: use letters, digits, _ and -, and begin with no -"
+                )
             return Named(kind, {path.stem: read_one(path, kind) for path in paths})
 
         # Whoever gives another one has read the file too, perhaps less strictly.

@@ -16,5 +16,5 @@ rule obtain_asset:
         root=ROOT,
         content=content_of_asset,
     shell:
-        "python scripts/obtain_asset.py {wildcards.asset} --root {params.root:q}"
-        " --manifest {output.manifest} > {log} 2>&1"
+        "python scripts/obtain_asset.py {wildcards.asset:q} --root {params.root:q}"
+        " --manifest {output.manifest:q} > {log:q} 2>&1"

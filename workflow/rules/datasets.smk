@@ -27,10 +27,10 @@ rule read_dataset:
         raw=f"{config['data']}/raw",
         config=lambda wildcards: f"{ROOT}/config/datasets/{wildcards.dataset}.yaml",
     shell:
-        "python scripts/read_dataset.py {params.config:q} --reader {params.reader[reader]}"
-        " --options {params.reader[options]:q} --assets {params.reader[assets]} --raw {params.raw}"
-        " --on-bad-item {params.reader[on_bad_item]}"
-        " --pairs {output.pairs} --dropped {output.dropped} > {log} 2>&1"
+        "python scripts/read_dataset.py {params.config:q} --reader {params.reader[reader]:q}"
+        " --options {params.reader[options]:q} --assets {params.reader[assets]:q} --raw {params.raw:q}"
+        " --on-bad-item {params.reader[on_bad_item]:q}"
+        " --pairs {output.pairs:q} --dropped {output.dropped:q} > {log:q} 2>&1"
 
 
 rule check_images:
@@ -55,8 +55,8 @@ rule check_images:
         raw=f"{config['data']}/raw",
         on_bad_item=lambda wildcards: catalogue.dataset(wildcards.dataset)["on_bad_item"],
     shell:
-        "python scripts/check_images.py --pairs {input.pairs} --raw {params.raw}"
-        " --on-bad-item {params.on_bad_item} --images {output.images} > {log} 2>&1"
+        "python scripts/check_images.py --pairs {input.pairs:q} --raw {params.raw:q}"
+        " --on-bad-item {params.on_bad_item:q} --images {output.images:q} > {log:q} 2>&1"
 
 
 rule make_split:
@@ -77,8 +77,8 @@ rule make_split:
         seed=lambda wildcards: catalogue.split(wildcards.dataset, wildcards.split)["seed"],
         images=images_argument,
     shell:
-        "python scripts/make_split.py --pairs {input.pairs} {params.images} --protocol {params.protocol:q}"
-        " --seed {params.seed} --split {output.split} > {log} 2>&1"
+        "python scripts/make_split.py --pairs {input.pairs:q} {params.images:q} --protocol {params.protocol:q}"
+        " --seed {params.seed:q} --split {output.split:q} > {log:q} 2>&1"
 
 
 rule read_view:
@@ -103,6 +103,6 @@ rule read_view:
         reader=ready_view_arguments,
         raw=f"{config['data']}/raw",
     shell:
-        "python scripts/read_view.py {wildcards.view} --pairs {input.pairs} --reader {params.reader[reader]}"
-        " --options {params.reader[options]:q} --assets {params.reader[assets]} --raw {params.raw} {params.reader[counts]}"
-        " --view {output.view} > {log} 2>&1"
+        "python scripts/read_view.py {wildcards.view:q} --pairs {input.pairs:q} --reader {params.reader[reader]:q}"
+        " --options {params.reader[options]:q} --assets {params.reader[assets]:q} --raw {params.raw:q} {params.reader[counts]:q}"
+        " --view {output.view:q} > {log:q} 2>&1"

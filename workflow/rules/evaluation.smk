@@ -23,5 +23,5 @@ rule evaluate:
     params:
         code=digest_of(code_of("scripts/evaluate.py")),
     shell:
-        "python scripts/evaluate.py --embeddings {input.embeddings} --pairs {input.pairs}"
-        " --metrics {output.metrics} --curves {output.curves} --queries {output.queries} > {log} 2>&1"
+        "python scripts/evaluate.py --embeddings {input.embeddings:q} --pairs {input.pairs:q}"
+        " --metrics {output.metrics:q} --curves {output.curves:q} --queries {output.queries:q} > {log:q} 2>&1"

@@ -43,8 +43,8 @@ rule judge_paper:
         settings=settings_of_study,
         published=lambda wildcards: PUBLISHED,
     shell:
-        "python scripts/judge_paper.py $(dirname {input.study[0]}) --published {params.published} --runs {params.runs}"
-        " --settings {params.settings:q} > {log} 2>&1"
+        'python scripts/judge_paper.py "$(dirname {input.study[0]:q})" --published {params.published:q} --runs {params.runs:q}'
+        " --settings {params.settings:q} > {log:q} 2>&1"
 
 
 rule check_claims:
@@ -82,9 +82,9 @@ rule check_claims:
         published=lambda wildcards: PUBLISHED,
         runs=RUNS,
     shell:
-        "python scripts/check_claims.py $(dirname {input.study[0]}) --claims {input.claims}"
-        " --published {params.published} --runs {params.runs} --vectorisation {input.vectorisation}"
-        " --output {output} > {log} 2>&1"
+        'python scripts/check_claims.py "$(dirname {input.study[0]:q})" --claims {input.claims:q}'
+        " --published {params.published:q} --runs {params.runs:q} --vectorisation {input.vectorisation:q}"
+        " --output {output:q} > {log:q} 2>&1"
 
 
 rule collect_examples:
@@ -105,5 +105,5 @@ rule collect_examples:
         code=digest_of(code_of("scripts/collect_examples.py")),
         sources=examples_arguments,
     shell:
-        "python scripts/collect_examples.py $(dirname {input.study[0]}) {wildcards.figure} {params.sources:q}"
-        " --output {output} > {log} 2>&1"
+        'python scripts/collect_examples.py "$(dirname {input.study[0]:q})" {wildcards.figure:q} {params.sources:q}'
+        " --output {output:q} > {log:q} 2>&1"

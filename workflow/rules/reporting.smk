@@ -34,11 +34,11 @@ rule collect_results:
         datasets=lambda wildcards: json.dumps(datasets_of_study(wildcards)),
         runs=RUNS,
     shell:
-        "python scripts/collect_results.py {wildcards.study} --config {params.config:q} --methods {params.methods:q}"
-        " --datasets {params.datasets:q} --runs {params.runs}"
-        " --pairs {input.pairs} --splits {input.splits} --images {input.images}"
-        " --results {output.results} --curves {output.curves} --history {output.history} --facts {output.facts}"
-        " > {log} 2>&1"
+        "python scripts/collect_results.py {wildcards.study:q} --config {params.config:q} --methods {params.methods:q}"
+        " --datasets {params.datasets:q} --runs {params.runs:q}"
+        " --pairs {input.pairs:q} --splits {input.splits:q} --images {input.images:q}"
+        " --results {output.results:q} --curves {output.curves:q} --history {output.history:q} --facts {output.facts:q}"
+        " > {log:q} 2>&1"
 
 
 rule make_table:
@@ -68,8 +68,8 @@ rule make_table:
         caption=caption_of_table,
         published=published_argument,
     shell:
-        "python scripts/make_table.py $(dirname {input.study[0]}) {wildcards.table} {params.published}"
-        " --csv {output.csv} --markdown {output.markdown} --latex {output.latex} > {log} 2>&1"
+        'python scripts/make_table.py "$(dirname {input.study[0]:q})" {wildcards.table:q} {params.published:q}'
+        " --csv {output.csv:q} --markdown {output.markdown:q} --latex {output.latex:q} > {log:q} 2>&1"
 
 
 rule make_figure:
@@ -97,7 +97,7 @@ rule make_figure:
         code=digest_of(code_of("scripts/make_figure.py")),
         caption=caption_of_figure,
     shell:
-        "python scripts/make_figure.py $(dirname {input.study[0]}) {wildcards.figure} --output {output} > {log} 2>&1"
+        'python scripts/make_figure.py "$(dirname {input.study[0]:q})" {wildcards.figure:q} --output {output:q} > {log:q} 2>&1'
 
 
 rule make_gallery:
@@ -125,7 +125,7 @@ rule make_gallery:
         code=digest_of(code_of("scripts/make_gallery.py")),
         gallery=gallery_arguments,
     shell:
-        "python scripts/make_gallery.py $(dirname {input.study[0]}) {params.gallery:q} --output {output} > {log} 2>&1"
+        'python scripts/make_gallery.py "$(dirname {input.study[0]:q})" {params.gallery:q} --output {output:q} > {log:q} 2>&1'
 
 
 rule make_view_comparison:
@@ -162,9 +162,9 @@ rule make_view_comparison:
         views=lambda wildcards: as_json(compared_views(wildcards)),
         settings=settings_of_study,
     shell:
-        "python scripts/make_view_comparison.py $(dirname {input.study[0]}) --splits {params.splits}"
-        " --views {params.views:q} --image-views {input.image_views} --text-views {input.text_views}"
-        " --settings {params.settings:q} --page {output.page} --csv {output.csv} > {log} 2>&1"
+        'python scripts/make_view_comparison.py "$(dirname {input.study[0]:q})" --splits {params.splits:q}'
+        " --views {params.views:q} --image-views {input.image_views:q} --text-views {input.text_views:q}"
+        " --settings {params.settings:q} --page {output.page:q} --csv {output.csv:q} > {log:q} 2>&1"
 
 
 # The report draws its tables, figures and gallery itself, from the same library: a lost figure is redrawn alone.
@@ -197,8 +197,8 @@ rule make_report:
         command=command_of_study,
         settings=settings_of_study,
     shell:
-        "python scripts/make_report.py $(dirname {input.study[0]}) {params.gallery:q} {params.published}"
-        " --command {params.command:q} --settings {params.settings:q} --output {output} > {log} 2>&1"
+        'python scripts/make_report.py "$(dirname {input.study[0]:q})" {params.gallery:q} {params.published:q}'
+        " --command {params.command:q} --settings {params.settings:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule make_front_page:
@@ -222,7 +222,7 @@ rule make_front_page:
     params:
         code=digest_of(code_of("scripts/make_front_page.py")),
         folders=[f"{config['results']}/studies/{study}" for study in catalogue.wanted_studies],
-        others=studies_made_before(),
-        command=command_of(config["studies"], config["methods"]),
+        others=lambda wildcards: studies_made_before(),
+        command=lambda wildcards: command_of(config["studies"], config["methods"]),
     shell:
-        "python scripts/make_front_page.py {params.folders} --others {params.others} --command {params.command:q} --output {output} > {log} 2>&1"
+        "python scripts/make_front_page.py {params.folders:q} --others {params.others:q} --command {params.command:q} --output {output:q} > {log:q} 2>&1"

@@ -86,7 +86,7 @@ def ready_view_arguments(wildcards):
         "reader": settings["reader"],
         "options": as_json(settings["options"]),
         "assets": settings["reads"],
-        "counts": "--counts" if settings["counts"] else "",
+        "counts": ["--counts"] * settings["counts"],
     }
 
 
@@ -108,9 +108,9 @@ def gpus_of_method(wildcards):
 def compute_of_method(wildcards):
     """How torch is to compute. Closed forms do not depend on it, and do not rerun when it changes."""
     if not method_config(wildcards.method).get("uses_torch", False):
-        return "--device cpu"
+        return ["--device", "cpu"]
     switches = [f"--{key.replace('_', '-')}" for key in ("mixed_precision", "compile") if config[key]]
-    return " ".join(["--device", config["device"], *switches])
+    return ["--device", config["device"], *switches]
 
 
 def patches_arguments(wildcards):

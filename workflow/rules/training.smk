@@ -35,10 +35,10 @@ rule train:
         # Kept there whichever run needs it: it holds what several methods learn alike, and can be deleted at any time.
         stages=f"{config['results']}/stages",
     shell:
-        "python scripts/train.py {params.implementation} --hyperparameters {params.hyperparameters:q}"
-        " --grid {params.grid:q} --select-on {params.select_on} --seeds {params.seeds} {params.compute}"
-        " --pairs {input.pairs} --split {input.split} --image-view {input.image_view} --text-view {input.text_view}"
-        " {params.patches} --stages {params.stages}"
-        " --checkpoints $(dirname {output.model:q})/checkpoints"
-        " --model {output.model} --embeddings {output.embeddings} --selection {output.selection}"
-        " --history {output.history} > {log} 2>&1"
+        "python scripts/train.py {params.implementation:q} --hyperparameters {params.hyperparameters:q}"
+        " --grid {params.grid:q} --select-on {params.select_on:q} --seeds {params.seeds:q} {params.compute:q}"
+        " --pairs {input.pairs:q} --split {input.split:q} --image-view {input.image_view:q} --text-view {input.text_view:q}"
+        " {params.patches:q} --stages {params.stages:q}"
+        ' --checkpoints "$(dirname {output.model:q})"/checkpoints'
+        " --model {output.model:q} --embeddings {output.embeddings:q} --selection {output.selection:q}"
+        " --history {output.history:q} > {log:q} 2>&1"

@@ -25,8 +25,8 @@ rule learn_word_vectors:
         vectoriser=arguments_of_vectoriser,
         seeds=catalogue.vectorisation["seeds"],
     shell:
-        "python scripts/learn_word_vectors.py {params.vectoriser:q} --pairs {input.pairs} --split {input.split}"
-        " --seeds {params.seeds} --vectors {output.vectors} > {log} 2>&1"
+        "python scripts/learn_word_vectors.py {params.vectoriser:q} --pairs {input.pairs:q} --split {input.split:q}"
+        " --seeds {params.seeds:q} --vectors {output.vectors:q} > {log:q} 2>&1"
 
 
 rule compare_vectorisers:
@@ -50,10 +50,10 @@ rule compare_vectorisers:
         code=digest_of(code_of("scripts/compare_vectorisers.py")),
         split=split_of_vectorisers,
         claimed=catalogue.vectorisation["claimed"],
-        protocol=as_json(catalogue.vectorisation["protocol"]),
+        protocol=lambda wildcards: as_json(catalogue.vectorisation["protocol"]),
     shell:
-        "python scripts/compare_vectorisers.py {input.vectors} --split {params.split} --claimed {params.claimed}"
-        " --protocol {params.protocol:q} --scores {output.scores} --answers {output.answers} > {log} 2>&1"
+        "python scripts/compare_vectorisers.py {input.vectors:q} --split {params.split:q} --claimed {params.claimed:q}"
+        " --protocol {params.protocol:q} --scores {output.scores:q} --answers {output.answers:q} > {log:q} 2>&1"
 
 
 rule summarise_vectorisers:
@@ -89,11 +89,12 @@ rule summarise_vectorisers:
     params:
         code=digest_of(code_of("scripts/summarise_vectorisers.py")),
         # Not sorted: data sets and vectorisers are shown in the order of their file.
-        about=json.dumps(titles_of_vectorisation()),
+        about=lambda wildcards: json.dumps(titles_of_vectorisation()),
+        folders=[f"{VECTORISATION}/{dataset}" for dataset in catalogue.vectorisation["run"]],
     shell:
-        "python scripts/summarise_vectorisers.py $(dirname {input.scores}) --about {params.about:q}"
-        " --csv {output.csv} --markdown {output.markdown} --latex {output.latex} --figure {output.svg} {output.png}"
-        " --answers {output.answers} --answer {output.answer} > {log} 2>&1"
+        "python scripts/summarise_vectorisers.py {params.folders:q} --about {params.about:q}"
+        " --csv {output.csv:q} --markdown {output.markdown:q} --latex {output.latex:q} --figure {output.svg:q} {output.png:q}"
+        " --answers {output.answers:q} --answer {output.answer:q} > {log:q} 2>&1"
 
 
 rule vectorisation:

@@ -84,11 +84,11 @@ def gpus_of_image_view(wildcards):
 
 def device_of_image_view(wildcards):
     """What does not compute with torch does not depend on the configured device, and does not rerun when it changes."""
-    return f"--device {config['device']}" if image_view_of(wildcards)["uses_torch"] else ""
+    return ["--device", config["device"]] if image_view_of(wildcards)["uses_torch"] else []
 
 
 def precision_of_image_view(wildcards):
-    return "--mixed-precision" if config["mixed_precision"] and image_view_of(wildcards)["uses_torch"] else ""
+    return ["--mixed-precision"] * (config["mixed_precision"] and image_view_of(wildcards)["uses_torch"])
 
 
 def fitted_image_view(wildcards):

@@ -36,9 +36,9 @@ rule fit_image_view:
         raw=f"{config['data']}/raw",
         device=device_of_image_view,
     shell:
-        "python scripts/fit_image_view.py {params.view:q} --pairs {input.pairs} --images {input.images}"
-        " --split {input.split} --raw {params.raw} --workers {threads} {params.device}"
-        " --fitted {output.fitted} > {log} 2>&1"
+        "python scripts/fit_image_view.py {params.view:q} --pairs {input.pairs:q} --images {input.images:q}"
+        " --split {input.split:q} --raw {params.raw:q} --workers {threads} {params.device:q}"
+        " --fitted {output.fitted:q} > {log:q} 2>&1"
 
 
 rule extract_image_view:
@@ -74,9 +74,9 @@ rule extract_image_view:
         precision=precision_of_image_view,
         shard="1-of-1",
     shell:
-        "python scripts/extract_image_view.py {params.view:q} {params.fitted}"
-        " --pairs {input.pairs} --images {input.images} --raw {params.raw} --shard {params.shard}"
-        " --workers {threads} {params.device} {params.precision} --view {output.view} > {log} 2>&1"
+        "python scripts/extract_image_view.py {params.view:q} {params.fitted:q}"
+        " --pairs {input.pairs:q} --images {input.images:q} --raw {params.raw:q} --shard {params.shard:q}"
+        " --workers {threads} {params.device:q} {params.precision:q} --view {output.view:q} > {log:q} 2>&1"
 
 
 use rule extract_image_view as extract_image_shard with:
@@ -110,7 +110,7 @@ rule gather_image_shards:
     params:
         code=digest_of(code_of("scripts/gather_image_shards.py")),
     shell:
-        "python scripts/gather_image_shards.py {input.shards} --view {output.view} > {log} 2>&1"
+        "python scripts/gather_image_shards.py {input.shards:q} --view {output.view:q} > {log:q} 2>&1"
 
 
 rule extract_text_view:
@@ -138,8 +138,8 @@ rule extract_text_view:
         view=arguments_of_text_view,
         split=split_argument,
     shell:
-        "python scripts/extract_text_view.py {params.view:q} {params.split} --pairs {input.pairs}"
-        " --view {output.view} > {log} 2>&1"
+        "python scripts/extract_text_view.py {params.view:q} {params.split:q} --pairs {input.pairs:q}"
+        " --view {output.view:q} > {log:q} 2>&1"
 
 
 rule concatenate_views:
@@ -164,4 +164,4 @@ rule concatenate_views:
         code=digest_of(code_of("scripts/concatenate_views.py")),
         parts=parts_of_view,  # their order, which inputs do not have
     shell:
-        "python scripts/concatenate_views.py {params.parts} --view {output.view} > {log} 2>&1"
+        "python scripts/concatenate_views.py {params.parts:q} --view {output.view:q} > {log:q} 2>&1"
