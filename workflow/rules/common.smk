@@ -27,8 +27,9 @@ import yaml
 from cmr.assets import folder_digest
 from cmr.catalogue import Catalogue, compared_runs, run_name
 from cmr.errors import UserError
+from cmr.folders import check_writable, redate
 
-NAME = r"[A-Za-z0-9_\-]+"
+NAME = r"[A-Za-z0-9_][A-Za-z0-9_\-]*"
 
 
 def typed(value):
@@ -47,6 +48,17 @@ try:
     catalogue = Catalogue.read(Path(workflow.basedir), config, Path(config["data"]) / "raw")
 except UserError as error:
     raise WorkflowError(str(error)) from None
+
+FOLDERS = {key: Path(config[key]) for key in ("data", "results")}
+if workflow.is_main_process:
+    redate(FOLDERS.values())
+
+
+onstart:
+    try:
+        check_writable(FOLDERS)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
 
 
 @cache
@@ -139,6 +151,11 @@ def has_nvidia_gpu():
 def gpus_of(uses_torch):
     """How many GPUs a job asks for: one if it computes with torch on a device other than the CPU."""
     device = config["device"]
+    if device == "auto" and workflow.non_local_exec:
+        raise WorkflowError(
+            'device "auto" asks this machine whether it has a GPU, and jobs run elsewhere: for networks on GPUs give '
+            "device: cuda, for networks on CPUs device: cpu, in config/config.yaml or by --config"
+        )
     on_gpu = has_nvidia_gpu() if device == "auto" else device != "cpu"
     return int(uses_torch and on_gpu)
 
