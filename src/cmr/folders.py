@@ -1,4 +1,4 @@
-"""The folders of data and results before a call works in them: whether they can be written, and what their dates tell."""
+"""The folders of data and results, before a call works in them: can they be written, and what do their dates tell?"""
 
 import logging
 import os
@@ -54,8 +54,8 @@ def redate(folders: Iterable[Path]) -> bool:
             os.utime(path, (second, second), follow_symlinks=False)
     shown = time.strftime("%Y-%m-%d %H:%M", time.localtime(dates[latest] / 1e9))
     log.warning(
-        "%s is dated %s, after the present time: this machine's clock was wrong then, or is wrong now. What has changed "
-        "since is found by contents instead of dates; this once, that takes longer",
+        "%s is dated %s, after the present time: a clock was wrong then, or is wrong now. What has changed since "
+        "is found by contents instead of dates; this once, that takes longer",
         *(latest, shown),
     )
     return True

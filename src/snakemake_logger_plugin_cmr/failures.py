@@ -1,12 +1,15 @@
 """What is told of failed jobs at the end of a call: what each was, its log, and how to go on."""
 
+import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from snakemake_logger_plugin_cmr.progress import Failure
 
 LINES, LINES_OF_ERROR = 10, 30  # at most, of a log's end; of an error message that it ends with
 IN_FULL = 10  # failed jobs whose logs are shown
+LITTLE = 10_000_000  # bytes free on a disk
 KILLED = 137  # the status of a command that ended by SIGKILL
 
 
@@ -19,6 +22,7 @@ def of_failures(failures: Iterable[Failure]) -> Iterator[str]:
         if failure.status == KILLED:
             yield "  It was killed, perhaps because memory ran out: fewer --cores need less of it."
         for log in failure.logs:
+            yield from _of_disk(Path(log).parent)
             yield f"  log: {log}"
             yield from (f"      {line}" for line in (ending(Path(log)) if number < IN_FULL else ()))
     again = next((output for failure in failures for output in failure.outputs), None)
@@ -26,6 +30,13 @@ def of_failures(failures: Iterable[Failure]) -> Iterator[str]:
         yield ""
         yield "Mend the cause, then give the same command again: what is done stays done, and the rest goes on."
         yield f"The first of them alone: snakemake --cores 1 {again}"
+
+
+def _of_disk(folder: Path) -> Iterator[str]:
+    """Where hardly anything can be written, a log cannot tell of it."""
+    with suppress(OSError):
+        if (free := shutil.disk_usage(folder).free) < LITTLE:
+            yield f"  The disk of {folder} is full, {free / 1e6:.1f} MB are left: free some."
 
 
 def ending(log: Path) -> list[str]:
