@@ -2,9 +2,15 @@
 
 import base64
 import io
+import stat
+import struct
+import zlib
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Literal
+from threading import Lock
+from typing import BinaryIO, Literal
 
 import numpy as np
 import pandas as pd
@@ -16,37 +22,106 @@ from cmr.errors import UserError
 from cmr.progress import SILENT, Progress
 from cmr.provenance import file_sha256
 
+# Pillow knows forty more, some of which start other programs (EPS) or have decoders that hardly anybody looks after.
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+MOST_PIXELS = 100_000_000  # a file of some kilobytes can hold billions
+MOST_STRETCHED = 200  # times as long as wide: resized by its shorter side, a line of pixels would fill the memory
+MOST_SCANS = 100  # of a JPEG, which honestly has some ten; each is decoded over all pixels, and takes 100 bytes
+LARGE = 32_000_000  # pixels
+
 # What Pillow's decoders raise for damaged files.
-DAMAGED = (OSError, UnidentifiedImageError, SyntaxError, ValueError, RuntimeError, Image.DecompressionBombError)
+DAMAGED = (
+    OSError, UnidentifiedImageError, SyntaxError, ValueError, RuntimeError, Image.DecompressionBombError,
+    Image.DecompressionBombWarning, EOFError, LookupError, TypeError, AttributeError, ArithmeticError, MemoryError,
+    struct.error, zlib.error,
+)  # fmt: skip
+
+_one_large = Lock()
 
 
 def load_rgb(path: Path) -> Image.Image:
     """Decode a whole image to RGB: upright as its EXIF data say, transparent pixels on white, 16 bits as 8.
 
+    Of several frames or pages it is the first. Colour profiles are not applied.
+
     Raises
     ------
-    UserError : the file is missing, empty, cut short or no image, or its pixels are numbers of unknown range.
+    UserError : the file is missing, empty, cut short, no image of one of FORMATS or no file at all; it has more than
+        MOST_PIXELS pixels, is more than MOST_STRETCHED times as long as wide, or its pixels are numbers of unknown
+        range.
     """
     try:
-        with Image.open(path) as opened:
-            image = ImageOps.exif_transpose(opened)
-            if image.mode == "RGB" and "transparency" not in image.info:
-                return image
-            if image.mode in ("I", "F"):
-                raise UserError(
-                    f"image {path} has pixels of 32 bits, whose range is not known: save it with 8 or 16 bits a channel"
-                )
-            if image.mode.startswith("I;16"):  # which Pillow would cut at 255 instead of scaling
-                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-            # RGBA first: palettes, grey with alpha and colour-key transparency all reach white by the same way.
-            rgba = image.convert("RGBA")
+        with _regular_file(path) as file, Image.open(file, formats=FORMATS) as opened:
+            _check_size(path, *opened.size)
+            if opened.format in ("JPEG", "MPO"):
+                _check_scans(path, file)
+            # Threads would hold as many at once as there are of them.
+            with _one_large if opened.width * opened.height > LARGE else nullcontext():
+                return _decoded(path, opened)
     except FileNotFoundError as error:
         raise UserError(f"image {path} does not exist") from error
     except DAMAGED as error:
-        reason = "the file is empty" if path.stat().st_size == 0 else str(error)
-        raise UserError(f"image {path} cannot be read: {reason}") from error
+        raise UserError(f"image {path} cannot be read: {_reason(error)}") from error
+
+
+@contextmanager
+def _regular_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file, and nothing else: a pipe would be waited for, and a device has no end."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise UserError(f"image {path} is no file, but {_KINDS.get(stat.S_IFMT(found.st_mode), 'something else')}")
+    if found.st_size == 0:
+        raise UserError(f"image {path} cannot be read: the file is empty")
+    with path.open("rb") as file:
+        yield file
+
+
+_KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device"}
+
+
+def _check_size(path: Path, width: int, height: int) -> None:
+    if width * height > MOST_PIXELS:
+        raise UserError(
+            f"image {path} has {width} x {height} pixels, and {MOST_PIXELS // 1_000_000} million are taken at most: "
+            "shrink it"
+        )
+    if max(width, height) > MOST_STRETCHED * min(width, height):
+        raise UserError(
+            f"image {path} has {width} x {height} pixels: none is taken that is more than {MOST_STRETCHED} times as "
+            "long as wide"
+        )
+
+
+def _check_scans(path: Path, file: BinaryIO) -> None:
+    place = file.tell()
+    file.seek(0)
+    scans = file.read().count(b"\xff\xda")
+    file.seek(place)
+    if scans > MOST_SCANS:
+        raise UserError(f"image {path} has {scans} scans, and {MOST_SCANS} are taken at most: save it anew")
+
+
+def _decoded(path: Path, opened: Image.Image) -> Image.Image:
+    image = ImageOps.exif_transpose(opened)
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
+    if image.mode in ("I", "F"):
+        raise UserError(
+            f"image {path} has pixels of 32 bits, whose range is not known: save it with 8 or 16 bits a channel"
+        )
+    if image.mode.startswith("I;16"):  # which Pillow would cut at 255 instead of scaling
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    # RGBA first: palettes, grey with alpha and colour-key transparency all reach white by the same way.
+    rgba = image.convert("RGBA")
     white = Image.new("RGBA", rgba.size, "white")
     return Image.alpha_composite(white, rgba).convert("RGB")
+
+
+def _reason(error: Exception) -> str:
+    """Without the names of the decoder's own objects."""
+    if isinstance(error, UnidentifiedImageError):
+        return f"it is no {', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+    return str(error) or type(error).__name__
 
 
 def thumbnail(image: Image.Image, longest: int) -> bytes:

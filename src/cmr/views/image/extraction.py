@@ -7,9 +7,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL.Image import Image
 
 from cmr import store
 from cmr.datasets.images import load_rgb
@@ -99,7 +101,26 @@ class Compute:
     view: ImageView
 
     def __call__(self, batch: Sequence[Path]) -> NDArray[np.float32]:
-        return self.view.features([load_rgb(path) for path in batch])
+        return self.view.features(Pictures(batch))
+
+
+class Pictures(Sequence[Image]):
+    """Pictures that are decoded when they are looked at: a batch of large photographs would fill the memory."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    @overload
+    def __getitem__(self, index: int) -> Image: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "Pictures": ...
+
+    def __getitem__(self, index: int | slice) -> "Image | Pictures":
+        return Pictures(self._paths[index]) if isinstance(index, slice) else load_rgb(self._paths[index])
 
 
 def _is_whole(path: Path) -> bool:
