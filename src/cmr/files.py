@@ -17,6 +17,8 @@ from typing import Any
 
 from cmr.errors import UserError
 
+DIGEST = "sha256 of the rest"  # the last key of a record; no file of an asset is called so
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
@@ -56,19 +58,18 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, record: Mapping[str, Any]) -> None:
-    """Indented, keys in the order given, non-ASCII kept; `digest`, the last key, is of all others."""
+    """Indented, keys in the order given, non-ASCII kept; the last key, DIGEST, is of all others."""
     content = json.loads(json.dumps(dict(record)))  # as it is read: keys are texts
-    digest = _digest_of(content)
-    write_text(path, json.dumps(content | {"digest": digest}, indent=2, ensure_ascii=False) + "\n")
+    write_text(path, json.dumps(content | {DIGEST: _digest_of(content)}, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """What `write_json` was given; raises UserError naming the file when it is missing, damaged or another's."""
     try:
         content = json.loads(path.read_text("utf-8"))
-        if not isinstance(content, dict) or "digest" not in content:
+        if not isinstance(content, dict) or DIGEST not in content:
             raise ValueError("it holds no digest, and so was not written by this version")
-        if content.pop("digest") != _digest_of(content):
+        if content.pop(DIGEST) != _digest_of(content):
             raise ValueError("its content differs from its digest")
         return content
     except (OSError, ValueError, RecursionError) as error:

@@ -150,7 +150,7 @@ def failure(folder: Path, spec: dict, *mirrors: Path) -> str:
 
 
 def test_a_download_is_verified_and_described(server, folder):
-    manifest = json.loads(obtain(folder, url(server, sha256=SHA256, size=len(CONTENT))).read_text())
+    manifest = read_json(obtain(folder, url(server, sha256=SHA256, size=len(CONTENT))))
     assert assets.single_file(folder).read_bytes() == CONTENT
     assert manifest.pop("obtained")[:2] == "20"
     assert manifest == {
@@ -465,7 +465,7 @@ def test_a_folder_of_an_installed_wheel_is_copied(folder):
 def test_an_unknown_digest_is_remembered_and_outlives_the_folder(server, folder):
     obtain(folder, url(server))
     lock = folder.parent / "weights.lock.json"
-    assert json.loads(lock.read_text()) == {"weights.bin": SHA256}
+    assert read_json(lock) == {"weights.bin": SHA256}
     for path in folder.iterdir():
         path.unlink()
     folder.rmdir()
@@ -482,7 +482,7 @@ def test_the_lock_file_remembers_each_file_name(server, folder, tmp_path):
     obtain(folder, url(server))
     spec = {"mirror": [{"file": "set/other.bin"}]} | url(server)
     obtain(folder, spec, mirror(tmp_path / "1", "set/other.bin", b"other"))
-    assert set(json.loads((folder.parent / "weights.lock.json").read_text())) == {"weights.bin", "other.bin"}
+    assert set(read_json(folder.parent / "weights.lock.json")) == {"weights.bin", "other.bin"}
     assert "at first use" in failure(folder, spec, mirror(tmp_path / "1", "set/other.bin", b"changed"))
 
 

@@ -1,5 +1,4 @@
 import copy
-import json
 import shutil
 import subprocess
 import sys
@@ -7,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from cmr.files import read_json
 from cmr.papers import agreement, comparisons, measured, verdicts
 from cmr.results import collect
 
@@ -34,7 +34,7 @@ def test_the_script_writes_all_that_is_known_of_a_paper(made, tmp_path):
     assert rows == {"measured.csv": 252, "verdicts.csv": 75, "agreement.csv": 12, "comparisons.csv": 15 * 2 * 2 * 2}
     for name in ("measured.csv", "verdicts.csv"):
         assert (study / name).read_bytes() == (made.folder / name).read_bytes()
-    cells = json.loads((study / "cells.json").read_text("utf-8"))
+    cells = read_json(study / "cells.json")
     assert "elsewhere/runs/made/random-0" in cells["made_pixels/0/own"]["command"]
     assert "252 numbers measured, 75 published" in done.stderr
     assert "not run" in done.stderr
@@ -52,7 +52,7 @@ def test_a_study_that_ran_nothing_is_judged_too(made, tmp_path):
     for name, columns in COLUMNS.items():
         assert list(pd.read_csv(tmp_path / name)) == columns
     assert set(pd.read_csv(tmp_path / "verdicts.csv")["verdict"]) == {"not run"}
-    assert json.loads((tmp_path / "cells.json").read_text("utf-8")) == {}
+    assert read_json(tmp_path / "cells.json") == {}
 
 
 def test_a_wrong_folder_is_one_line(made, tmp_path):

@@ -13,6 +13,7 @@ from gensim import models
 from gensim.models import KeyedVectors
 
 from cmr.errors import UserError
+from cmr.files import write_json
 from cmr.views.base import TextView
 from cmr.views.text.coverage import out_of_vocabulary
 from cmr.views.text.glove import GloVe
@@ -263,7 +264,7 @@ def test_options_reach_gensim(view, model, architecture):
 
 def test_a_corpus_gives_the_words_and_train_texts_their_rarity(tmp_path):
     (tmp_path / "corpus.txt").write_text("\n".join(TOPICS), "utf-8")
-    (tmp_path / "asset.json").write_text(json.dumps({"asset": "corpus", "file": "corpus.txt", "unpacked_files": None}))
+    write_json(tmp_path / "asset.json", {"asset": "corpus", "file": "corpus.txt", "unpacked_files": None})
     of_corpus = Word2Vec(dimension=4, epochs=2, corpus=tmp_path, pooling="tfidf").fit(["cat zeppelin", "cat"])
     of_texts = Word2Vec(dimension=4, epochs=2, pooling="tfidf").fit(TOPICS)
     assert of_corpus.vocabulary() == of_texts.vocabulary()
