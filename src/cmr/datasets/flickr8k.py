@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from cmr.datasets.pairs import Pair
+from cmr.datasets.text_files import whole_number
 from cmr.errors import UserError
 
 CAPTIONS = "Flickr8k.token.txt"
@@ -66,7 +67,7 @@ def _parts(folder: Path) -> dict[str, str]:
         for number, line in _lines(folder / name):
             if not line.endswith(".jpg") or line in part_of:
                 reason = "is listed before" if line in part_of else "is no name of an image"
-                raise UserError(f'{folder / name}, line {number}: "{line}" {reason}')
+                raise UserError(f'{folder / name}, line {number}: "{line[:80]}" {reason}')
             part_of[line] = part
     return part_of
 
@@ -78,12 +79,13 @@ def _captions(path: Path) -> dict[str, dict[int, str]]:
         key, tab, caption = line.partition("\t")
         image, _, number = key.rpartition("#")
         image = MISSPELT.get(image, image)
-        if not (tab and image.endswith(".jpg") and number.isdecimal()):
+        place = whole_number(number)
+        if not tab or not image.endswith(".jpg") or place is None:
             raise UserError(f"{path}, line {line_number} is not <image>.jpg#<number>, tab, caption: {line[:80]}")
         captions = captions_of.setdefault(image, {})
-        if int(number) in captions:
+        if place in captions:
             raise UserError(f"{path}, line {line_number}: caption {number} of {image} stands there twice")
-        captions[int(number)] = caption.strip()
+        captions[place] = caption.strip()
     return captions_of
 
 
@@ -96,5 +98,5 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
                     yield number, line.rstrip("\r\n ")  # the tab before an empty caption stays
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing; it is part of Flickr8k_text.zip") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8: {error}. Fetch it again") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read as UTF-8: {error}. Fetch it again") from error

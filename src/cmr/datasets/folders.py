@@ -19,11 +19,13 @@ import numpy as np
 
 from cmr.datasets.links import linked
 from cmr.datasets.pairs import PARTS, Pair
+from cmr.datasets.text_files import lines, whole_number
 from cmr.errors import UserError
 
 log = logging.getLogger(__name__)
 
 COLUMNS = ("text", "image", "label")
+LONGEST_NAME = 1000  # characters; file systems take 255 of a file and some thousands of a path
 
 
 def read(
@@ -99,11 +101,14 @@ def read(
 
 def class_names(path: Path) -> list[str]:
     """The lines of a file of classes; UserError where one is empty or stands there twice."""
-    names = [line.strip() for line in _decode(path).rstrip().splitlines()]
-    for number, name in enumerate(names, start=1):
-        if not name or name in names[: number - 1]:
-            raise UserError(f"{path}, line {number}: {f'class {name} stands there twice' if name else 'no class'}")
-    return names
+    names: dict[str, None] = {}
+    for number, line in enumerate(lines(_decode(path).rstrip()), start=1):
+        name = line.strip()
+        if not name or name in names:
+            reason = f"class {name[:80]} stands there twice" if name else "no class"
+            raise UserError(f"{path}, line {number}: {reason}")
+        names[name] = None
+    return list(names)
 
 
 class _Row(NamedTuple):
@@ -123,7 +128,7 @@ def _rows(folder: Path, lists: str | Mapping[str, str], columns: Sequence[str]) 
     rows: list[_Row] = []
     first_place: dict[tuple[str, str], str] = {}
     for part, name in parts.items():
-        for number, line in enumerate(_decode(folder / name).splitlines(), start=1):
+        for number, line in enumerate(lines(_decode(folder / name)), start=1):
             if not line.strip():
                 continue
             place = f"{folder / name}, line {number}"
@@ -131,12 +136,14 @@ def _rows(folder: Path, lists: str | Mapping[str, str], columns: Sequence[str]) 
             if len(fields) != len(columns):
                 raise UserError(
                     f"{place}: {len(columns)} columns ({', '.join(columns)}) were expected, but the line has "
-                    f"{len(fields)}: {line!r}. Separate them by tabs where a name holds blanks"
+                    f"{len(fields)}: {line[:80]!r}. Separate them by tabs where a name holds blanks"
                 )
             row = dict(zip(columns, fields, strict=True))
             text, image = row.get("text", row.get("image")), row.get("image", row.get("text"))
             if outside := [field for field in fields if field.startswith("/") or ".." in PurePosixPath(field).parts]:
-                raise UserError(f"{place}: {outside[0]!r} leads out of the data set's folder")
+                raise UserError(f"{place}: {outside[0][:80]!r} leads out of the data set's folder")
+            if any("\0" in field or len(field) > LONGEST_NAME for field in fields):
+                raise UserError(f"{place}: {line[:80]!r} holds no name of a file")
             if (earlier := first_place.setdefault((text, image), place)) != place:
                 raise UserError(f"{place}: the pair of text {text} and image {image} stands already in {earlier}")
             rows.append(_Row(text, image, row.get("label"), part, place))
@@ -164,9 +171,12 @@ def _groups(rows: list[_Row]) -> list[str | None]:
 def _class_of(row: _Row, names: list[str]) -> str | None:
     if row.label is None:
         return None
-    if not row.label.isdecimal() or not 1 <= int(row.label) <= len(names):
-        raise UserError(f"{row.place}: label {row.label} is no number from 1 to {len(names)}, the number of classes")
-    return names[int(row.label) - 1]
+    number = whole_number(row.label)
+    if number is None or not 1 <= number <= len(names):
+        raise UserError(
+            f"{row.place}: label {row.label[:80]} is no number from 1 to {len(names)}, the number of classes"
+        )
+    return names[number - 1]
 
 
 def _text(path: Path, encoding: str, parse: Callable[[str], str]) -> str | None:

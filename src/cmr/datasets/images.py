@@ -187,7 +187,7 @@ def usable_images(pairs: Path, images: Path) -> tuple[pd.DataFrame, list[str]]:
     pairs, images : files of a data set, `pairs.parquet` and `images.parquet`.
     """
     table = store.read_table(pairs)
-    joined = table.merge(store.read_table(images), on="id")
+    joined = table.merge(store.read_table(images, pairs=pairs), on="id")
     joined.attrs = table.attrs
     good = joined["problem"].isna()
     return joined[good], joined.loc[~good, "id"].tolist()

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from cmr.datasets.mat import load_array, load_strings
 from cmr.datasets.pairs import Pair
+from cmr.datasets.text_files import lines, whole_number
 from cmr.errors import UserError
 
 IMAGES = 25_000
@@ -121,15 +122,16 @@ def vgg_20015(folders: dict[str, Path]) -> Iterator[Block]:
 
 def _annotated(path: Path) -> Iterator[int]:
     try:
-        lines = path.read_text("ascii").splitlines()
+        content = path.read_text("ascii")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"annotations {path} cannot be read: {error}. Unpack the official archive again") from error
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(lines(content), 1):
         if not line.strip():
             continue
-        if not line.strip().isdecimal() or not 1 <= int(line) <= IMAGES:
-            raise UserError(f"{path}, line {number}: {line.strip()!r} is no number of an image, 1 to {IMAGES}")
-        yield int(line)
+        image = whole_number(line)
+        if image is None or not 1 <= image <= IMAGES:
+            raise UserError(f"{path}, line {number}: {line.strip()[:80]!r} is no number of an image, 1 to {IMAGES}")
+        yield image
 
 
 def _tags(path: Path) -> str | None:
@@ -173,19 +175,19 @@ def _file_names(folders: dict[str, Path], rows: int) -> list[str]:
 def _common_tags(path: Path, used: NDArray) -> list[str]:
     """The tags in the order of the file, in which their numbers of images have to allow for those that are `used`."""
     try:
-        lines = [line.split() for line in path.read_text("utf-8").splitlines() if line.strip()]
+        tags = [line.split() for line in lines(path.read_text("utf-8")) if line.strip()]
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error}. tags_as_text needs the asset mirflickr25k") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8: {error}") from error
-    if len(lines) != len(used):
-        raise UserError(f"{path} has {len(lines)} tags, but YAll has {len(used)} columns")
-    for number, (line, images) in enumerate(zip(lines, used.tolist(), strict=True), 1):
-        if len(line) != 2 or not line[1].isdecimal():
-            raise UserError(f"{path}, line {number}: expected is a tag and a number, not {' '.join(line)!r}")
-        if int(line[1]) < images:
+    if len(tags) != len(used):
+        raise UserError(f"{path} has {len(tags)} tags, but YAll has {len(used)} columns")
+    for number, (line, images) in enumerate(zip(tags, used.tolist(), strict=True), 1):
+        if len(line) != 2 or (count := whole_number(line[1])) is None:
+            raise UserError(f"{path}, line {number}: expected is a tag and a number, not {' '.join(line)[:80]!r}")
+        if count < images:
             raise UserError(
                 f"{path}, line {number}: {line[0]} is a tag of {line[1]} images, column {number} of YAll of {images}: "
                 "the columns are not the tags of this file"
             )
-    return [tag for tag, _ in lines]
+    return [tag for tag, _ in tags]

@@ -14,11 +14,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 import ijson
+import numpy as np
 
 from cmr.datasets.pairs import Pair
 from cmr.errors import UserError
 
 PARTS = {"train2014": "train", "val2014": "valid"}
+DEEPEST = 100
+BLOCK_BYTES = 1 << 20
+_NO_MARKS = bytes(set(range(256)) - set(b'"[{}]'))
+_STEPS = np.zeros(256, np.int8)  # down into a list or object, and up
+_STEPS[[*b"[{"]], _STEPS[[*b"]}"]] = 1, -1
 
 
 def read(
@@ -53,7 +59,7 @@ def read(
         )
     for name in images:
         instances = annotations / f"instances_{name}.json"
-        file_of = dict(_records(instances, "images", "id", "file_name"))
+        file_of = dict(_records(instances, "images", id=int, file_name=str))
         classes_of = _classes(instances, file_of)
         texts_of = _captions(annotations / f"captions_{name}.json", file_of) if has_texts else {}
         for image, classes in classes_of.items():
@@ -69,9 +75,9 @@ def read(
 
 def _classes(instances: Path, file_of: dict[int, str]) -> dict[int, tuple[str, ...]]:
     """Names of the categories that occur in each image; images without objects are absent."""
-    name_of = dict(_records(instances, "categories", "id", "name"))
+    name_of = dict(_records(instances, "categories", id=int, name=str))
     categories_of: dict[int, set[int]] = defaultdict(set)
-    for image, category in _records(instances, "annotations", "image_id", "category_id"):
+    for image, category in _records(instances, "annotations", image_id=int, category_id=int):
         categories_of[image].add(category)
     _check_listed(instances, "image", categories_of.keys() - file_of)
     _check_listed(instances, "category", {one for many in categories_of.values() for one in many} - name_of.keys())
@@ -85,28 +91,54 @@ def _classes(instances: Path, file_of: dict[int, str]) -> dict[int, tuple[str, .
 def _captions(path: Path, file_of: dict[int, str]) -> dict[int, list[str]]:
     """The captions of each image in the order of their ids, each on one line."""
     numbered: dict[int, list[tuple[int, str]]] = defaultdict(list)
-    for number, image, caption in _records(path, "annotations", "id", "image_id", "caption"):
+    for number, image, caption in _records(path, "annotations", id=int, image_id=int, caption=str):
         numbered[image].append((number, " ".join(caption.split())))
     _check_listed(path, "image", numbered.keys() - file_of)
     return {image: [caption for _, caption in sorted(captions)] for image, captions in numbered.items()}
 
 
-def _records(path: Path, key: str, *fields: str) -> Iterator[tuple[Any, ...]]:
-    """Fields of every record of the list `key`, which is one of those at the top of a JSON file."""
+def _records(path: Path, key: str, **fields: type) -> Iterator[tuple[Any, ...]]:
+    """Fields, of these types, of every record of the list `key`, which is one of those at the top of a JSON file."""
     number = 0
     try:
+        _check_depth(path)
         with path.open("rb") as file:
             for record in ijson.items(file, f"{key}.item", use_float=True):
-                yield tuple(record[field] for field in fields)
+                values = tuple(record[field] for field in fields)
+                if not all(isinstance(value, kind) for value, kind in zip(values, fields.values(), strict=True)):
+                    raise TypeError
+                yield values
                 number += 1
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing; it is part of annotations_trainval2014.zip") from error
-    except ijson.JSONError as error:
-        raise UserError(f"{path} is cut short or no JSON: {error}. Fetch it again") from error
+    except (ijson.JSONError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} is cut short or no JSON: {reason}. Fetch it again") from error
     except (KeyError, TypeError) as error:
         raise UserError(f"{path}: entry {number} of {key} is not {{{', '.join(fields)}, ...}}") from error
     if number == 0:
         raise UserError(f"{path} holds no list {key}: it is not one of MS COCO's files")
+
+
+def _check_depth(path: Path) -> None:
+    """Refuse JSON in more than DEEPEST levels: ijson's memory grows with the square of their number."""
+    depth = in_string = 0
+    rest = b""
+    with path.open("rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            block = (rest + block).replace(b"\\\\", b"")
+            rest = b"\\" if block.endswith(b"\\") else b""  # of an escape that goes on in the next block
+            block = block.removesuffix(b"\\").replace(b'\\"', b"")
+            marks = np.frombuffer(block.translate(None, _NO_MARKS), np.uint8)
+            in_strings = np.cumsum(marks == ord('"'), dtype=np.int32) + in_string & 1
+            step = _STEPS[marks] * (1 - in_strings)
+            levels = depth + np.cumsum(step, dtype=np.int32)
+            if not len(marks):
+                continue
+            in_string = int(in_strings[-1])
+            if levels.max() > DEEPEST:
+                raise ValueError(f"it is nested in more than {DEEPEST} levels")
+            depth = int(levels[-1])
 
 
 def _check_listed(path: Path, kind: str, unknown: set[int]) -> None:

@@ -29,6 +29,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cmr.datasets.pairs import Pair
+from cmr.datasets.text_files import whole_number
 from cmr.errors import UserError
 
 CONCEPTS = 81
@@ -45,7 +46,7 @@ FEATURES = {
     "BoW": ("BoW_int.dat", 500),
 }
 
-PATH = re.compile(r"([^\\/]+)[\\/](\d+_(\d+)\.jpg)\s*")
+PATH = re.compile(r"([^\\/]+)[\\/](\d+_(\d{1,18})\.jpg)\s*")
 
 
 def read(
@@ -217,7 +218,7 @@ def _paths(path: Path) -> list[str]:
     images = []
     for line, text in enumerate(_lines(path), 1):
         if not (match := PATH.fullmatch(text)):
-            raise UserError(f"{path}, line {line}: {text.strip()!r} is not like actor\\0001_2124494179.jpg")
+            raise UserError(f"{path}, line {line}: {text.strip()[:80]!r} is not like actor\\0001_2124494179.jpg")
         images.append(f"{match[1]}/{match[2]}")
     return images
 
@@ -227,9 +228,10 @@ def _tagged(path: Path, photos: list[str] | None = None) -> Iterator[tuple[str, 
     line = 0
     for line, text in enumerate(_lines(path), 1):
         photo, *tags = text.split() or [""]
-        if not photo.isdecimal():
-            raise UserError(f"{path}, line {line}: {photo!r} is no number of a photograph")
-        photo = str(int(photo))
+        number = whole_number(photo)
+        if number is None:
+            raise UserError(f"{path}, line {line}: {photo[:80]!r} is no number of a photograph")
+        photo = str(number)
         if photos is not None and photo != (expected := photos[line - 1] if line <= len(photos) else "no photograph"):
             raise UserError(f"{path}, line {line}: photograph {photo}, but the image list has {expected} there")
         yield photo, " ".join(tags)

@@ -1,5 +1,6 @@
 """The normalised form of a data set: one table of image-text pairs."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from cmr.errors import UserError
 from cmr.progress import SILENT, Progress
 
 PARTS = ("train", "valid", "test")
+LONGEST_ID = 1000  # characters
+_CONTROL = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,8 @@ def pair_table(pairs: Iterable[Pair], raw: Path, progress: Progress = SILENT) ->
     Columns id, image (POSIX path relative to the folder `raw`), text, labels (list of str), part, group; image, text
     and part are None where the pair has none.
 
-    Raises UserError when there is no pair, an id occurs twice, a part is none of PARTS, or an image lies outside `raw`.
+    Raises UserError when there is no pair, an id occurs twice, a part is none of PARTS, an image lies outside `raw`,
+    or a name holds control characters.
     """
     columns: dict[str, list] = {name: [] for name in ("id", "image", "text", "labels", "part", "group")}
     outside, prefix = [], f"{raw.as_posix()}/"
@@ -156,13 +160,18 @@ def group_numbers(pairs: pd.DataFrame, ids: Iterable[str]) -> NDArray[np.intp]:
 
 
 def _check_characters(pair: Pair) -> None:
-    """Refuse what the files that follow cannot store."""
+    """Refuse what the files that follow cannot store, and names that cannot be told from others where they are told."""
+    names = {"id": pair.id, "image": "" if pair.image is None else pair.image.as_posix(), "group": pair.group or ""}
     try:
-        (pair.id + (pair.text or "") + "".join(pair.labels)).encode()
+        "".join((*names.values(), pair.text or "", *pair.labels)).encode()
     except UnicodeEncodeError as error:
-        raise UserError(f"item {pair.id!r} has characters that are not Unicode: {error}") from error
-    if "\0" in pair.id or not pair.id:
-        raise UserError(f"id {pair.id!r} will not do: it is empty or holds a zero byte")
+        reason = f"{error.reason} at character {error.start}"
+        raise UserError(f"item {pair.id[:LONGEST_ID]!r} has characters that are not Unicode: {reason}") from error
+    if not pair.id or len(pair.id) > LONGEST_ID:
+        raise UserError(f"id {pair.id[:80]!r} will not do: it is empty or longer than {LONGEST_ID} characters")
+    for kind, name in [*names.items(), *(("label", label) for label in pair.labels)]:
+        if _CONTROL.search(name):
+            raise UserError(f"item {pair.id!r}: {kind} {name[:LONGEST_ID]!r} holds control characters")
 
 
 def _some(items: Iterable[str]) -> str:

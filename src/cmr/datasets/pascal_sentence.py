@@ -6,9 +6,10 @@ image, whose first cell is `<img src="<class>/<name>.jpg">` and whose second a t
 circulate with the page's content as JSON: {"<name>.jpg": {"category": <class>, "captions": [...]}, ...}.
 """
 
+import html
 import json
+import re
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 
@@ -16,6 +17,8 @@ from cmr.datasets.pairs import Pair
 from cmr.errors import UserError
 
 JSON = "pascal_sentences.json"
+_TAG = re.compile(r"""<(?P<name>/?[a-z][a-z0-9]*)(?P<attributes>(?:[^<>"']|"[^"<]*"|'[^'<]*')*)>""", re.IGNORECASE)
+_SOURCE = re.compile(r"""\bsrc\s*=\s*(?P<value>"[^"]*"|'[^']*'|[^\s"'>]+)""", re.IGNORECASE)
 PAGES = ("index.html", "pascal-sentences.html")  # as wget and as a browser names it
 
 
@@ -67,7 +70,7 @@ def _entries(folder: Path) -> list[_Entry]:
 def _from_json(path: Path, content: str) -> list[_Entry]:
     try:
         images = json.loads(content)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is no JSON: {error}") from error
     if not isinstance(images, dict):
         raise UserError(f"{path} holds no object with an entry an image")
@@ -84,56 +87,50 @@ def _from_json(path: Path, content: str) -> list[_Entry]:
 
 
 def _from_page(path: Path, content: str) -> list[_Entry]:
-    page = _Page(path)
-    page.feed(content)
-    page.close()
-    if not page.entries:
-        raise UserError(f"{path} holds no table of images and captions; it is another page")
-    return page.entries
+    """The cells of the page's table: one with an image begins an entry, one with text is a caption of it.
 
-
-class _Page(HTMLParser):
-    """Collects the cells of the page's table: one with an image begins an entry, one with text is a caption of it.
-
-    A cell ends at its end tag or where the next one begins, as HTML allows.
+    A cell ends at its end tag or where the next one begins, as HTML allows. Python's own parser of HTML is not used:
+    its time grows with the square of the length of a page of tags that are left open.
     """
+    entries: list[_Entry] = []
+    cell: list[str] | None = None  # the texts in it
+    for tag, attributes, text, line in _tags(content):
+        if tag == "img" and cell is not None:
+            entries.append(_entry(path, line, attributes))
+        if tag in ("table", "tr", "td", "/table", "/tr", "/td"):
+            caption = " ".join("".join(cell or ()).split())
+            if caption and entries:
+                entries[-1].captions.append(caption)
+            cell = [] if tag == "td" else None
+        if cell is not None:
+            cell.append(text)
+    if not entries:
+        raise UserError(f"{path} holds no table of images and captions; it is another page")
+    return entries
 
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.path = path
-        self.entries: list[_Entry] = []
-        self.cell: list[str] | None = None
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "img" and self.cell is not None:
-            self._begin_entry(dict(attrs).get("src") or "")
-        if tag in ("table", "tr", "td"):
-            self._end_cell()
-        if tag == "td":
-            self.cell = []
+def _tags(page: str) -> Iterator[tuple[str, str, str, int]]:
+    """Every tag (`td`, `/td`), its attributes, the text up to the next one, and the number of its line."""
+    first, *others = page.split("<!--")
+    page = first + "".join(comment.partition("-->")[2] for comment in others)
+    matches, line, place = list(_TAG.finditer(page)), 1, 0
+    ends = [*(match.start() for match in matches[1:]), len(page)]
+    for match, end in zip(matches, ends, strict=True):
+        line += page.count("\n", place, match.start())
+        place = match.start()
+        yield match["name"].lower(), match["attributes"], html.unescape(page[match.end() : end]), line
 
-    def handle_endtag(self, tag: str) -> None:
-        if tag in ("table", "tr", "td"):
-            self._end_cell()
 
-    def handle_data(self, data: str) -> None:
-        if self.cell is not None:
-            self.cell.append(data)
-
-    def _begin_entry(self, source: str) -> None:
-        *_, category, image = ("", "", *PurePosixPath(source).parts)
-        if not category or category.endswith("_files"):  # where a browser puts the images of a page that it saves
-            raise UserError(
-                f'{self.path}, line {self.getpos()[0]}: image "{source}" is not in a folder that names its class. '
-                "Fetch the page as it is, for instance by wget --recursive, instead of saving it with a browser"
-            )
-        self.entries.append(_Entry(image, category, []))
-
-    def _end_cell(self) -> None:
-        caption = " ".join("".join(self.cell or ()).split())
-        if caption and self.entries:
-            self.entries[-1].captions.append(caption)
-        self.cell = None
+def _entry(path: Path, line: int, attributes: str) -> _Entry:
+    source = _SOURCE.search(attributes)
+    source = html.unescape(source["value"].strip("\"'")) if source else ""
+    *_, category, image = ("", "", *PurePosixPath(source).parts)
+    if not category or category.endswith("_files"):  # where a browser puts the images of a page that it saves
+        raise UserError(
+            f'{path}, line {line}: image "{source[:80]}" is not in a folder that names its class. '
+            "Fetch the page as it is, for instance by wget --recursive, instead of saving it with a browser"
+        )
+    return _Entry(image, category, [])
 
 
 def _image(folder: Path, entry: _Entry) -> Path:

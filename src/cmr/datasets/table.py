@@ -16,6 +16,8 @@ from cmr.errors import UserError
 
 COLUMNS = ("id", "image", "text", "labels", "part", "group")
 ROWS_A_BLOCK = 10_000
+MOST_COLUMNS = 10_000
+LONGEST_MISSPELT = 12  # characters of what may be meant for a column's name
 
 Row = dict[str, Any]  # column -> str, in Parquet also list of str
 
@@ -59,7 +61,7 @@ def read(folders: dict[str, Path], table: str = "pairs.csv") -> Iterator[Pair]:
             raise UserError(f"{where} has no {'id' if 'id' in row else 'image, and there is no column id'}")
         part = row.get("part") or None
         if part not in (None, *PARTS):
-            raise UserError(f'{where}: part is "{part}", but must be {", ".join(PARTS)} or empty')
+            raise UserError(f'{where}: part is "{part[:80]}", but must be {", ".join(PARTS)} or empty')
         labels = row.get("labels", [])
         labels = labels.split("|") if isinstance(labels, str) else labels
         yield Pair(
@@ -132,15 +134,24 @@ def _as_text(cell: Any) -> str | list[str]:
 def _check_columns(names: Sequence[str], path: Path) -> None:
     if twice := [name for name, count in Counter(names).items() if count > 1 and name in COLUMNS]:
         raise UserError(f"{path} has two columns {twice[0]}")
+    if len(names) > MOST_COLUMNS:
+        raise UserError(f"{path} names {len(names)} columns; {MOST_COLUMNS} are taken at most: leave out the others")
     absent = [name for name in COLUMNS if name not in names]
     for name in names:
-        if name not in COLUMNS and (close := difflib.get_close_matches(name.lower(), absent, n=1, cutoff=0.8)):
+        if name in COLUMNS or len(name) > LONGEST_MISSPELT:
+            continue
+        if close := difflib.get_close_matches(name.lower(), absent, n=1, cutoff=0.8):
             raise UserError(f'{path}: the column "{name}" must be called "{close[0]}", or be left out')
     if "id" in absent and "image" in absent:
         raise UserError(
-            f"{path} has neither a column id nor a column image; its columns are: {', '.join(names) or 'none'}. "
+            f"{path} has neither a column id nor a column image; its columns are: {_listed(names)}. "
             "A CSV begins with a line of column names, separated by commas"
         )
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(name[:40] for name in names[:20]) or "none"
+    return f"{shown} and {len(names) - 20} more" if len(names) > 20 else shown
 
 
 def _check_type(field: pa.Field, path: Path) -> None:
@@ -157,5 +168,5 @@ def _check_type(field: pa.Field, path: Path) -> None:
 def _image_path(image: str, where: str) -> str:
     path = PurePosixPath(image)
     if path.is_absolute() or ".." in path.parts:
-        raise UserError(f'{where}: the image "{image}" does not lie beside the table: give its path from there')
+        raise UserError(f'{where}: the image "{image[:80]}" does not lie beside the table: give its path from there')
     return path.as_posix() if image else ""

@@ -21,7 +21,7 @@ def read(folders: dict[str, Path], min_pairs: int = 12) -> Iterator[Pair]:
         name = path.relative_to(stamps)
         if sizes[name.parts[0]] >= min_pairs:
             try:
-                lines = path.read_text("utf-8").splitlines()
+                lines = path.read_text("utf-8-sig").splitlines()
             except UnicodeDecodeError as error:
                 raise UserError(f"caption {path} is not UTF-8: {error}") from error
             yield Pair(

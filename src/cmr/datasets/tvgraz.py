@@ -13,12 +13,12 @@ element TEXT. Which picture and which category belong to a text is therefore sai
 """
 
 import html
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from cmr.datasets.folders import read as read_folders
 from cmr.datasets.pairs import Pair
+from cmr.datasets.text_files import elements
 
 
 def read(
@@ -47,7 +47,7 @@ def read(
 
 def _content_of_text(xml: str) -> str:
     """What stands in the elements TEXT, entities decoded, lines kept."""
-    sections = re.findall(r"<TEXT>(.*?)</TEXT>", xml, re.DOTALL)
+    sections = elements(xml, "TEXT")
     if not sections:
         raise ValueError("no element <TEXT> was found")
     return html.unescape("\n".join(section.strip() for section in sections))

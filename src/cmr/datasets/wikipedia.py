@@ -12,7 +12,6 @@ http://www.svcl.ucsd.edu/projects/crossmodal/. The archive's members::
 """
 
 import html
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from cmr.datasets.folders import class_names
 from cmr.datasets.folders import read as read_folders
 from cmr.datasets.mat import load_array
 from cmr.datasets.pairs import Pair
+from cmr.datasets.text_files import elements
 from cmr.errors import UserError
 
 FEATURES = "raw_features.mat"
@@ -60,7 +60,7 @@ def article(xml: str) -> str:
     Files need not be well-formed XML, so that the element is cut out instead of parsed. Entities are decoded twice:
     those of XML, then those that the wiki's mark-up had itself (&amp;nbsp;).
     """
-    sections = re.findall(r"<text\b[^>]*>(.*?)</text\s*>", xml, re.DOTALL)
+    sections = elements(xml, "text")
     if not sections:
         raise ValueError("no element <text> was found. Unpack the official archive again")
     return html.unescape(html.unescape("\n".join(sections))).strip()

@@ -1,5 +1,7 @@
 """The table of pairs: what every data set becomes, and what is refused."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -133,8 +135,11 @@ def test_a_group_that_is_another_item_s_id_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("pair", "message"),
     [
-        (Pair("a\0", None, "text", ()), "is empty or holds a zero byte"),
-        (Pair("", None, "text", ()), "is empty or holds a zero byte"),
+        (Pair("a\0", None, "text", ()), r"item 'a\\x00': id 'a\\x00' holds control characters"),
+        (Pair("a", None, "text", ("x\n",)), r"item 'a': label 'x\\n' holds control characters"),
+        (Pair("a", Path("\x1b.png"), "text", ()), r"item 'a': image '\\x1b.png' holds control characters"),
+        (Pair("", None, "text", ()), "is empty or longer than 1000 characters"),
+        (Pair("a" * 1001, None, "text", ()), "is empty or longer than 1000 characters"),
         (Pair("a", None, "\ud800", ()), "item 'a' has characters that are not Unicode"),
     ],
 )

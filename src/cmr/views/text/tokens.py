@@ -22,6 +22,7 @@ _ending = rf"(?:{'|'.join(ENDINGS)}){_over}"
 _english_words = regex.compile(rf"{_ending}|\p{{L}}[\p{{L}}\p{{M}}']*?(?={_ending}|{_over})")
 # Marks: vowel signs of Indic scripts, accents that stand alone.
 _words = regex.compile(r"[\p{L}\p{N}][\p{L}\p{M}\p{N}]*")
+_many_marks = regex.compile(r"(\p{M}{30})\p{M}+")
 _stemmer = PorterStemmer()
 
 STOP_WORDS = ENGLISH_STOP_WORDS.union(ENDINGS)
@@ -64,7 +65,10 @@ def english_words(text: str) -> list[str]:
 
 
 def words(text: str) -> list[str]:
-    """Runs of letters and digits of any script, equal whatever their case and Unicode form; none is left out."""
+    """Runs of letters and digits of any script, equal whatever their case and Unicode form; none is left out.
+
+    Of more than 30 accents and other marks on one letter the first 30 count.
+    """
     return _words.findall(_folded(text))
 
 
@@ -136,4 +140,6 @@ def _content_words(text: str) -> list[str]:
 
 
 def _folded(text: str) -> str:
+    # The time of normalising grows with the square of such a run. Unicode's stream-safe format (UAX 15) has 30 at most.
+    text = _many_marks.sub(r"\1", text)
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
