@@ -6,13 +6,18 @@ filter for tar is not used: it knows tar only, and its earlier versions can be l
 """
 
 import bz2
+import errno
 import gzip
 import lzma
 import os
+import re
 import shutil
 import stat
+import struct
 import subprocess
 import tarfile
+import tempfile
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -23,13 +28,23 @@ from typing import IO, Literal
 
 import pyarrow
 
+from cmr.configuration import is_control
 from cmr.errors import UserError
 from cmr.progress import SILENT, Progress
 
 BLOCK_BYTES = 1 << 20
 TAR_BLOCK = 512
+MOST_MEMBERS = 500_000  # what is remembered of each takes memory
+MOST_HEADER_BYTES = 1 << 20  # of one member; tarfile keeps them in memory
+MOST_STREAM = 4  # times the limit: what headers of small members and the end of a tar stream may add to it
+MOST_NAME_BYTES, MOST_PART_BYTES, MOST_LEVELS = 1000, 255, 100
+MOST_COMPLAINT = 2000
+MOST_TARGET = 4096  # bytes of what a symbolic link points to: PATH_MAX of Linux
 CONVERTERS = {"dpkg-deb": "package dpkg", "bsdtar": "package libarchive-tools or libarchive"}
-DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
+DAMAGED = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError),
+    *(ValueError, OverflowError, RecursionError, MemoryError, struct.error),  # of numbers and texts in headers
+)
 
 
 def unpack(
@@ -49,7 +64,7 @@ def unpack(
     writer = _Writer(archive, folder, limit, PurePosixPath(subfolder), PurePosixPath(keep))
     folder.mkdir(parents=True)
     try:
-        with _members(archive) as members:
+        with _members(archive, limit) as members:
             for member in progress.track(members, f"unpack {archive.name}", unit=" members"):
                 writer.add(member)
         return writer.finish()
@@ -58,7 +73,8 @@ def unpack(
         raise _damaged(archive, error) from error
     except OSError as error:
         shutil.rmtree(folder)
-        if error.errno is None:  # decompressors report damage so; the disk's own errors have a number
+        # Decompressors report damage without a number, and readers look at places that no file has.
+        if error.errno in (None, errno.EINVAL):
             raise _damaged(archive, error) from error
         raise
     except BaseException:
@@ -83,10 +99,16 @@ class _Writer:
     def __init__(self, archive: Path, root: Path, limit: int, subfolder: PurePosixPath, keep: PurePosixPath):
         self.archive, self.root, self.limit, self.subfolder, self.keep = archive, root, limit, subfolder, keep
         self.kinds: dict[PurePosixPath, str] = {}
+        self.spellings: dict[str, PurePosixPath] = {}
+        self.members = 0
         self.links: dict[PurePosixPath, Member] = {}
         self.bytes = 0
 
     def add(self, member: Member) -> None:
+        self.members += 1
+        if self.members > MOST_MEMBERS:
+            raise self._refused(member, f"comes after {MOST_MEMBERS} others, which are too many")
+        self._check_name(member)
         place = self._place(member, member.name)
         # A header counts too: a million empty files are a bomb as well.
         self._grow(member, TAR_BLOCK + member.size)
@@ -128,6 +150,20 @@ class _Writer:
             raise UserError(f"{self.archive} holds no file below {self.subfolder / self.keep}: it is another archive")
         return count
 
+    def _check_name(self, member: Member) -> None:
+        """Refuse what some system would not take as a name, or as another one, and what misleads who reads it."""
+        name = member.name
+        path = PurePosixPath(name)
+        if not path.parts and member.kind != "folder":
+            raise self._refused(member, "has no name")
+        if any(map(is_control, name)) or not {"\n", "\t", "\0"}.isdisjoint(name):
+            raise self._refused(member, "has control characters in its name")
+        if "\\" in name or re.match("[A-Za-z]:", name):
+            raise self._refused(member, "has a path of Windows, which leaves the folder there")
+        longest = max((len(os.fsencode(part)) for part in path.parts), default=0)
+        if len(os.fsencode(name)) > MOST_NAME_BYTES or longest > MOST_PART_BYTES or len(path.parts) > MOST_LEVELS:
+            raise self._refused(member, "has too long a name")
+
     def _place(self, member: Member, name: str) -> PurePosixPath | None:
         """Where a member goes below the folder; None if it is not kept."""
         path = PurePosixPath(name)
@@ -143,6 +179,10 @@ class _Writer:
             kind = self.kinds.setdefault(folder, "folder")
             if kind != "folder":
                 raise self._refused(member, f"lies below {str(folder)!r}, which is a {kind}")
+        for path in (place, *place.parents[:-1]):
+            key = unicodedata.normalize("NFC", str(path)).casefold()
+            if (other := self.spellings.setdefault(key, path)) != path:
+                raise self._refused(member, f"is, where case and accents do not count, the same as {str(other)!r}")
         before = self.kinds.get(place)
         if before is not None and not (before == member.kind == "folder"):
             raise self._refused(member, "occurs twice")
@@ -173,13 +213,13 @@ class _Writer:
 
     def _refused(self, member: Member, reason: str) -> UserError:
         return UserError(
-            f"{self.archive}: member {member.name!r} {reason}. The archive is unsafe or damaged and nothing of it was "
-            "kept. Get it from a source that you trust, then run again"
+            f"{self.archive}: member {_shown(member.name)} {reason}. The archive is unsafe or damaged and nothing of "
+            "it was kept. Get it from a source that you trust, then run again"
         )
 
 
 @contextmanager
-def _members(archive: Path) -> Iterator[Iterator[Member]]:
+def _members(archive: Path, limit: int) -> Iterator[Iterator[Member]]:
     """An archive's members in their order, the kind of archive told by its first bytes, never by its name."""
     with archive.open("rb") as file:
         start = file.read(8)
@@ -187,12 +227,38 @@ def _members(archive: Path) -> Iterator[Iterator[Member]]:
         with zipfile.ZipFile(archive) as opened:
             yield _zip_members(archive, opened)
         return
-    with _tar_stream(archive, start) as stream:
+    with _tar_stream(archive, start) as compressed:
+        stream = _Bounded(compressed, MOST_STREAM * limit + MOST_HEADER_BYTES)
         with tarfile.open(fileobj=stream, mode="r|") as opened:
-            yield _tar_members(opened)
+            yield _tar_members(opened, stream)
         # What follows the last member holds the checksum; a cut file shows only there.
         while stream.read(BLOCK_BYTES):
             pass
+
+
+class _Bounded:
+    """A stream that ends with an error where more is read than it may hold, or than one member's header may take.
+
+    tarfile reads headers whole, and follows chains of them, before it tells of the member.
+    """
+
+    def __init__(self, stream: IO[bytes], limit: int) -> None:
+        self.stream, self.left, self.header_left = stream, limit, MOST_HEADER_BYTES
+        self.in_header = True
+
+    def read(self, size: int) -> bytes:
+        block = self.stream.read(size)
+        self.left -= len(block)
+        self.header_left -= len(block) if self.in_header else 0
+        if self.left < 0 or self.header_left < 0:
+            raise tarfile.ReadError("headers, or what follows the last member, are too long")
+        return block
+
+    def begin_header(self) -> None:
+        self.in_header, self.header_left = True, MOST_HEADER_BYTES
+
+    def end_header(self) -> None:
+        self.in_header = False
 
 
 @contextmanager
@@ -233,21 +299,36 @@ def _converted(archive: Path, kind: str, program: str, *arguments: str) -> Itera
         raise UserError(
             f"{archive} is a {kind}, and this machine lacks {program} to unpack it: install it ({CONVERTERS[program]})"
         )
-    with subprocess.Popen([program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    # A file and no pipe: a program that complains of every member would wait for ever to be heard.
+    with (
+        tempfile.TemporaryFile() as complaints,
+        subprocess.Popen([program, *arguments], stdout=subprocess.PIPE, stderr=complaints) as process,
+    ):
         try:
             yield process.stdout
         except BaseException:
             process.kill()
             raise
-        complaint = process.stderr.read().decode(errors="replace").strip()
         if process.wait() != 0:
-            raise tarfile.ReadError(complaint)
+            complaints.seek(0)
+            raise tarfile.ReadError(complaints.read(MOST_COMPLAINT).decode(errors="replace").strip())
 
 
-def _tar_members(opened: tarfile.TarFile) -> Iterator[Member]:
-    for info in opened:
+def _tar_members(opened: tarfile.TarFile, stream: _Bounded) -> Iterator[Member]:
+    while True:
+        stream.begin_header()
+        info = opened.next()
+        stream.end_header()
+        if info is None:
+            return
+        opened.members = []  # it would keep them all
+        if info.size < 0:
+            raise tarfile.ReadError(f"{_shown(info.name)} has a negative size")
         if info.isreg():
-            yield Member(info.name, "file", info.size, content=opened.extractfile(info))
+            content = opened.extractfile(info)
+            yield Member(info.name, "file", info.size, content=content)
+            while content.read(BLOCK_BYTES):  # what was not kept, so that only headers are left to skip
+                pass
         elif info.isdir():
             yield Member(info.name, "folder")
         elif info.issym():
@@ -263,15 +344,24 @@ def _zip_members(archive: Path, opened: zipfile.ZipFile) -> Iterator[Member]:
         kind = stat.S_IFMT(info.external_attr >> 16)
         if info.flag_bits & 1:
             raise UserError(f"{archive}: member {info.filename!r} is encrypted. Get the archive from another source")
-        if info.is_dir():
+        if info.filename.endswith("/"):
             yield Member(info.filename, "folder")
         elif kind == stat.S_IFLNK:
-            yield Member(info.filename, "symbolic link", target=opened.read(info).decode())
+            with opened.open(info) as content:
+                target = content.read(MOST_TARGET + 1)
+            if len(target) > MOST_TARGET:
+                raise zipfile.BadZipFile(f"the link {_shown(info.filename)} points to more than {MOST_TARGET} bytes")
+            yield Member(info.filename, "symbolic link", target=target.decode())
         elif kind in (0, stat.S_IFREG):
             with opened.open(info) as content:
                 yield Member(info.filename, "file", info.file_size, content=content)
         else:
             yield Member(info.filename, "device")
+
+
+def _shown(name: str) -> str:
+    """A name in a message: nothing in it commands a terminal, and it is no page long."""
+    return repr(name if len(name) <= 100 else f"{name[:100]}...")
 
 
 def _damaged(archive: Path, error: BaseException) -> UserError:
