@@ -6,24 +6,28 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
 from threading import Thread
 
 import psutil
 
-from cmr.errors import UserError
+from cmr.errors import UserError, printable
 
 CALLER = "CMR_CALLER"  # the environment variable that holds the process number of Snakemake
 REMEDY = "Free or change the disk, then run again"
+REMEDY_OF_MEMORY = "Fewer --cores at a time leave more memory to each job; then run again"
 OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 
 def run_job(main: Callable[[], None]) -> None:
     """Run the `main` of a script that makes files for a rule; what it logs goes to standard error.
 
-    A UserError becomes one line and exit status 1, as in `cmr.errors.run_main`, and so does a disk that is full or
-    read-only; any other exception keeps its traceback.
+    A UserError becomes one line and exit status 1, as in `cmr.errors.run_main`, and so do a disk that is full or
+    read-only and memory that runs out; any other exception keeps its traceback.
     """
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Printable("%(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     if CALLER in os.environ:
         Thread(target=_end_with, args=[int(os.environ[CALLER])], daemon=True).start()
     start = time.monotonic()
@@ -34,9 +38,20 @@ def run_job(main: Callable[[], None]) -> None:
     except Exception as error:
         if isinstance(error, OSError) and error.errno in OF_THE_DISK:
             sys.exit(f"error: {error}. {REMEDY}\nfailed after {duration(time.monotonic() - start)}")
+        if _is_of_memory(error):
+            sys.exit(
+                f"error: memory ran out, or a process that this job needs was killed, probably for that ({error}). "
+                f"{REMEDY_OF_MEMORY}\nfailed after {duration(time.monotonic() - start)}"
+            )
         error.add_note(f"failed after {duration(time.monotonic() - start)}")
         raise
     logging.info("done in %s", duration(time.monotonic() - start))
+
+
+def _is_of_memory(error: Exception) -> bool:
+    """Memory that cannot be had, as Python, NumPy and torch tell of it; a worker that is no more."""
+    words = ("can't allocate memory", "out of memory", "killed by signal: Killed")
+    return isinstance(error, MemoryError | BrokenProcessPool) or any(word in str(error) for word in words)
 
 
 def _end_with(caller: int) -> None:
@@ -60,6 +75,13 @@ def _is_alive(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+class _Printable(logging.Formatter):
+    """Messages name files and items of strangers."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
 
 def duration(seconds: float) -> str:

@@ -10,7 +10,11 @@ from snakemake_logger_plugin_cmr.progress import Failure
 LINES, LINES_OF_ERROR = 10, 30  # at most, of a log's end; of an error message that it ends with
 IN_FULL = 10  # failed jobs whose logs are shown
 LITTLE = 10_000_000  # bytes free on a disk
-KILLED = 137  # the status of a command that ended by SIGKILL
+ENDED_BY = {  # the status of a command that a signal has ended
+    137: "It was killed, perhaps because memory ran out: fewer --cores need less of it.",
+    139: "It crashed (SIGSEGV), perhaps because memory ran out: fewer --cores need less of it.",
+    143: "It was told to end (SIGTERM), as by `kill` or where its time is over.",
+}
 
 
 def of_failures(failures: Iterable[Failure]) -> Iterator[str]:
@@ -19,8 +23,8 @@ def of_failures(failures: Iterable[Failure]) -> Iterator[str]:
     for number, failure in enumerate(failures):
         yield ""
         yield f"failed: {failure.job.in_words()}"
-        if failure.status == KILLED:
-            yield "  It was killed, perhaps because memory ran out: fewer --cores need less of it."
+        if failure.status in ENDED_BY:
+            yield f"  {ENDED_BY[failure.status]}"
         for log in failure.logs:
             yield from _of_disk(Path(log).parent)
             yield f"  log: {log}"
@@ -36,7 +40,7 @@ def _of_disk(folder: Path) -> Iterator[str]:
     """Where hardly anything can be written, a log cannot tell of it."""
     with suppress(OSError):
         if (free := shutil.disk_usage(folder).free) < LITTLE:
-            yield f"  The disk of {folder} is full, {free / 1e6:.1f} MB are left: free some."
+            yield f"  The disk of {folder} is full ({free / 1e6:.1f} MB are left): free or change it."
 
 
 def ending(log: Path) -> list[str]:

@@ -132,8 +132,10 @@ class Progress:
     def _status(self, command: str | None) -> int | None:
         """What a failed command returned; Snakemake tells it in an error of its own, before that of the job."""
         said = next((said for said in self._commands if command and command.strip() in said), "")
-        found = re.search(r"non-zero exit status (\d+)", said)
-        return int(found[1]) if found else None
+        if found := re.search(r"non-zero exit status (\d+)", said):
+            return int(found[1])
+        found = re.search(r"died with <Signals\.\w+: (\d+)>", said)
+        return 128 + int(found[1]) if found else None  # as a shell tells of it
 
     def stages(self) -> dict[str, tuple[int, int]]:
         """Stage -> jobs done and jobs in all, without those that have none."""
