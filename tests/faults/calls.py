@@ -43,6 +43,10 @@ class Call:
         """Processes of scripts that are running."""
         return [child for child in _children(self.process) if "scripts/" in " ".join(_command(child)[1:2])]
 
+    def workers(self) -> list[psutil.Process]:
+        """Processes that jobs have started to share their work."""
+        return [child for child in _children(self.process) if "spawn_main" in " ".join(_command(child))]
+
     def send(self, number: signal.Signals, whom: str, chance: random.Random) -> None:
         """A signal to all processes of the call, to Snakemake alone, or to one job alone, whenever one runs."""
         if whom == "group":

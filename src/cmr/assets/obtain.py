@@ -56,8 +56,9 @@ def obtain(
             if found.path.is_dir():
                 size, sha256, members = _copy_folder(found.path, found.source.files, new, progress)
             else:
-                size, sha256 = check_file(found.path, found.source.expected, lock, f"asset {name}, {found.origin},")
-                members = _lay_out(found, spec, new, progress)
+                with _unchanged(found):
+                    size, sha256 = check_file(found.path, found.source.expected, lock, f"asset {name}, {found.origin},")
+                    members = _lay_out(found, spec, new, progress)
             manifest = {
                 "asset": name,
                 "description": spec["description"],
@@ -211,6 +212,17 @@ def _in_mirrors(spec: Mapping[str, Any], mirrors: Sequence[Path]) -> Iterable[tu
             path = mirror / source.mirror_name
             if path.is_dir() if isinstance(source, MirrorFolder) else path.is_file():
                 yield source, path
+
+
+@contextmanager
+def _unchanged(found: _Found) -> Iterator[None]:
+    """A mirror's file must stay the same between its digest and its last byte: others may write into mirrors."""
+    before = found.path.stat()
+    yield
+    if found.kind == "mirror":
+        now = found.path.stat()
+        if (now.st_ino, now.st_size, now.st_mtime_ns) != (before.st_ino, before.st_size, before.st_mtime_ns):
+            raise UserError(f"{found.path} changed while it was read. When its mirror is at rest, run again")
 
 
 def _lay_out(found: _Found, spec: Mapping[str, Any], new: Path, progress: Progress) -> int | None:

@@ -1,0 +1,40 @@
+"""Two calls in one folder: the second is told so and leaves the first alone; a lock of a killed call is named."""
+
+import signal
+
+import pytest
+
+from tests.faults.calls import TARGET, Call, assert_same, unlocked
+from tests.made_project import copy_of
+
+
+@pytest.mark.parametrize("targets", [("all", TARGET), (TARGET, "all")], ids=["larger first", "smaller first"])
+def test_the_second_call_says_that_another_is_at_work(light, undisturbed_light, tmp_path, targets):
+    project = copy_of(light, tmp_path)
+    first = Call(project, targets[0])
+    first.wait_for("data/datasets/shapes/pairs.parquet")
+    second = project.snakemake(targets[1])
+    assert first.process.poll() is None
+    assert second.returncode == 1
+    words = " ".join(second.stdout.split())
+    assert "make sure that no other Snakemake process is trying to create the same files" in words
+    assert str(project.root) in words
+    assert "--unlock" in words
+    assert first.end() == 0, first.words()
+    assert not unlocked(project)
+    assert_same(project, undisturbed_light, targets[0])
+
+
+def test_jobs_end_with_their_call_so_that_the_next_one_is_alone(undisturbed_light, tmp_path):
+    """Snakemake alone is killed, settings are changed, and the same command is given again."""
+    project = copy_of(undisturbed_light, tmp_path)
+    run = project.root / "results/runs/shapes/random-0/lab_histogram+tfidf/corr_ae"
+    (run / "model.h5").unlink()
+    call = Call(project, str((run / "model.h5").relative_to(project.root)))
+    while not (jobs := call.jobs()):
+        assert call.process.poll() is None, call.words()
+    call.send(signal.SIGKILL, "snakemake", None)
+    jobs[0].wait(60)
+    assert not (run / "model.h5").exists()
+    call.end()
+    assert unlocked(project)
