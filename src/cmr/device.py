@@ -1,5 +1,6 @@
 """Which device torch computes on."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,7 +10,11 @@ from cmr.errors import UserError
 
 
 def resolve_device(name: str) -> torch.device:
-    """`auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:1`; raises UserError for one that this machine lacks."""
+    """`auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:1`; raises UserError for one that this machine lacks.
+
+    A GPU then computes by algorithms that give the same seed the same numbers wherever torch has one, and torch warns
+    where it has none.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, index = name.partition(":")
@@ -21,6 +26,8 @@ def resolve_device(name: str) -> torch.device:
     if int(index or 0) >= count:
         have = f"has {count} (cuda:0 to cuda:{count - 1})" if count else "has none that torch can use"
         raise UserError(f'device "{name}" was asked for, but this machine {have}; give auto or cpu')
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # its sums too come in one order; read at its first use
+    torch.use_deterministic_algorithms(True, warn_only=True)
     return torch.device(name)
 
 

@@ -1,4 +1,5 @@
 import logging
+import os
 import subprocess
 import sys
 import textwrap
@@ -218,7 +219,24 @@ def test_missing_or_unknown_devices_are_refused(monkeypatch):
             resolve_device(name)
 
 
-def test_devices_of_a_machine_with_two(monkeypatch):
+@pytest.fixture
+def restored_algorithms(monkeypatch):
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    yield
+    os.environ.pop("CUBLAS_WORKSPACE_CONFIG", None)
+    torch.use_deterministic_algorithms(False)
+
+
+def test_a_gpu_computes_by_algorithms_that_repeat_themselves(monkeypatch, restored_algorithms):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    resolve_device("cpu")
+    assert not torch.are_deterministic_algorithms_enabled()
+    resolve_device("cuda")
+    assert torch.are_deterministic_algorithms_enabled()
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+
+
+def test_devices_of_a_machine_with_two(monkeypatch, restored_algorithms):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert [str(resolve_device(name)) for name in ("auto", "cuda", "cuda:1", "cpu")] == [
