@@ -151,11 +151,6 @@ def has_nvidia_gpu():
 def gpus_of(uses_torch):
     """How many GPUs a job asks for: one if it computes with torch on a device other than the CPU."""
     device = config["device"]
-    if device == "auto" and workflow.non_local_exec:
-        raise WorkflowError(
-            'device "auto" asks this machine whether it has a GPU, and jobs run elsewhere: for networks on GPUs give '
-            "device: cuda, for networks on CPUs device: cpu, in config/config.yaml or by --config"
-        )
     on_gpu = has_nvidia_gpu() if device == "auto" else device != "cpu"
     return int(uses_torch and on_gpu)
 

@@ -41,3 +41,11 @@ def megabytes_read(input):
     files = [Path(file) for file in input if not file.endswith(".py")]
     shards = [shard for file in files if config["shards"] for shard in file.parent.glob(f"{file.stem}.*-of-*.h5")]
     return -(-sum(file.stat().st_size for file in [*files, *shards]) // 10**6)
+
+
+onstart:
+    if workflow.non_local_exec and config["device"] == "auto":
+        raise WorkflowError(
+            'device "auto" asks this machine whether it has a GPU, and jobs run elsewhere; give "device: cuda" for '
+            'networks on GPUs or "device: cpu" in config/config.yaml or by --config'
+        )
