@@ -1,10 +1,14 @@
-"""Download over HTTPS with progress, retries, and resumption of what an earlier attempt left."""
+"""Download over HTTPS with progress, retries, and resumption of what an earlier attempt left.
+
+A server may be hostile, or taken over: it says what comes, and the digest in the configuration whether that is wanted.
+"""
 
 import hashlib
+import ipaddress
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import pooch
 import requests
@@ -19,6 +23,8 @@ BLOCK_BYTES = 1 << 16  # what a broken connection costs at most
 RANGE_NOT_SATISFIABLE = 416
 PARTIAL_CONTENT = 206
 WORTH_RETRYING = (408, 429)
+MOST_REDIRECTS = 10
+MOST_UNDECLARED = 20 << 30  # bytes of a file whose size neither the configuration nor the server tells
 
 
 class Unavailable(Exception):
@@ -51,6 +57,8 @@ def download(
     )
     try:
         return Path(fetcher.fetch(target.name, downloader=_ResumingDownloader(partial, size, trusted, progress)))
+    except requests.TooManyRedirects as error:
+        raise Unavailable(f"{_host(address)} leads on more than {MOST_REDIRECTS} times") from error
     except requests.Timeout as error:
         raise Unavailable(f"{_host(address)} did not answer in time ({error})") from error
     except requests.HTTPError as error:
@@ -77,7 +85,10 @@ class _ResumingDownloader:
         headers = {"Accept-Encoding": "identity"}  # else Content-Length would count compressed bytes
         if offset:
             headers |= {"Range": f"bytes={offset}-", "If-Range": self.mark.read_text("utf-8")}
-        with requests.get(address, headers=headers, stream=True, timeout=TIMEOUT) as response:
+        with (
+            _Session(self.trusted) as session,
+            session.get(address, headers=headers, stream=True, timeout=TIMEOUT) as response,
+        ):
             total = self._total(response, offset)
             if not (response.status_code == RANGE_NOT_SATISFIABLE and total == offset):
                 self._receive(response, offset if response.status_code == PARTIAL_CONTENT else 0, total)
@@ -86,11 +97,11 @@ class _ResumingDownloader:
 
     def _total(self, response: requests.Response, offset: int) -> int | None:
         """The whole file's size, None if the server does not say; raises for every answer that is not the file."""
-        if not (self.trusted or all(_is_secure(step.url) for step in (*response.history, response))):
-            raise Unavailable(
-                f"it leads to {response.url}, and without encryption only files of known digest are fetched"
-            )
         status, headers = response.status_code, response.headers
+        if headers.get("Content-Encoding", "identity") != "identity":
+            raise Unavailable(
+                f"the server packs the file as {headers['Content-Encoding']}, though asked for it as it is"
+            )
         if status in (PARTIAL_CONTENT, RANGE_NOT_SATISFIABLE):
             extent, _, length = headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
             fits = extent.startswith(f"{offset}-") if status == PARTIAL_CONTENT else length == str(offset)
@@ -101,8 +112,15 @@ class _ResumingDownloader:
             if 400 <= status < 500 and status not in WORTH_RETRYING:
                 raise Unavailable(f"the server answers {status} {response.reason}")
             response.raise_for_status()
+            if status != requests.codes.ok:
+                raise Unavailable(f"the server answers {status} {response.reason}")
+            page = headers.get("Content-Type", "").startswith("text/html")
+            if page and Path(urlsplit(response.url).path).suffix not in (".html", ".htm"):
+                raise Unavailable(
+                    "the server sends a web page and not the file; open the address in a browser to see why"
+                )
             length = headers.get("Content-Length", "")
-        total = int(length) if length.isdecimal() else None
+        total = int(length) if length.isascii() and length.isdecimal() and len(length) < 20 else None
         if None not in (total, self.size) and total != self.size:
             self._discard()
             raise Unavailable(f"the server's file has {total} bytes, but config/assets expects {self.size}")
@@ -134,6 +152,11 @@ class _ResumingDownloader:
                 if self.size is not None and received > self.size:
                     self._discard()
                     raise Unavailable(f"the server sends more than the {self.size} bytes that config/assets expects")
+                if total is None and self.size is None and received > MOST_UNDECLARED:
+                    self._discard()
+                    raise Unavailable(
+                        f"the server sends more than {MOST_UNDECLARED} bytes, and nobody says how many come"
+                    )
         expected = total if total is not None else self.size
         if expected is not None and received != expected:
             raise requests.ConnectionError(f"the connection ended after {received} of {expected} bytes")
@@ -141,6 +164,36 @@ class _ResumingDownloader:
     def _discard(self) -> None:
         self.mark.unlink(missing_ok=True)
         self.partial.unlink(missing_ok=True)
+
+
+class _Session(requests.Session):
+    """Looks at where it is sent before it goes there."""
+
+    def __init__(self, trusted: bool) -> None:
+        super().__init__()
+        self.trusted, self.max_redirects = trusted, MOST_REDIRECTS
+
+    def get_redirect_target(self, response: requests.Response) -> str | None:
+        target = super().get_redirect_target(response)
+        if target is not None:
+            here, there = response.url, urljoin(response.url, target)
+            if urlsplit(there).scheme not in ("https", "http"):
+                raise Unavailable(f"{_host(here)} leads to {there!r}, which is no address of the web")
+            # A file of known digest may come without encryption, but an encrypted connection is not given up.
+            if not (_is_secure(there) or (self.trusted and not _is_secure(here))):
+                raise Unavailable(f"{_host(here)} leads to {there!r}, which is without encryption")
+            if _is_here(there) and not _is_here(here):
+                raise Unavailable(f"{_host(here)} leads to {there!r}, an address of this machine or its own network")
+        return target
+
+
+def _is_here(address: str) -> bool:
+    """Whether a host is named by an address of this machine or of a network that is not the internet's."""
+    host = str(urlsplit(address).hostname).rstrip(".")
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def _version_mark(response: requests.Response) -> str | None:

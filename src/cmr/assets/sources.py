@@ -13,7 +13,11 @@ from urllib.parse import unquote, urlsplit
 
 from cmr.assets.digests import Expected
 from cmr.assets.download import Unavailable, download
+from cmr.configuration import is_control
+from cmr.errors import UserError
 from cmr.progress import Progress
+
+MOST_NAME = 200  # characters; some are added for downloads that are not finished
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,11 +108,11 @@ class DebianPackage(Source):
         return folder / self.mirror_name
 
     @staticmethod
-    def _apt_get(*arguments: str, folder: Path) -> str:
+    def _apt_get(action: str, package: str = "", *, folder: Path) -> str:
         """Run apt-get in `folder`; return its error lines, empty if it went well."""
         patience = ["-o", "Acquire::Retries=3", "-o", "Acquire::http::Timeout=30"]
         done = subprocess.run(
-            ["apt-get", "--quiet", *patience, *arguments],
+            ["apt-get", "--quiet", *patience, action, *(["--", package] if package else [])],
             cwd=folder,
             env=os.environ | {"LC_ALL": "C"},
             stdin=subprocess.DEVNULL,
@@ -120,7 +124,7 @@ class DebianPackage(Source):
         if done.returncode == 0:
             return ""
         errors = [line for line in done.stderr.splitlines() if line.startswith("E:")]
-        return "\n".join(errors) or f"apt-get {arguments[0]} ended with status {done.returncode}"
+        return "\n".join(errors) or f"apt-get {action} ended with status {done.returncode}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,7 +212,10 @@ class Address(Source):
 
     @property
     def mirror_name(self) -> str:
-        return PurePosixPath(unquote(urlsplit(self.address).path)).name
+        name = PurePosixPath(unquote(urlsplit(self.address).path)).name
+        if name in ("", "..") or any(map(is_control, name)) or "\n" in name or len(name) > MOST_NAME:
+            raise UserError(f"the address {self.address} does not end in the name of a file")
+        return name
 
     def seems_obtainable(self) -> bool:
         return True
