@@ -89,16 +89,18 @@ def on_white(rgba: np.ndarray) -> np.ndarray:
 # ---------------------------------------------------------------------------------------------------- too much of it
 
 PIXELS = """
-import resource, sys
+import sys
 from pathlib import Path
 from cmr.datasets.images import load_rgb
 from cmr.errors import UserError
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def peak():
+    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
+before = peak()
 try:
     load_rgb(Path(sys.argv[1]))
 except UserError as error:
     print(error, file=sys.stderr)
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+print((peak() - before) // 1024)
 """
 
 

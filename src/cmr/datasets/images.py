@@ -32,7 +32,7 @@ LARGE = 32_000_000  # pixels
 # What Pillow's decoders raise for damaged files.
 DAMAGED = (
     OSError, UnidentifiedImageError, SyntaxError, ValueError, RuntimeError, Image.DecompressionBombError,
-    Image.DecompressionBombWarning, EOFError, LookupError, TypeError, AttributeError, ArithmeticError, MemoryError,
+    Image.DecompressionBombWarning, EOFError, LookupError, TypeError, AttributeError, ArithmeticError,
     struct.error, zlib.error,
 )  # fmt: skip
 
@@ -191,6 +191,29 @@ def usable_images(pairs: Path, images: Path) -> tuple[pd.DataFrame, list[str]]:
     joined.attrs = table.attrs
     good = joined["problem"].isna()
     return joined[good], joined.loc[~good, "id"].tolist()
+
+
+def check_unchanged(pictures: pd.DataFrame, raw: Path) -> None:
+    """Compare pictures with what `check_images` found of them.
+
+    pictures : columns image (relative to `raw`), sha256.
+
+    Raises UserError naming the first that has changed since.
+    """
+    paths = [raw / path for path in pictures["image"]]
+    with ThreadPoolExecutor() as pool:
+        for path, known, now in zip(paths, pictures["sha256"], pool.map(_sha256_or_none, paths), strict=True):
+            if now != known:
+                what = "is missing" if now is None else f"has changed (SHA-256 {now[:12]}..., was {known[:12]}...)"
+                raise UserError(
+                    f"image {path} {what} since the data set's images.parquet was made. Delete "
+                    f"{raw / path.relative_to(raw).parts[0]} and run again: it is then fetched anew, or copied from a "
+                    "mirror"
+                )
+
+
+def _sha256_or_none(path: Path) -> str | None:
+    return file_sha256(path) if path.is_file() else None
 
 
 def _check(path: Path) -> tuple[str | None, int | None, int | None, str | None]:

@@ -136,7 +136,7 @@ def _annotated(path: Path) -> Iterator[int]:
 
 def _tags(path: Path) -> str | None:
     try:
-        return " ".join(path.read_text("utf-8").split())
+        return " ".join(path.read_text("utf-8-sig").split())
     except FileNotFoundError:
         return None
     except UnicodeDecodeError as error:

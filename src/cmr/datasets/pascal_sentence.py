@@ -64,7 +64,12 @@ def _entries(folder: Path) -> list[_Entry]:
         content = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read: {error}") from error
-    return _from_json(path, content) if path.name == JSON else _from_page(path, content)
+    if path.name == JSON:
+        return _from_json(path, content)
+    try:
+        return _from_page(path, content)
+    except ValueError as error:  # a reference to a character of some thousand digits
+        raise UserError(f"{path} cannot be read: {error}") from error
 
 
 def _from_json(path: Path, content: str) -> list[_Entry]:
@@ -114,8 +119,8 @@ def _tags(page: str) -> Iterator[tuple[str, str, str, int]]:
     first, *others = page.split("<!--")
     page = first + "".join(comment.partition("-->")[2] for comment in others)
     matches, line, place = list(_TAG.finditer(page)), 1, 0
-    ends = [*(match.start() for match in matches[1:]), len(page)]
-    for match, end in zip(matches, ends, strict=True):
+    starts = [*(match.start() for match in matches), len(page)]
+    for match, end in zip(matches, starts[1:], strict=True):
         line += page.count("\n", place, match.start())
         place = match.start()
         yield match["name"].lower(), match["attributes"], html.unescape(page[match.end() : end]), line

@@ -121,7 +121,7 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, Row]]:
                 for row in block.to_pylist():
                     number += 1
                     yield f"{path}, row {number}", {name: _as_text(row[name]) for name in known}
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read as Parquet: {error}") from error
 
 

@@ -25,6 +25,7 @@ _words = regex.compile(r"[\p{L}\p{N}][\p{L}\p{M}\p{N}]*")
 _many_marks = regex.compile(r"(\p{M}{30})\p{M}+")
 _stemmer = PorterStemmer()
 
+LONGEST_WORD = 200  # characters: vocabularies are arrays as wide as their longest word
 STOP_WORDS = ENGLISH_STOP_WORDS.union(ENDINGS)
 
 
@@ -59,30 +60,32 @@ def english_words(text: str) -> list[str]:
     """Lower-case words of letters, with apostrophes inside; none is left out, none reduced.
 
     The endings 's, 're, 've, 'll, 'm, 'd and n't are words of their own, as in the Penn Treebank and among GloVe's
-    words: dog 's, does n't, o'clock.
+    words: dog 's, does n't, o'clock. Runs of more than LONGEST_WORD letters are no words.
     """
-    return _english_words.findall(text.lower().replace("\u2019", "'"))
+    found = _english_words.findall(text.lower().replace("\u2019", "'"))
+    return [word for word in found if len(word) <= LONGEST_WORD]
 
 
 def words(text: str) -> list[str]:
     """Runs of letters and digits of any script, equal whatever their case and Unicode form; none is left out.
 
-    Of more than 30 accents and other marks on one letter the first 30 count.
+    Of more than 30 accents and other marks on one letter the first 30 count. Runs of more than LONGEST_WORD letters are
+    no words.
     """
-    return _words.findall(_folded(text))
+    return [word for word in _runs(text) if len(word) <= LONGEST_WORD]
 
 
 def characters(text: str) -> list[str]:
     """Letters and digits, and pairs of neighbours: for scripts that do not part words, such as Chinese and Thai."""
     tokens = []
-    for word in words(text):
+    for word in _runs(text):
         tokens += [*word, *(first + second for first, second in pairwise(word))]
     return tokens
 
 
 def single_characters(text: str) -> list[str]:
     """Letters and digits in their order."""
-    return [character for word in words(text) for character in word]
+    return [character for word in _runs(text) for character in word]
 
 
 PLAIN = {function.__name__: function for function in (english, words, characters)}
@@ -137,6 +140,10 @@ def surface_tokenizer(name: str, wordnet: Path | None = None) -> Tokenizer:
 def _content_words(text: str) -> list[str]:
     following = pairwise([*english_words(text), ""])
     return [word for word, after in following if word not in STOP_WORDS and after != "n't"]
+
+
+def _runs(text: str) -> list[str]:
+    return _words.findall(_folded(text))
 
 
 def _folded(text: str) -> str:
