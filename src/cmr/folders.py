@@ -41,6 +41,8 @@ def redate(folders: Iterable[Path]) -> bool:
 
     A file is taken to be out of date when something that it was made of is newer. A file from a clock that was ahead
     would be up to date for years, whatever changes; one from long ago is compared with what it was made of by contents.
+
+    Raises UserError where dates cannot be changed.
     """
     dates = {}
     for path in (path for folder in folders for path in _made_files(folder)):
@@ -49,15 +51,17 @@ def redate(folders: Iterable[Path]) -> bool:
     latest = max(dates, key=dates.__getitem__, default=None)
     if latest is None or dates[latest] <= (time.time() + TOLERANCE) * 1e9:
         return False
-    for second, path in enumerate(sorted(dates, key=dates.__getitem__), start=LONG_AGO):
-        with suppress(FileNotFoundError):
-            os.utime(path, (second, second), follow_symlinks=False)
     shown = time.strftime("%Y-%m-%d %H:%M", time.localtime(dates[latest] / 1e9))
-    log.warning(
-        "%s is dated %s, after the present time: a clock was wrong then, or is wrong now. What has changed since "
-        "is found by contents instead of dates; this once, that takes longer",
-        *(latest, shown),
-    )
+    told = f"{latest} is dated {shown}, after the present time: a clock was wrong then, or is wrong now"
+    try:
+        for second, path in enumerate(sorted(dates, key=dates.__getitem__), start=LONG_AGO):
+            with suppress(FileNotFoundError):
+                os.utime(path, (second, second), follow_symlinks=False)
+    except OSError as error:
+        raise UserError(
+            f"{told}. Its date cannot be mended: {error}. Let their owner run this, or delete it"
+        ) from error
+    log.warning("%s. What has changed since is found by contents instead of dates; this once, that takes longer", told)
     return True
 
 

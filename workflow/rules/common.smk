@@ -44,14 +44,14 @@ def typed(value):
 for key in ("methods", "shards", "mixed_precision", "compile", "downloads", "substitute"):
     config[key] = typed(config[key])
 
+FOLDERS = {key: Path(config[key]) for key in ("data", "results")}
+
 try:
-    catalogue = Catalogue.read(Path(workflow.basedir), config, Path(config["data"]) / "raw")
+    catalogue = Catalogue.read(Path(workflow.basedir), config, FOLDERS["data"] / "raw")
+    if workflow.is_main_process:
+        redate(FOLDERS.values())
 except UserError as error:
     raise WorkflowError(str(error)) from None
-
-FOLDERS = {key: Path(config[key]) for key in ("data", "results")}
-if workflow.is_main_process:
-    redate(FOLDERS.values())
 
 
 onstart:
