@@ -57,8 +57,6 @@ def download(
     )
     try:
         return Path(fetcher.fetch(target.name, downloader=_ResumingDownloader(partial, size, trusted, progress)))
-    except requests.TooManyRedirects as error:
-        raise Unavailable(f"{_host(address)} leads on more than {MOST_REDIRECTS} times") from error
     except requests.Timeout as error:
         raise Unavailable(f"{_host(address)} did not answer in time ({error})") from error
     except requests.HTTPError as error:
@@ -85,10 +83,7 @@ class _ResumingDownloader:
         headers = {"Accept-Encoding": "identity"}  # else Content-Length would count compressed bytes
         if offset:
             headers |= {"Range": f"bytes={offset}-", "If-Range": self.mark.read_text("utf-8")}
-        with (
-            _Session(self.trusted) as session,
-            session.get(address, headers=headers, stream=True, timeout=TIMEOUT) as response,
-        ):
+        with _Session(self.trusted) as session, session.ask(address, headers) as response:
             total = self._total(response, offset)
             if not (response.status_code == RANGE_NOT_SATISFIABLE and total == offset):
                 self._receive(response, offset if response.status_code == PARTIAL_CONTENT else 0, total)
@@ -172,6 +167,12 @@ class _Session(requests.Session):
     def __init__(self, trusted: bool) -> None:
         super().__init__()
         self.trusted, self.max_redirects = trusted, MOST_REDIRECTS
+
+    def ask(self, address: str, headers: dict[str, str]) -> requests.Response:
+        try:
+            return self.get(address, headers=headers, stream=True, timeout=TIMEOUT)
+        except requests.TooManyRedirects as error:
+            raise Unavailable(f"{_host(address)} leads on more than {MOST_REDIRECTS} times") from error
 
     def get_redirect_target(self, response: requests.Response) -> str | None:
         target = super().get_redirect_target(response)
