@@ -39,7 +39,7 @@ def main() -> None:
         Claims.read(arguments.claims, SCHEMA),
         Published.read(arguments.published),
         study,
-        QueryFiles(study.runs, arguments.runs),
+        QueryFiles(study, arguments.runs),
         read_answers(arguments.vectorisation),
     )
     records.write(arguments.output, table)

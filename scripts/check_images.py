@@ -8,6 +8,7 @@ from cmr import store
 from cmr.datasets.images import check_images
 from cmr.jobs import run_job
 from cmr.progress import Progress
+from cmr.provenance import digests_of
 
 
 def main() -> None:
@@ -22,7 +23,7 @@ def main() -> None:
     images = check_images(store.read_table(arguments.pairs), arguments.raw, arguments.on_bad_item, Progress())
     for item in images[images["problem"].notna()].itertuples():
         logging.info("left out %s: %s", item.id, item.problem)
-    store.write_table(arguments.images, images)
+    store.write_table(arguments.images, images, {"inputs": digests_of({"pairs": arguments.pairs})})
     logging.info("%d images looked at, %d cannot be used", len(images), images["problem"].notna().sum())
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from cmr import store
 from cmr.evaluation import evaluate_run
 from cmr.jobs import run_job
+from cmr.provenance import check_made_of, digests_of
 
 
 def main() -> None:
@@ -20,10 +21,13 @@ def main() -> None:
     )
     args = parser.parse_args()
 
-    metrics, curves, queries = evaluate_run(*store.read_arrays(args.embeddings), store.read_table(args.pairs))
-    store.write_table(args.metrics, metrics)
-    store.write_table(args.curves, curves)
-    store.write_table(args.queries, queries)
+    arrays, attributes = store.read_arrays(args.embeddings)
+    check_made_of(args.embeddings, attributes["inputs"], {"pairs": args.pairs})
+    metrics, curves, queries = evaluate_run(arrays, attributes, store.read_table(args.pairs))
+    made_of = {"inputs": digests_of({"embeddings": args.embeddings, "pairs": args.pairs})}
+    store.write_table(args.metrics, metrics, made_of)
+    store.write_table(args.curves, curves, made_of)
+    store.write_table(args.queries, queries, made_of)
     logging.info("%d scores of %d tasks, %d queries", len(metrics), metrics["task"].nunique(), queries["id"].nunique())
 
 

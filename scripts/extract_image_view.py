@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from cmr import store
-from cmr.datasets.images import usable_images
+from cmr.datasets.images import check_unchanged, usable_images
 from cmr.errors import UserError
 from cmr.jobs import run_job
 from cmr.progress import Progress
+from cmr.provenance import check_made_of
 from cmr.views.base import ImageView
 from cmr.views.configured import arguments as arguments_of_view
 from cmr.views.configured import configured, provenance, resolved_device
@@ -44,6 +45,7 @@ def main() -> None:
         learnt, made = store.read_arrays(arguments.fitted)
         if (made["implementation"], made["options"]) != (arguments.implementation, arguments.options):
             raise UserError(f"{arguments.fitted} was learnt by {made['implementation']} with {made['options']}")
+        check_made_of(arguments.fitted, made["inputs"], inputs)
         arrays["train_ids"] = learnt.pop("train_ids")
         view.restore(learnt)
     number, count = arguments.shard
@@ -58,7 +60,10 @@ def main() -> None:
         raise UserError(f"{count} shards for {len(usable)} images: lower the number in the configuration key shards")
     usable = usable.iloc[np.array_split(np.arange(len(usable)), count)[number - 1]]
     pictures = usable.drop_duplicates("sha256")  # captions may share one
+    check_unchanged(pictures, arguments.raw)
     about |= provenance(view, arguments.implementation, arguments.options, arguments.assets, inputs)
+    if view.learnt:
+        about["inputs"]["split"] = made["inputs"]["split"]
     # Parts of an interrupted extraction wait beside the view, under a name that no rule declares.
     parts = arguments.view.with_name(f".{arguments.view.name}.parts")
     features = extract(

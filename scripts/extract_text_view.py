@@ -37,7 +37,7 @@ def main() -> None:
     pairs["part"] = "all"
     if arguments.split:
         inputs["split"] = arguments.split
-        split = store.read_table(arguments.split)
+        split = store.read_table(arguments.split, pairs=arguments.pairs)
         pairs["part"] = pairs["id"].map(split.set_index("id")["part"])
     train = pairs[pairs["part"] == "train"]
     view.fit(train["text"].tolist())

@@ -4,8 +4,10 @@ import logging
 import shutil
 from pathlib import Path
 
+import pandas as pd
+
 from cmr import store
-from cmr.datasets.images import usable_images
+from cmr.datasets.images import check_unchanged, usable_images
 from cmr.errors import UserError
 from cmr.jobs import run_job
 from cmr.progress import Progress
@@ -30,13 +32,14 @@ def main() -> None:
     view = configured(ImageView, arguments.implementation, arguments.options, arguments.assets, learnt=True)
     device = resolved_device(view, arguments.device) or "cpu"
     usable, _ = usable_images(arguments.pairs, arguments.images)
-    split = store.read_table(arguments.split)
+    split = store.read_table(arguments.split, pairs=arguments.pairs)
     rows = {part: usable[usable["id"].isin(ids)] for part, ids in split.groupby("part")["id"]}
     if not len(rows["train"]):
         raise UserError("no image of the train part can be used")
     # A picture that the train part has, too, tells nothing of what is new.
     rows["valid"] = rows.get("valid", usable[:0])
     rows["valid"] = rows["valid"][~rows["valid"]["sha256"].isin(rows["train"]["sha256"])]
+    check_unchanged(pd.concat([rows["train"], rows["valid"]]).drop_duplicates("sha256"), arguments.raw)
     parts = {part: labelled_images(usable, rows[part], arguments.raw) for part in ("train", "valid")}
     checkpoints = arguments.fitted.with_name(f".{arguments.fitted.name}.checkpoints")
     view.fit(

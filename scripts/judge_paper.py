@@ -27,7 +27,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     study, published = Study.read(arguments.study), Published.read(arguments.published)
-    queries = measured.QueryFiles(study.runs, arguments.runs)
+    queries = measured.QueryFiles(study, arguments.runs)
     printed = published.results[published.results["paper"] == measured.paper_of(study)["id"]]
     metrics = [ours for theirs, ours in MEASURED_BY.items() if theirs == "map_all" or theirs in set(printed["metric"])]
 

@@ -26,7 +26,7 @@ def main() -> None:
     logging.getLogger("gensim").setLevel(logging.WARNING)  # it tells of every epoch
 
     implementation, options, assets = arguments.implementation, arguments.options, arguments.assets
-    texts = train_texts(store.read_table(arguments.pairs), store.read_table(arguments.split))
+    texts = train_texts(store.read_table(arguments.pairs), store.read_table(arguments.split, pairs=arguments.pairs))
     has_seed = "seed" in [field.name for field in fields(load(implementation, VIEWS))]
     if not has_seed:
         logging.info("%s has no seed: it learns once", implementation)

@@ -8,6 +8,7 @@ from pathlib import Path
 from cmr import store
 from cmr.datasets.splits import make_split, overlaps
 from cmr.jobs import run_job
+from cmr.provenance import digests_of
 
 
 def main() -> None:
@@ -28,14 +29,15 @@ def main() -> None:
 
     pairs, digests = store.read_table(arguments.pairs), None
     if arguments.images:
-        digests = pairs["id"].map(store.read_table(arguments.images).set_index("id")["sha256"])
+        digests = pairs["id"].map(store.read_table(arguments.images, pairs=arguments.pairs).set_index("id")["sha256"])
     split = make_split(pairs, arguments.protocol, arguments.seed, digests)
     logging.info("%s", split["part"].value_counts().to_dict())
     known = None if digests is None else dict(zip(pairs["id"], digests, strict=True))
     for what, count in overlaps(pairs, split, known).items():
         if count:
             logging.warning("%d values of %s occur in more than one part", count, what)
-    store.write_table(arguments.split, split)
+    inputs = {name: path for name, path in (("pairs", arguments.pairs), ("images", arguments.images)) if path}
+    store.write_table(arguments.split, split, {"inputs": digests_of(inputs)})
 
 
 if __name__ == "__main__":

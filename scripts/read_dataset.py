@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 from cmr import store
+from cmr.assets import check_asset
 from cmr.configuration import read_yaml
 from cmr.construct import READERS, call
 from cmr.datasets.pairs import check_whole, classes_of, pair_table, separate_bad_items
@@ -29,6 +30,8 @@ def main() -> None:
     arguments = parser.parse_args()
 
     folders = {name: arguments.raw / name for name in arguments.assets}
+    for folder in folders.values():
+        check_asset(folder)
     table = pair_table(call(arguments.reader, READERS, folders, **arguments.options), arguments.raw, Progress())
     check_whole(table, arguments.config.stem, read_yaml(arguments.config).get("expected", {}))
     good, bad = separate_bad_items(table, arguments.on_bad_item)

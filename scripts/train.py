@@ -12,7 +12,7 @@ from cmr import files, store, training
 from cmr.compute import Compute
 from cmr.jobs import run_job
 from cmr.progress import Progress
-from cmr.provenance import commit
+from cmr.provenance import commit, digests_of, machine
 
 
 def main() -> None:
@@ -86,9 +86,16 @@ def main() -> None:
         states |= store.under(str(seed), model.state())
     store.write_arrays(arguments.model, states, description)
     store.write_arrays(arguments.embeddings, training.embeddings(trained, run), description)
-    of_run = {"left_out": run.left_out, "inputs": run.provenance, "commit": made_by}
-    files.write_json(arguments.selection, trained.selection | of_run)
     store.write_table(arguments.history, training.histories(trained))
+    outputs = {name: vars(arguments)[name] for name in ("model", "embeddings", "history")}
+    of_run = {
+        "left_out": run.left_out,
+        "inputs": run.provenance,
+        "outputs": digests_of(outputs),
+        "commit": made_by,
+        "machine": machine(),
+    }
+    files.write_json(arguments.selection, trained.selection | of_run)
     if arguments.checkpoints and arguments.checkpoints.exists():
         shutil.rmtree(arguments.checkpoints)
     counts = len(trained.models), trained.selection["sizes"]["train"], len(trained.selection["candidates"])

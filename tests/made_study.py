@@ -9,6 +9,7 @@ import pandas as pd
 from PIL import Image
 
 from cmr import files, store
+from cmr.provenance import digests_of
 from cmr.results import Study, collect
 
 CLASSES = ("bird & co", "fish", "tree")
@@ -233,6 +234,9 @@ def write_runs(
                     "selected_on_test": False,
                     "seeds": [0, 7],
                     "inputs": {"pairs": f"digest {where}", "split": f"digest {k}"},
+                    "outputs": {"embeddings": f"digest {k}", "model": f"digest {method}"}
+                    | digests_of({"history": folder / "history.parquet"}),
+                    "machine": {"system": "made"},
                     "commit": None,
                     "seconds": 1.5,
                     "device": "cpu",

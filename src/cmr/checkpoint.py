@@ -45,20 +45,26 @@ class Checkpoint:
         return cls(progress.checkpoints / f"{provenance.fingerprint(stage=stage, **made_by, **facts)}.h5")
 
     def read(self) -> tuple[Arrays, dict[str, Any]] | None:
-        """Arrays and attributes as last written; None where there are none, or a damaged file, which is discarded."""
+        """Arrays and attributes as last written; None where there are none, or a damaged file, or that of other work.
+
+        Such a file is discarded.
+        """
         if self.path is None or not self.path.exists():
             return None
         try:
-            return store.read_arrays(self.path)
+            arrays, attributes = store.read_arrays(self.path)
+            if attributes.pop("of", None) != self.path.stem:
+                raise UserError(f"{self.path} holds the state of other work")
+            return arrays, attributes
         except UserError as error:
-            log.warning("%s is damaged (%s) and discarded; the work starts anew", self.path, error.__cause__ or error)
+            log.warning("%s is of no use (%s) and discarded; the work starts anew", self.path, error.__cause__ or error)
             self.path.unlink()
             return None
 
     def write(self, arrays: Arrays, attributes: dict[str, Any]) -> None:
         """Replace what is kept."""
         if self.path is not None:
-            store.write_arrays(self.path, arrays, attributes)
+            store.write_arrays(self.path, arrays, {**attributes, "of": self.path.stem})
         self._written = time.monotonic()
 
     def due(self, finished: bool = False) -> bool:

@@ -18,6 +18,7 @@ from cmr.datasets.images import data_uri, load_rgb, thumbnail
 from cmr.errors import UserError
 from cmr.evaluation import embeddings_of
 from cmr.interactive import libraries
+from cmr.provenance import check_made_of
 from cmr.results import TASK_TITLES, Run, Study, rehearsal
 from cmr.retrieval import top
 from cmr.tables import explained
@@ -123,6 +124,9 @@ def read_gallery(
             f"needed in this order; there are {', '.join(map(str, embeddings))}"
         )
     read = {method: store.read_arrays(path) for method, path in zip(methods, embeddings, strict=True)}
+    made_of = {"pairs": pairs, "image_view": image_view, "text_view": text_view}
+    for path, (_, attributes) in zip(embeddings, read.values(), strict=True):
+        check_made_of(path, attributes.get("inputs", {}), made_of)
     reasons = {method: attributes["not_applicable"] for method, (_, attributes) in read.items()}
     runs = {study.method_label(method): run for method, run in read.items() if not reasons[method]}
     dataset = study.facts["datasets"][spec["dataset"]]["title"]

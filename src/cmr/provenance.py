@@ -7,6 +7,7 @@ import platform
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -14,6 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from threadpoolctl import threadpool_info
+
+from cmr.errors import UserError
 
 if TYPE_CHECKING:
     import grimp
@@ -27,6 +31,39 @@ PACKAGES = (
 def versions() -> dict[str, str]:
     """Installed versions of Python and of the packages that numbers depend on, without importing them."""
     return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+
+
+def machine() -> dict[str, Any]:
+    """Where this process computes: all that may round equal work otherwise elsewhere. It names no host and no user.
+
+    system, processor : as these call themselves.
+    libraries : of parallel arithmetic that are loaded, each with its version, kernel and number of threads.
+    torch_threads, gpu : where torch is loaded.
+    """
+    known = {
+        (one["internal_api"], one.get("version"), one.get("architecture"), one["num_threads"]): one
+        for one in threadpool_info()
+    }
+    keys = {"library": "internal_api", "version": "version", "kernel": "architecture", "threads": "num_threads"}
+    told = {
+        "system": platform.platform(),
+        "processor": _processor(),
+        "libraries": [{name: known[one].get(key) for name, key in keys.items()} for one in sorted(known, key=str)],
+    }
+    if torch := sys.modules.get("torch"):
+        told["torch_threads"] = torch.get_num_threads()
+        told["gpu"] = torch.cuda.get_device_name() if torch.cuda.is_initialized() else None
+    return told
+
+
+def _processor() -> str:
+    """Its model, where the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
 
 
 @cache
@@ -96,10 +133,32 @@ def fingerprint(**facts: Any) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=_describe).encode()).hexdigest()
 
 
+def digests_of(files: Mapping[str, Path]) -> dict[str, str]:
+    """Of files by name: what `check_made_of` compares later."""
+    return {name: file_sha256(path) for name, path in files.items()}
+
+
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, read in blocks."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_made_of(made: Path, recorded: Mapping[str, str], present: Mapping[str, Path]) -> None:
+    """Refuse a file that was made of others than those that lie here, as after one was copied here by hand.
+
+    recorded : what it was made of -> SHA-256, as the file itself tells; what it tells nothing of is not compared.
+    present : the same -> the file here.
+
+    Raises UserError naming both files.
+    """
+    for name in recorded.keys() & present.keys():
+        if (now := file_sha256(present[name])) != recorded[name]:
+            raise UserError(
+                f"{made} was not made of {present[name]} as it is now (SHA-256 {now[:12]}...), but of another version "
+                f"({recorded[name][:12]}...): one of the two is outdated, or was copied here from elsewhere. Delete "
+                f"the wrong one, or both, and run again: they are then made anew"
+            )
 
 
 def _is_installed(file: Path) -> bool:

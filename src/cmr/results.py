@@ -19,6 +19,7 @@ from cmr import files, store
 from cmr.datasets.statistics import dataset_facts
 from cmr.errors import UserError
 from cmr.methods import FLOOR
+from cmr.provenance import check_made_of, digests_of, file_sha256
 from cmr.statistics import mean_interval
 
 SETTING = ["dataset", "image_view", "text_view"]
@@ -84,9 +85,9 @@ class Study:
     history : columns `HISTORY`, one row a value noted in training; empty when no method learns by steps.
     facts : `study` (its name), `config` (the study's own), `methods` (config of each), `datasets` (what the config says
         of each, and `cmr.datasets.statistics.dataset_facts`), `runs` (selection, `scores` of the feasible candidates by
-        it, sizes of the parts, their items left out and without features, seeds, digests of the inputs, commit, device
-        and seconds of each), `not_applicable` (runs of methods that are not defined for the data, each with its
-        `reason`), `versions`.
+        it, sizes of the parts, their items left out and without features, seeds, digests of inputs and outputs, commit,
+        device and seconds of each), `not_applicable` (runs of methods that are not defined for the data, each with its
+        `reason`), `versions`, `machines` (on which the runs were), and once written `files` (SHA-256 of the others).
     folder : where it was read from; what a table or figure needs besides lies there too. None: it was not read.
     """
 
@@ -309,17 +310,29 @@ class Study:
         files.write_text(scores, marked.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
         store.write_table(curves, self.curves)
         store.write_table(history, self.history)
-        files.write_json(facts, self.facts)
+        made = {"results.csv": scores, "curves.parquet": curves, "history.parquet": history}
+        files.write_json(facts, self.facts | {"files": digests_of(made)})
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """The study whose collected results lie in `folder`."""
+        """The study whose collected results lie in `folder`.
+
+        Raises UserError where one of its four files is missing or damaged, or they are not of one making.
+        """
+        facts = files.read_json(folder / "study.json")
         try:
             scores = pd.read_csv(folder / "results.csv", dtype=_types(SCORES))[SCORES]
         except (OSError, ValueError, KeyError) as error:
             raise UserError(f"{folder / 'results.csv'} cannot be read: {error}") from error
         tables = (store.read_table(folder / name) for name in ("curves.parquet", "history.parquet"))
-        return cls(scores, *tables, files.read_json(folder / "study.json"), folder)
+        study = cls(scores, *tables, facts, folder)
+        for name, digest in facts["files"].items():
+            if file_sha256(folder / name) != digest:
+                raise UserError(
+                    f"{folder / name} is not what {folder / 'study.json'} was made with: it is damaged, was "
+                    "changed, or is of another run. Delete it and run again: it is then made anew"
+                )
+        return study
 
 
 def collect(
@@ -346,7 +359,9 @@ def collect(
     selections = {run: files.read_json(folder / "selection.json") for run, folder in folders.items()}
     ordered = sorted((run, folder) for run, folder in folders.items() if "not_applicable" not in selections[run])
     seeds = {run: _seeds(config["study"], run) for run in folders}
-    scores = _gather(name, ordered, "metrics.parquet", SCORES, seeds)
+    for run, folder in ordered:
+        check_made_of(folder / "selection.json", selections[run]["outputs"], {"history": folder / "history.parquet"})
+    scores = _gather(name, ordered, "metrics.parquet", SCORES, seeds, selections)
     if (missing := scores[scores["value"].isna()]).size:
         first = missing.iloc[0]
         raise UserError(f"{folders[Run(*first[RUN])]}: {first['metric']} of {first['task']} is not a number")
@@ -362,8 +377,8 @@ def collect(
         ],
         **_run_facts({run: selections[run] for run, _ in ordered}),
     }
-    curves = _gather(name, ordered, "curves.parquet", CURVES, seeds)
-    return Study(scores, curves, _gather(name, ordered, "history.parquet", HISTORY, seeds), facts)
+    curves = _gather(name, ordered, "curves.parquet", CURVES, seeds, selections)
+    return Study(scores, curves, _gather(name, ordered, "history.parquet", HISTORY, seeds, selections), facts)
 
 
 def folders_of(config: Mapping[str, Any], runs: Path) -> list[Path]:
@@ -421,12 +436,18 @@ def _seeds(config: Mapping[str, Any], run: Run) -> set[int]:
 
 
 def _gather(
-    study: str, runs: Iterable[tuple[Run, Path]], file: str, columns: list[str], seeds: Mapping[Run, set[int]]
+    study: str,
+    runs: Iterable[tuple[Run, Path]],
+    file: str,
+    columns: list[str],
+    seeds: Mapping[Run, set[int]],
+    selections: Mapping[Run, Mapping[str, Any]],
 ) -> pd.DataFrame:
     own = [column for column in columns if column not in ["study", *RUN]]
     parts = []
     for run, folder in runs:
         table = store.read_table(folder / file)
+        check_same_making(folder / file, table, selections[run])
         if list(table) != own:
             raise UserError(f"{folder / file} has the columns {', '.join(table)}; expected {', '.join(own)}")
         table = table[table["seed"].isin(seeds[run])]
@@ -438,12 +459,25 @@ def _gather(
     return pd.concat(full).astype(_types(columns)).sort_values(columns, kind="stable", ignore_index=True)
 
 
+def check_same_making(path: Path, table: pd.DataFrame, run: Mapping[str, Any]) -> None:
+    """Refuse scores that are of other embeddings than those that a run has made.
+
+    run : its selection, or what a study's facts tell of it: `outputs` has the digest of the embeddings.
+    """
+    scored, made = table.attrs.get("inputs", {}).get("embeddings"), run["outputs"]["embeddings"]
+    if scored is not None and scored != made:
+        raise UserError(
+            f"{path} is of other embeddings (SHA-256 {scored[:12]}...) than those that the run made "
+            f"({made[:12]}...): it is outdated, or was copied here from elsewhere. Delete it and run again"
+        )
+
+
 def _types(columns: Iterable[str]) -> dict[str, str]:
     return {column: NUMBERS.get(column, "str") for column in columns}
 
 
 def _run_facts(selections: Mapping[Run, Mapping[str, Any]]) -> dict[str, Any]:
-    facts, versions = [], {}
+    facts, versions, machines = [], {}, []
     for run, selection in selections.items():
         feasible = [candidate for candidate in selection["candidates"] if "valid_map" in candidate]
         # NaN: the split has no part to choose by.
@@ -459,15 +493,16 @@ def _run_facts(selections: Mapping[Run, Mapping[str, Any]]) -> dict[str, Any]:
                 "sizes": selection["sizes"],
                 "left_out": selection["left_out"],
                 "featureless": selection["featureless"],
-                **{key: selection[key] for key in (*MARKS, "seeds", "inputs", "commit")},
+                **{key: selection[key] for key in (*MARKS, "seeds", "inputs", "outputs", "commit")},
                 "seconds": selection["seconds"],
                 "device": selection["device"],
             }
         )
+        machines += [selection["machine"]] if selection["machine"] not in machines else []
         versions |= {
             name: sorted({version, *versions.get(name, [])}) for name, version in selection["versions"].items()
         }
-    return {"runs": facts, "versions": versions}
+    return {"runs": facts, "versions": versions, "machines": machines}
 
 
 def _about_datasets(

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from cmr.errors import UserError
 from cmr.files import unreadable, whole_file
+from cmr.provenance import check_made_of
 
 Kind = Literal["vectors", "patches", "pixels", "tokens"]  # what the values of a view are
 
@@ -58,8 +59,12 @@ def write_table(path: Path, table: pd.DataFrame, metadata: Mapping[str, Any] | N
         temporary.write_bytes(b"".join([before, DIGEST, _digest_of_rest(before, rest), rest]))
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """A Parquet file of `write_table`; raises UserError naming the file when it is missing, damaged or another's."""
+def read_table(path: Path, **made_of: Path) -> pd.DataFrame:
+    """A Parquet file of `write_table`; raises UserError naming the file when it is missing, damaged or another's.
+
+    made_of : files that it must have been made of, by the names under which its metadata have their digests as
+        `inputs`, see `provenance.check_made_of`.
+    """
     try:
         content = path.read_bytes()
         before, mark, after = content.rpartition(DIGEST)  # found without Parquet's readers, which damage may crash
@@ -67,9 +72,11 @@ def read_table(path: Path) -> pd.DataFrame:
             raise ValueError("it holds no digest, and so was not written whole by this version")
         if after[:64] != _digest_of_rest(before, after[64:]):
             raise ValueError("its content differs from its digest")
-        return pq.read_table(pa.BufferReader(content)).to_pandas()
+        table = pq.read_table(pa.BufferReader(content)).to_pandas()
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from error
+    check_made_of(path, table.attrs.get("inputs", {}), made_of)
+    return table
 
 
 def _digest_of_rest(before: bytes, after: bytes) -> bytes:

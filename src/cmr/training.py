@@ -30,7 +30,7 @@ from cmr.methods.base import (
 )
 from cmr.metrics import mean_average_precision
 from cmr.progress import SILENT, Progress
-from cmr.provenance import file_sha256, versions
+from cmr.provenance import check_made_of, digests_of, versions
 from cmr.rows import Rows, in_memory, row_blocks
 
 log = logging.getLogger(__name__)
@@ -73,14 +73,19 @@ def read_run(
     """Join labels, split and two views by item id, without the items that a view leaves out.
 
     `image_patches` and `text_patches` hold the parts of the items of the views beside them.
+
+    Raises UserError where a file is damaged, or was made of others than those given.
     """
     given = {
         "pairs": pairs, "split": split, "image_view": image_view, "text_view": text_view,
         "image_patches": image_patches, "text_patches": text_patches,
     }  # fmt: skip
     files = {name: path for name, path in given.items() if path is not None}
-    table, parts = store.read_table(pairs), store.read_table(split)
+    table, parts = store.read_table(pairs), store.read_table(split, pairs=pairs)
     images, texts = _Features.read(image_view, image_patches), _Features.read(text_view, text_patches)
+    for view in (images.whole, images.parts, texts.whole, texts.parts):
+        if view is not None:
+            check_made_of(view.path, view.attributes.get("inputs", {}), {"pairs": pairs, "split": split})
     unusable = parts["id"].isin(images.left_out | texts.left_out)
     ids = {part: images.in_order(rows["id"].to_numpy()) for part, rows in parts[~unusable].groupby("part")}
     if gone := set(parts["part"]) - set(ids):
@@ -102,7 +107,7 @@ def read_run(
         },
         ids=ids,
         left_out=parts[unusable]["part"].value_counts().to_dict(),
-        provenance={name: file_sha256(path) for name, path in files.items()},
+        provenance=digests_of(files),
     )
 
 

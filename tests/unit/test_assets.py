@@ -163,6 +163,7 @@ def test_a_download_is_verified_and_described(server, folder):
         "size": len(CONTENT),
         "sha256": SHA256,
         "unpacked_files": None,
+        "content": None,
     }
     assert left(folder) == ["weights/asset.json", "weights/weights.bin"]
 

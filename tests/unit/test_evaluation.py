@@ -146,7 +146,9 @@ def run(tmp_path):
             arrays[f"0/{part}/{side}"] = points
             arrays[f"7/{part}/{side}"] = np.ones_like(points)
     store.write_arrays(
-        tmp_path / "embeddings.h5", arrays, {"similarity": "cosine", "seeds": [0, 7], "not_applicable": None}
+        tmp_path / "embeddings.h5",
+        arrays,
+        {"similarity": "cosine", "seeds": [0, 7], "not_applicable": None, "inputs": {}},
     )
     return tmp_path
 

@@ -2,11 +2,15 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 
+from cmr.errors import UserError
 from cmr.files import read_json, write_json
 from cmr.provenance import file_sha256
+
+log = logging.getLogger(__name__)
 
 
 def files_of(folder: Path, patterns: Iterable[str] = ("**/*",)) -> list[Path]:
@@ -21,7 +25,7 @@ def folder_digest(folder: Path, memory: Path) -> str:
     Contents are read again only where size or time of a file differ from those in `memory`, a JSON file that is brought
     up to date. Of a folder that does not exist the digest is that of the last time, so that what was made of it stands.
     """
-    known = read_json(memory) if memory.exists() else {}
+    known = _remembered(memory, there=folder.is_dir())
     now = known
     if folder.is_dir():
         now = {}
@@ -33,3 +37,14 @@ def folder_digest(folder: Path, memory: Path) -> str:
         if now != known:
             write_json(memory, now)
     return hashlib.sha256(json.dumps({name: entry[2] for name, entry in now.items()}).encode()).hexdigest()
+
+
+def _remembered(memory: Path, there: bool) -> dict[str, list]:
+    """What a memory tells; a damaged one is only missed where the folder itself is not there."""
+    try:
+        return read_json(memory) if memory.exists() else {}
+    except UserError as error:
+        if not there:
+            raise
+        log.warning("%s. Until then all files of the folder are read", error)
+        return {}

@@ -70,6 +70,7 @@ def obtain(
                 "sha256": sha256,
                 "obtained": datetime.now(UTC).isoformat(timespec="seconds"),
                 "unpacked_files": members,
+                "content": None if members is None else _listing(new, _files_below(new))[1],
             }
             write_json(new / MANIFEST, manifest)
             # After unpacking: a first download that turns out to be no archive must not become the file to expect.
@@ -94,6 +95,23 @@ def single_file(folder: Path) -> Path:
     if not path.is_file():
         raise UserError(f"{path} is missing. Delete {folder} and run again")
     return path
+
+
+def check_asset(folder: Path) -> dict[str, Any]:
+    """The manifest of an asset, `folder` being `data/raw/<asset>`, after all its files have been read and compared.
+
+    Raises UserError where a file is missing, damaged, another, or one too many.
+    """
+    manifest = read_json(folder / MANIFEST)
+    if manifest["unpacked_files"] is None:
+        if file_sha256(single_file(folder)) != manifest["sha256"]:
+            raise UserError(f"{folder / manifest['file']} is not what was obtained. Delete {folder} and run again")
+    elif _listing(folder, _files_below(folder))[1] != manifest["content"]:
+        raise UserError(
+            f"{folder} no longer holds what was obtained: a file in it is damaged, changed, missing or one too many. "
+            f"Delete {folder} and run again: it is then fetched anew, or copied from a mirror"
+        )
+    return manifest
 
 
 @dataclass(frozen=True)
@@ -253,13 +271,25 @@ def _copy_folder(folder: Path, patterns: Sequence[str], new: Path, progress: Pro
         raise UserError(f"the folder {folder} holds no file {_or(patterns)}")
     if Path(MANIFEST) in names:
         raise UserError(f"{folder} holds {MANIFEST!r}, the name of the manifest: rename that file")
-    size, listing = 0, hashlib.sha256()
     for name in progress.track(names, f"copy {folder.name}", len(names), " files"):
         (new / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(folder / name, new / name)
-        size += (new / name).stat().st_size
-        listing.update(f"{name.as_posix()} {file_sha256(new / name)}\n".encode())
-    return size, listing.hexdigest(), len(names)
+    return *_listing(new, names), len(names)
+
+
+def _files_below(folder: Path) -> list[Path]:
+    """Paths of an asset's files below its folder, sorted; the manifest is none of them."""
+    found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return sorted(path for path in found if path != Path(MANIFEST))
+
+
+def _listing(folder: Path, names: Iterable[Path]) -> tuple[int, str]:
+    """The bytes of files together, and one digest of their names and contents."""
+    size, listing = 0, hashlib.sha256()
+    for name in names:
+        size += (folder / name).stat().st_size
+        listing.update(f"{name.as_posix()} {file_sha256(folder / name)}\n".encode())
+    return size, listing.hexdigest()
 
 
 def _mirror_names(spec: Mapping[str, Any]) -> list[str]:

@@ -4,6 +4,8 @@ An item is a row in every array. An array may also come as one for each part, `{
 are then read one after the other, always in the order train, valid, test, and the parts are an official split.
 """
 
+import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,8 +19,16 @@ from numpy.typing import NDArray
 from cmr.datasets.mat import load_array, load_strings
 from cmr.datasets.pairs import PARTS, Pair
 from cmr.errors import UserError
+from cmr.hdf5 import check_size, check_stored_here, own
 
 BLOCK_BYTES = 1 << 26
+LARGEST_WHOLE = 2**53  # beyond, float64 has no whole numbers of its own
+
+# What NumPy and HDF5 raise for damaged files, and for arrays that no memory holds.
+DAMAGED = (
+    OSError, ValueError, TypeError, EOFError, RuntimeError, ArithmeticError, LookupError, SyntaxError, MemoryError,
+    zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError,
+)  # fmt: skip
 
 Names = str | Mapping[str, str]  # of one array, or part -> name
 
@@ -131,13 +141,17 @@ def _array(path: Path, name: str) -> Iterator[NDArray | h5py.Dataset]:
         elif path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as file:
                 _check_known(path, name, name in file, file)
+                for member in file.zip.infolist():
+                    if member.filename in (name, f"{name}.npy"):
+                        check_size(name, member.file_size, member.compress_size)
                 yield file[name]
         else:
             with h5py.File(path, "r") as file:
-                found = file.get(name)
+                found = own(file, name)
                 _check_known(path, name, isinstance(found, h5py.Dataset), file)
+                check_stored_here(found)
                 yield found.asstr() if h5py.check_string_dtype(found.dtype) else found
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except DAMAGED as error:
         raise UserError(f"{path} cannot be read: {error}") from error
 
 
@@ -166,6 +180,8 @@ def _strings(path: Path, names: Names) -> list[str]:
 def _as_text(values: NDArray, where: str) -> list[str]:
     if values.dtype.kind in "biuf":
         values = _whole(values, where)
+    elif not all(isinstance(value, str | bytes) for value in values.tolist()):
+        raise UserError(f"{where} is {values.dtype}, where strings or whole numbers are expected")
     try:
         return [(value.decode() if isinstance(value, bytes) else str(value)).strip() for value in values.tolist()]
     except UnicodeDecodeError as error:
@@ -222,7 +238,8 @@ def _names_of_items(
 
 
 def _whole(values: NDArray, where: str) -> NDArray[np.int64]:
-    if len(broken := np.flatnonzero(~np.isfinite(values) | (values != np.floor(values)))):
+    wrong = ~np.isfinite(values) | (values != np.floor(values)) | (values >= LARGEST_WHOLE) | (values < -LARGEST_WHOLE)
+    if len(broken := np.flatnonzero(wrong)):
         raise UserError(f"{where} holds {values[broken[0]]} in row {broken[0]}, where whole numbers are expected")
     return values.astype(np.int64)
 

@@ -5,6 +5,9 @@ dimensions of an array the other way round; here every array has the shape that 
 executed.
 """
 
+import struct
+import subprocess
+import sys
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,6 +21,33 @@ from numpy.typing import NDArray
 from scipy.io.matlab import MatReadError
 
 from cmr.errors import UserError
+from cmr.hdf5 import check_size, check_stored_here, own
+
+
+# What scipy and HDF5 raise for damaged files, and for arrays that no memory holds.
+DAMAGED = (
+    OSError, ValueError, TypeError, EOFError, RuntimeError, ArithmeticError, LookupError, AttributeError, MemoryError,
+    zlib.error, struct.error, MatReadError,
+)  # fmt: skip
+
+# Of MATLAB's classes those that hold no others.
+FLAT = {
+    "single",
+    "double",
+    "char",
+    "logical",
+    "sparse",
+    *(f"{u}int{bits}" for u in ("", "u") for bits in (8, 16, 32, 64)),
+}
+
+# scipy's reader calls itself for every cell in a cell, and crashes where they are in each other by the thousand. A
+# process with less room for that than this one crashes first.
+PROBE = """
+import sys, threading, scipy.io
+threading.stack_size(1 << 20)
+read = threading.Thread(target=scipy.io.loadmat, args=[sys.argv[1]], kwargs={"variable_names": [sys.argv[2]]})
+read.start()
+"""
 
 
 def load_array(path: Path, name: str) -> NDArray:
@@ -33,7 +63,7 @@ def load_array(path: Path, name: str) -> NDArray:
     """
     value = _load(path, name)
     if scipy.sparse.issparse(value):
-        value = value.toarray()
+        value = _dense(path, name, value)
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf":
         raise UserError(f"variable {name} in {path} is no array of numbers but {_kind(value)}")
     return value
@@ -75,12 +105,16 @@ def _load(path: Path, name: str) -> Any:
         raise UserError(f"MATLAB file {path} does not exist: `python -m cmr datasets` says how to get it")
     try:
         return _from_hdf5(path, name) if h5py.is_hdf5(path) else _from_matlab5(path, name)
-    except (OSError, ValueError, TypeError, NotImplementedError, zlib.error, MatReadError) as error:
+    except DAMAGED as error:
         raise UserError(f"{path} cannot be read as a MATLAB file: {error}. Fetch it again") from error
 
 
 def _from_matlab5(path: Path, name: str) -> Any:
     first, *fields = name.split(".")
+    if not {kind for variable, _, kind in scipy.io.whosmat(path) if variable == first} <= FLAT:
+        probe = subprocess.run([sys.executable, "-c", PROBE, path, first], capture_output=True, check=False)
+        if probe.returncode < 0:
+            raise ValueError(f"{first} is nested too deeply")
     value = scipy.io.loadmat(path, variable_names=[first]).get(first)
     if value is None:
         raise _absent(path, name, first, [variable for variable, _, _ in scipy.io.whosmat(path)])
@@ -99,42 +133,86 @@ def _from_hdf5(path: Path, name: str) -> Any:
         node = file
         for field in name.split("."):
             present = [key for key in node if not key.startswith("#")] if isinstance(node, h5py.Group) else []
-            if field not in present:
+            if field not in present or "/" in field:
                 raise _absent(path, name, field, present)
-            node = node[field]
-        return _decode(file, node)
+            node = own(node, field)
+        return _Decoder(file).decode(node)
 
 
-def _decode(file: h5py.File, node: h5py.Group | h5py.Dataset) -> Any:
-    """A node of an HDF5 file as scipy would give it from an older file, structs as a dictionary of lists."""
+class _Decoder:
+    """Nodes of an HDF5 file as scipy would give them from an older file, structs as dictionaries of lists.
+
+    What several cells refer to is decoded once: cells that each hold the same cell twice would else double at every
+    level.
+    """
+
+    def __init__(self, file: h5py.File) -> None:
+        self.file = file
+        self.known: dict[int, Any] = {}
+
+    def decode(self, node: h5py.Group | h5py.Dataset) -> Any:
+        address = h5py.h5o.get_info(node.id).addr
+        if address not in self.known:
+            self.known[address] = UNFINISHED
+            self.known[address] = _decode(self, node)
+        if self.known[address] is UNFINISHED:
+            raise ValueError(f"{node.name} holds itself")
+        return self.known[address]
+
+    def referred(self, reference: h5py.Reference) -> Any:
+        return self.decode(self.file[reference])
+
+
+UNFINISHED = object()
+
+
+def _decode(decoder: _Decoder, node: h5py.Group | h5py.Dataset) -> Any:
     if isinstance(node, h5py.Group):
         if "MATLAB_sparse" not in node.attrs:
-            return {field: _elements(file, node[field]) for field in node}
-        starts = node["jc"][()]
-        parts = (node["data"][()], node["ir"][()]) if "data" in node else ([], [])  # all zero: neither is stored
+            return {field: _elements(decoder, own(node, field)) for field in node}
+        starts = _values(own(node, "jc"))
+        # All zero: neither is stored.
+        parts = (_values(own(node, "data")), _values(own(node, "ir"))) if "data" in node else ([], [])
         return scipy.sparse.csc_array((*parts, starts), shape=(int(node.attrs["MATLAB_sparse"]), len(starts) - 1))
     kind = node.attrs.get("MATLAB_class", b"").decode()
+    value = _values(node)
     if "MATLAB_empty" in node.attrs:  # the data are then the dimensions
-        return np.zeros(node[()].astype(int), {"cell": object, "char": str}.get(kind, float))
-    value = node[()]
+        if 0 not in value:
+            raise ValueError(f"{node.name} is called empty, but has the dimensions {value}")
+        return np.zeros(value.astype(int), {"cell": object, "char": str}.get(kind, float))
     if not kind or not isinstance(value, np.ndarray):
         return value
     value = value.T
     if kind == "cell":
         cells = np.empty(value.shape, object)
         for place, reference in np.ndenumerate(value):
-            cells[place] = _decode(file, file[reference])
+            cells[place] = decoder.referred(reference)
         return cells
     if kind == "char":
         return np.array(["".join(map(chr, row)) for row in value], str)
     return value.astype(bool) if kind == "logical" else value
 
 
-def _elements(file: h5py.File, field: h5py.Group | h5py.Dataset) -> list:
+def _values(dataset: h5py.Dataset | None) -> Any:
+    check_stored_here(dataset)
+    return dataset[()]
+
+
+def _dense(path: Path, name: str, value: scipy.sparse.sparray) -> NDArray:
+    """Checked, since scipy would write the numbers wherever their rows and columns say, in the array or not."""
+    try:
+        value.check_format(full_check=True)
+        check_size(name, int(np.prod(value.shape, dtype=object)) * value.dtype.itemsize, value.data.nbytes)
+        return value.toarray()
+    except DAMAGED as error:
+        raise UserError(f"the sparse array {name} in {path} is damaged: {error}. Fetch it again") from error
+
+
+def _elements(decoder: _Decoder, field: h5py.Group | h5py.Dataset) -> list:
     """The values of one field: an array of structs has a reference for each element, a lone struct the value itself."""
     if isinstance(field, h5py.Dataset) and field.dtype == h5py.ref_dtype and "MATLAB_class" not in field.attrs:
-        return [_decode(file, file[reference]) for reference in field[()].ravel()]
-    return [_decode(file, field)]
+        return [decoder.referred(reference) for reference in _values(field).ravel()]
+    return [decoder.decode(field)]
 
 
 def _plain(cell: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import starmap
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from cmr.methods import FLOOR
 from cmr.papers import records
 from cmr.papers.plan import alternatives_run, methods_run, views_run
 from cmr.papers.published import ALL_MODAL, BIMODAL
-from cmr.results import MEANS, RUN, Run, Study
+from cmr.results import MEANS, RUN, Run, Study, check_same_making
 from cmr.statistics import bootstrap_intervals
 
 TASKS = [*BIMODAL, "mean", *ALL_MODAL, "mean_all"]
@@ -41,22 +42,30 @@ Queries = Mapping[Run, pd.DataFrame]
 class QueryFiles(Mapping[Run, pd.DataFrame]):
     """The average precision of each query of runs, read whenever it is asked for: that of a study may be gigabytes.
 
+    study : whose runs.
     folder : of all runs, such as results/runs.
+
+    Raises UserError for a file that is of other embeddings than those that the study was collected from.
     """
 
-    runs: Sequence[Run]
+    study: Study
     folder: Path
 
+    @cached_property
+    def _made(self) -> dict[Run, Mapping[str, Any]]:
+        return dict(zip(self.study.runs, self.study.facts["runs"], strict=True))
+
     def __getitem__(self, run: Run) -> pd.DataFrame:
-        if run not in self.runs:
-            raise KeyError(run)
-        return store.read_table(run.folder(self.folder) / "queries.parquet")
+        made, path = self._made[run], run.folder(self.folder) / "queries.parquet"
+        table = store.read_table(path)
+        check_same_making(path, table, made)
+        return table
 
     def __iter__(self) -> Iterator[Run]:
-        return iter(self.runs)
+        return iter(self._made)
 
     def __len__(self) -> int:
-        return len(self.runs)
+        return len(self._made)
 
 
 def measure(study: Study, queries: Queries) -> pd.DataFrame:

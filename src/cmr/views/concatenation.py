@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from cmr.errors import UserError
-from cmr.provenance import code, file_sha256, versions
+from cmr.provenance import code, digests_of, versions
 from cmr.store import ViewFile, write_view
 
 ROWS = 1024
@@ -35,7 +35,7 @@ def concatenate(parts: Sequence[Path], view: Path) -> None:
             "learnt": bool(learnt),
             "kind": "vectors",
             "counts": all(part.attributes["counts"] for part in opened),
-            "inputs": {part.path.stem: file_sha256(part.path) for part in opened},
+            "inputs": digests_of({part.path.stem: part.path for part in opened}) | _data_of(opened),
             "versions": versions(),
             "code": code(),
         }
@@ -43,3 +43,17 @@ def concatenate(parts: Sequence[Path], view: Path) -> None:
         train_ids = {"train_ids": learnt[0].arrays()["train_ids"]} if learnt else {}
         blocks = (np.concatenate(block, axis=1) for block in rows)
         write_view(view, first.ids, blocks, attributes, first.attributes["left_out"], train_ids)
+
+
+def _data_of(parts: Sequence[ViewFile]) -> dict[str, str]:
+    """Digests of the pairs and the split that parts were made of, which must be the same of all that tell."""
+    known: dict[str, tuple[str, ViewFile]] = {}
+    for part in parts:
+        for name in ("pairs", "split"):
+            digest = part.attributes.get("inputs", {}).get(name)
+            if digest is not None and known.setdefault(name, (digest, part))[0] != digest:
+                raise UserError(
+                    f"{part.path} and {known[name][1].path} were made of different versions of the {name}: one of the "
+                    "two is outdated, or was copied here from elsewhere. Delete both and run again"
+                )
+    return {name: digest for name, (digest, _) in known.items()}

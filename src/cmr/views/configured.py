@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cmr.assets.obtain import MANIFEST
+from cmr.assets.obtain import check_asset
 from cmr.construct import VIEWS, build
 from cmr.errors import UserError
-from cmr.files import read_json
-from cmr.provenance import code, file_sha256, versions
+from cmr.provenance import code, digests_of, versions
 from cmr.views.base import ImageView, TextView
 
 View = TypeVar("View", ImageView, TextView)
@@ -84,17 +83,15 @@ def provenance(
         "assets": {name: digest_of_asset(folder) for name, folder in assets.items()},
         "learnt": view.learnt,
         "kind": view.kind,
-        "inputs": {name: file_sha256(path) for name, path in inputs.items()},
+        "inputs": digests_of(inputs),
         "versions": versions(),
         "code": code(),
     }
 
 
 def digest_of_asset(folder: Path) -> dict[str, str]:
-    """Name and SHA-256 of an asset as it was obtained; raises UserError where its one file is no longer that."""
-    manifest = read_json(folder / MANIFEST)
-    if manifest["unpacked_files"] is None and file_sha256(folder / manifest["file"]) != manifest["sha256"]:
-        raise UserError(f"{folder / manifest['file']} is not what was obtained. Delete {folder} and run again")
+    """Name and SHA-256 of an asset as it was obtained; raises UserError where its files are no longer that."""
+    manifest = check_asset(folder)
     return {"asset": manifest["asset"], "file": manifest["file"], "sha256": manifest["sha256"]}
 
 

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 
 from cmr import store
 from cmr.catalogue import Catalogue
+from cmr.provenance import file_sha256
 
 ROOT = Path(__file__).parents[3]
 COLOURS = {"red": (200, 30, 30), "green": (40, 160, 60), "blue": (40, 60, 200), "yellow": (230, 210, 60)}
@@ -109,7 +110,8 @@ def write_data(root: Path) -> None:
     (root / "data/raw/made").mkdir(parents=True)
     for number in numbers:
         draw(number).save(root / f"data/raw/made/{number}.png")
-    checked = pairs[["id"]].assign(sha256=[str(n) for n in numbers], width=48, height=48, problem=None)
+    digests = [file_sha256(root / "data/raw" / path) for path in pairs["image"]]
+    checked = pairs[["id"]].assign(sha256=digests, width=48, height=48, problem=None)
     folder = root / "data/datasets/made"
     store.write_table(folder / "pairs.parquet", pairs, {"classes": sorted(COLOURS)})
     store.write_table(folder / "images.parquet", checked.astype({"problem": object}))

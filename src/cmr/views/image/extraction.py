@@ -89,7 +89,8 @@ def extract(
         for count, features in enumerate(results, start=1):
             part.append(features)
             if len(part) == BATCHES_PER_PART or count == len(batches):
-                store.write_arrays(paths[next(remaining)], {"features": np.concatenate(part)})
+                path = paths[next(remaining)]
+                store.write_arrays(path, {"features": np.concatenate(part)}, {"of": _work_of(path)})
                 part.clear()
     return Features([paths[start] for start in starts], rows)
 
@@ -124,16 +125,21 @@ class Pictures(Sequence[Image]):
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether a part is there; a damaged one is discarded."""
+    """Whether a part is there; a damaged one is discarded, and so is one that was copied here from other work."""
     if not path.exists():
         return False
     try:
-        store.read_arrays(path)
+        if store.read_arrays(path)[1].get("of") != _work_of(path):
+            raise UserError(f"{path} holds a part of other work")
     except UserError as error:
         log.warning("%s. It is discarded", error)
         path.unlink()
         return False
     return True
+
+
+def _work_of(path: Path) -> str:
+    return f"{path.parent.name}/{path.stem}"
 
 
 def _remove_parts_of_others(parts: Path, key: str) -> None:
