@@ -23,7 +23,6 @@ from scipy.io.matlab import MatReadError
 from cmr.errors import UserError
 from cmr.hdf5 import check_size, check_stored_here, own
 
-
 # What scipy and HDF5 raise for damaged files, and for arrays that no memory holds.
 DAMAGED = (
     OSError, ValueError, TypeError, EOFError, RuntimeError, ArithmeticError, LookupError, AttributeError, MemoryError,
@@ -170,9 +169,8 @@ def _decode(decoder: _Decoder, node: h5py.Group | h5py.Dataset) -> Any:
     if isinstance(node, h5py.Group):
         if "MATLAB_sparse" not in node.attrs:
             return {field: _elements(decoder, own(node, field)) for field in node}
-        starts = _values(own(node, "jc"))
-        # All zero: neither is stored.
-        parts = (_values(own(node, "data")), _values(own(node, "ir"))) if "data" in node else ([], [])
+        starts, data = _values(own(node, "jc")), own(node, "data")
+        parts = ([], []) if data is None else (_values(data), _values(own(node, "ir")))  # all zero: neither is stored
         return scipy.sparse.csc_array((*parts, starts), shape=(int(node.attrs["MATLAB_sparse"]), len(starts) - 1))
     kind = node.attrs.get("MATLAB_class", b"").decode()
     value = _values(node)
