@@ -26,7 +26,7 @@ def exists(name: str, home: str) -> bool:
     Raises UserError for a name that a configuration must not give, see `load`.
     """
     module = name.rpartition(".")[0]
-    if not all(part.isidentifier() for part in name.split(".")) or not module:
+    if not _is_dotted(name):
         return False
     _check_place(name, module, home)
     try:
@@ -43,6 +43,8 @@ def load(name: str, home: str) -> Any:
     installed, and for what a module has only borrowed from elsewhere.
     """
     module, _, attribute = name.rpartition(".")
+    if not _is_dotted(name):
+        raise UserError(f"{name!r} cannot be imported: it is no dotted name")
     _check_place(name, module, home)
     try:
         found = getattr(import_module(module), attribute)
@@ -88,6 +90,10 @@ def call(name: str, home: str, /, *arguments: Any, **options: Any) -> Any:
     return function(*arguments, **options)
 
 
+def _is_dotted(name: str) -> bool:
+    return "." in name and all(part.isidentifier() for part in name.split("."))
+
+
 def _check_place(name: str, module: str, home: str) -> None:
     """Refuse what neither `home` nor a module of the user's holds, before anything of it is imported."""
     top = module.partition(".")[0]
@@ -101,12 +107,9 @@ def _check_place(name: str, module: str, home: str) -> None:
 
 def _is_installed(package: str) -> bool:
     """Whether a top-level module is Python's own or an installed one; one that is nowhere is not."""
-    if package in sys.stdlib_module_names:
+    if package in sys.stdlib_module_names or package == "__main__":
         return True
-    try:
-        spec = find_spec(package) if package else None
-    except (ImportError, ValueError):  # a module without a specification, such as __main__, is a script of the user's
-        return False
+    spec = find_spec(package)
     places = [] if spec is None else [spec.origin, *(spec.submodule_search_locations or [])]
     folders = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     return any(
