@@ -87,6 +87,31 @@ def serve(catalogue: Catalogue, root: Path, port: int, top: int, gallery: str, *
     serve_page(catalogue, root, Wanted(**wanted), port, top, gallery)
 
 
+def verify(catalogue: Catalogue, root: Path, study: str) -> str:
+    """Read again all that a study was made of, and tell what is no longer as its lock says."""
+    from cmr.study_lock import compare
+
+    catalogue.studies[study]  # an unknown one is an error
+    found = compare(catalogue, root, study)
+    remarks = [f"note: {line}" for line in found.remarks]
+    counts = ", ".join(f"{count} {kind}" for kind, count in found.compared.items())
+    if found.differences:
+        raise UserError(
+            "\n".join(
+                [
+                    f"{study} is not what its lock says. Compared were {counts} and the configuration:",
+                    *(f"    {line}" for line in (*found.differences, *remarks)),
+                    f"`{MAKES_STUDY}=[{study}]` makes what is missing or out of date; delete a changed file first.",
+                ]
+            )
+        )
+    return "\n".join([f"{study} is what its lock says: {counts} and the configuration", *remarks])
+
+
+def _arguments_of_verify(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("study", help="of config/studies, or a paper")
+
+
 def docs(catalogue: Catalogue, root: Path, check: bool) -> str:
     """Write the documentation's tables of methods, views and data sets, which the registries decide."""
     from cmr.reference_pages import stale, write
@@ -396,6 +421,7 @@ COMMANDS = {
     "docs": (docs, _arguments_of_docs),
     "search": (search, _arguments_of_search),
     "serve": (serve, _arguments_of_serve),
+    "verify": (verify, _arguments_of_verify),
 }
 
 

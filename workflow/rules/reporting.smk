@@ -41,6 +41,28 @@ rule collect_results:
         " > {log:q} 2>&1"
 
 
+rule lock_study:
+    """What a study was made of and by: `python -m cmr verify` compares it with what is there."""
+    input:
+        unpack(sources_of_lock),
+        study=rules.collect_results.output,
+        numbers=code_of_numbers,
+        code=code_of("scripts/lock_study.py"),
+    output:
+        lock="<results>/studies/{study}/lock.json",
+    log:
+        "<logs>/studies/{study}/lock.log",
+    conda:
+        "../../environment.yml"
+    params:
+        code=digest_of(code_of("scripts/lock_study.py")),
+        root=ROOT,
+        settings=settings_of_lock,
+    shell:
+        "python scripts/lock_study.py {wildcards.study} --root {params.root:q} --settings {params.settings:q}"
+        " --code {input.numbers} --lock {output.lock} > {log} 2>&1"
+
+
 rule make_table:
     """One table of a study, for reading and for papers."""
     input:

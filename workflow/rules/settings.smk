@@ -178,12 +178,62 @@ def outputs_of_study(study):
     folder, settings = f"{config['results']}/studies/{study}", study_config(study)
     return [
         f"{folder}/report.html",
+        f"{folder}/lock.json",
         *judged_files(study),
         *[f"{folder}/gallery.html" for _ in settings.keys() & {"gallery"}],
         *[f"{folder}/views.{form}" for _ in settings.keys() & {"view_comparison"} for form in ("html", "csv")],
         *[f"{folder}/tables/{table}.{form}" for table in settings["tables"] for form in ("csv", "md", "tex")],
         *[f"{folder}/figures/{figure}.{form}" for figure in settings["figures"] for form in ("svg", "png")],
     ]
+
+
+def code_of_numbers(wildcards):
+    """The code that the numbers of a study come from: of its data sets, views, methods and evaluation."""
+    runs = runs_of_study(wildcards.study)
+    scripts = ["check_images", "make_split", "concatenate_views", "gather_image_shards", "evaluate", "collect_results"]
+    modules = {("train", method_config(run["method"])["implementation"]) for run in runs}
+    for run in runs:
+        modules.add(("read_dataset", catalogue.datasets[run["dataset"]]["reader"]))
+        for modality in ("image", "text"):
+            views = [run[f"{modality}_view"], catalogue.patches_of(run, modality)]
+            modules |= {made for view in views if view for made in _makers_of_view(run["dataset"], modality, view)}
+    made = [code_of(f"scripts/{script}.py", module_of(name)) for script, name in sorted(modules)]
+    return sorted(
+        {file for files in [*made, *(code_of(f"scripts/{script}.py") for script in scripts)] for file in files}
+    )
+
+
+def _makers_of_view(dataset, modality, view):
+    """Script and implementation of all that a view is made by."""
+    if catalogue.is_ready(dataset, modality, view):
+        return [("read_view", catalogue.ready_view(dataset, modality, view)["reader"])]
+    settings = catalogue.view(modality, view)
+    if "concatenate" in settings:
+        return [made for part in settings["concatenate"] for made in _makers_of_view(dataset, modality, part)]
+    fitted = ["fit_image_view"] if modality == "image" and settings["learnt"] else []
+    return [(script, settings["implementation"]) for script in (*fitted, f"extract_{modality}_view")]
+
+
+def sources_of_lock(wildcards):
+    """All that the lock of a study tells of and that jobs have made."""
+    runs = runs_of_study(wildcards.study)
+    names = ("model.h5", "embeddings.h5", "selection.json", "history.parquet")
+    names += ("metrics.parquet", "curves.parquet", "queries.parquet")
+    judged = ("measured.csv", "verdicts.csv", "agreement.csv", "comparisons.csv", "claims.csv")
+    return {
+        "runs": [f"{run_folder(run)}/{name}" for run in runs for name in names],
+        "data": list(dict.fromkeys(file for run in runs for file in data_of_run(run).values())),
+        "images": image_files(wildcards),
+        "assets": manifests(sorted({asset for run in runs for asset in catalogue.assets_of_run(run)})),
+        "judged": judged_files(wildcards.study, *judged),
+    }
+
+
+def settings_of_lock(wildcards):
+    """What the configuration says of how numbers are made and where, in so far as it concerns the study."""
+    keys = ("data", "results", "device", "mixed_precision", "compile", "downloads", "without", "substitute")
+    own = {method: config["methods"][method] for method in methods_of_study(wildcards) if method in config["methods"]}
+    return as_json({**{key: config[key] for key in keys}, "methods": own})
 
 
 def pages_of_study(study):

@@ -133,7 +133,7 @@ class TrainedRun:
             seed = about["seeds"][0]
         if seed not in about["seeds"]:
             raise UserError(f"{folder} has no seed {seed}; it has {', '.join(map(str, about['seeds']))}")
-        files = _files_of(catalogue, data, run)
+        files = files_of_run(catalogue, data, run)
         for file in files.values():
             if not file.exists():
                 raise UserError(f"{file} does not exist, from which {run.method} learnt. Run {make}")
@@ -223,7 +223,7 @@ def _refuse_what_ranks_nothing(catalogue: Catalogue, method: str) -> None:
         )
 
 
-def _files_of(catalogue: Catalogue, data: Path, run: Run) -> dict[str, Path]:
+def files_of_run(catalogue: Catalogue, data: Path, run: Run) -> dict[str, Path]:
     """The files that a run learnt from, by the arguments of `read_run`."""
     dataset, files = data / "datasets" / run.dataset, {}
     for modality in ("image", "text"):
