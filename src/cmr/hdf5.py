@@ -28,16 +28,19 @@ def own(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset | None:
 
 
 def check_stored_here(dataset: h5py.Dataset, shards: bool = False) -> None:
-    """Raise ValueError where the numbers of a data set lie in other files, or it declares far more than it stores.
+    """Raise ValueError where the numbers of a data set lie in other files.
 
     shards : it may be put together from data sets of other files.
     """
     if dataset.external:
         raise ValueError(f"the numbers of {dataset.name} lie in another file, {dataset.external[0][0]!r}")
-    if dataset.is_virtual:
-        if not shards:
-            raise ValueError(f"{dataset.name} is put together from other files")
-        return
+    if dataset.is_virtual and not shards:
+        raise ValueError(f"{dataset.name} is put together from other files")
+
+
+def check_stranger(dataset: h5py.Dataset) -> None:
+    """`check_stored_here` and `check_size` of a data set that somebody else has written."""
+    check_stored_here(dataset)
     check_size(dataset.name, dataset.nbytes, dataset.id.get_storage_size())
 
 

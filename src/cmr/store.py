@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from cmr.errors import UserError
 from cmr.files import unreadable, whole_file
+from cmr.hdf5 import check_stored_here, own
 from cmr.provenance import check_made_of
 
 Kind = Literal["vectors", "patches", "pixels", "tokens"]  # what the values of a view are
@@ -242,10 +243,13 @@ class ViewFile:
 
     def __init__(self, path: Path, file: h5py.File) -> None:
         self.path = path
-        self.values: h5py.Dataset = file["values"]
+        self.values: h5py.Dataset = _member(file, "values")
+        check_stored_here(self.values, shards=True)
         self.attributes: dict[str, Any] = _read_description(file)
         for shard in self.shards:
-            if not shard.exists():  # HDF5 would read zeros
+            if shard.parent != path.parent or shard.name in ("..", path.name):
+                raise ValueError(f"it points to {shard}, which is no shard beside it")
+            if not shard.is_file():  # HDF5 would read zeros
                 raise UserError(f"{path} was gathered from {shard.name}, which is missing. Delete it and run again")
 
     @classmethod
@@ -261,7 +265,7 @@ class ViewFile:
     def ids(self) -> np.ndarray:
         """Raises UserError when they are damaged."""
         with _reading(self.path):
-            return _read_array(self.values.file["ids"])
+            return _read_array(_member(self.values.file, "ids"))
 
     @property
     def shards(self) -> list[Path]:
@@ -302,6 +306,9 @@ class ViewFile:
         digest.
         """
         rows = rows or _rows_of(BLOCK_BYTES, self.values)
+        for path in self.shards:
+            with self._opened_shard(path):
+                pass
         digest, waiting = _started_digest(self.values), None
         # A block is digested while the next one is read, and given away only then: whoever gets it may change it.
         with ThreadPoolExecutor(1) as pool:
@@ -340,7 +347,7 @@ class ViewFile:
         """Of rows that are stored as they are."""
         taken = np.empty((len(rows), *self.values.shape[1:]), self.values.dtype)
         with self._reading(), self.path.open("rb") as file:
-            checksums, offset = self.values.file["checksums"][...], self.values.id.get_offset()
+            checksums, offset = _member(self.values.file, "checksums")[...], self.values.id.get_offset()
             for row, place in zip(rows.tolist(), taken, strict=True):
                 read = os.preadv(file.fileno(), [place], offset + row * place.nbytes)
                 if read != place.nbytes or zlib.crc32(place) != checksums[row]:
@@ -354,9 +361,17 @@ class ViewFile:
             (first, *_), (last, *_) = source.vspace.get_select_bounds()
             own = (first <= rows) & (rows <= last)
             if own.any():
-                with ViewFile.open(path) as shard:
+                with self._opened_shard(path) as shard:
                     taken[own] = shard.take(rows[own] - first)
         return taken
+
+    @contextmanager
+    def _opened_shard(self, path: Path) -> Iterator["ViewFile"]:
+        """Which must not be gathered itself: from file to file, HDF5 would follow a circle for ever."""
+        with ViewFile.open(path) as shard:
+            if shard.values.is_virtual:
+                raise UserError(f"{path}, a shard of {self.path}, is gathered itself. Delete both and run again")
+            yield shard
 
 
 class ViewRows:
@@ -500,6 +515,7 @@ def _read_description(file: h5py.File) -> dict[str, Any]:
 
 
 def _read_array(dataset: h5py.Dataset) -> np.ndarray:
+    check_stored_here(dataset)
     array = dataset[...]
     digest = _started_digest(dataset)
     digest.update(_bytes_of(np.asarray(array)))
@@ -519,6 +535,13 @@ def _started_digest(array: np.ndarray | h5py.Dataset | h5py.VirtualLayout) -> "h
 
 def _bytes_of(array: np.ndarray) -> memoryview | bytes:
     return np.ascontiguousarray(array).data.cast("B") if array.size else b""
+
+
+def _member(file: h5py.File, name: str) -> h5py.Dataset:
+    member = own(file, name)
+    if not isinstance(member, h5py.Dataset):
+        raise KeyError(f"it holds no array {name}")
+    return member
 
 
 def _dataset_names(file: h5py.File) -> list[str]:

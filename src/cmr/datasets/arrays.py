@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from cmr.datasets.mat import load_array, load_strings
 from cmr.datasets.pairs import PARTS, Pair
 from cmr.errors import UserError
-from cmr.hdf5 import check_size, check_stored_here, own
+from cmr.hdf5 import check_size, check_stranger, own
 
 BLOCK_BYTES = 1 << 26
 LARGEST_WHOLE = 2**53  # beyond, float64 has no whole numbers of its own
@@ -149,7 +149,7 @@ def _array(path: Path, name: str) -> Iterator[NDArray | h5py.Dataset]:
             with h5py.File(path, "r") as file:
                 found = own(file, name)
                 _check_known(path, name, isinstance(found, h5py.Dataset), file)
-                check_stored_here(found)
+                check_stranger(found)
                 yield found.asstr() if h5py.check_string_dtype(found.dtype) else found
     except DAMAGED as error:
         raise UserError(f"{path} cannot be read: {error}") from error

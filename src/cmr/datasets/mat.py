@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.io.matlab import MatReadError
 
 from cmr.errors import UserError
-from cmr.hdf5 import check_size, check_stored_here, own
+from cmr.hdf5 import check_size, check_stranger, own
 
 # What scipy and HDF5 raise for damaged files, and for arrays that no memory holds.
 DAMAGED = (
@@ -192,7 +192,7 @@ def _decode(decoder: _Decoder, node: h5py.Group | h5py.Dataset) -> Any:
 
 
 def _values(dataset: h5py.Dataset | None) -> Any:
-    check_stored_here(dataset)
+    check_stranger(dataset)
     return dataset[()]
 
 
