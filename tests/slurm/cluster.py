@@ -106,20 +106,23 @@ class Cluster:
         time.sleep(pause)
         run("slurmctld")
 
-    def jobs(self, states: str = "all") -> dict[str, tuple[str, str]]:
-        """SLURM's number of each job -> its state, and the rule and wildcards that it was submitted with."""
-        lines = output("squeue", "-h", f"--states={states}", "-o", "%i|%T|%k").splitlines()
-        return {number: (state, comment) for number, state, comment in (line.split("|", 2) for line in lines)}
+    def jobs(self, folder: Path, states: str = "all") -> dict[str, str]:
+        """SLURM's numbers of the jobs of a working folder, and the rule of each."""
+        lines = output("squeue", "-h", f"--states={states}", "-o", "%i|%Z|%k").splitlines()
+        jobs = [line.split("|", 2) for line in lines]
+        return {number: rule_of(comment) for number, where, comment in jobs if where == str(folder)}
 
-    def running(self, rule: str) -> str | None:
-        """The number of a running job of this rule."""
-        found = [number for number, (_, comment) in self.jobs("running").items() if comment.startswith(f"rule_{rule}")]
-        return found[0] if found else None
+    def ended(self, folder: Path) -> list[dict[str, str]]:
+        """What SLURM wrote of each job of a working folder that has ended: JobState, Partition, TimeLimit, Tres, ..."""
+        file = self.state / "completed.txt"
+        lines = file.read_text().splitlines() if file.exists() else []
+        jobs = [dict(part.split("=", 1) for part in line.split() if "=" in part) for line in lines]
+        return [job for job in jobs if job["WorkDir"] == str(folder)]
 
-    def ended(self) -> list[dict[str, str]]:
-        """What SLURM wrote of each job that has ended, in their order: JobId, JobState, Partition, TimeLimit, ..."""
-        lines = (self.state / "completed.txt").read_text().splitlines()
-        return [dict(part.split("=", 1) for part in line.split() if "=" in part) for line in lines]
+
+def rule_of(comment: str) -> str:
+    """The rule, of what the executor says of a job: rule_<name>_wildcards_<values>."""
+    return comment.removeprefix("rule_").partition("_wildcards_")[0]
 
 
 def run(*command: str) -> str:
