@@ -3,20 +3,27 @@
 import errno
 import logging
 import os
+import platform
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from threading import Thread
 
 import psutil
 
 from cmr.errors import UserError, printable
 
-CALLER = "CMR_CALLER"  # the environment variable that holds the process number of Snakemake
+CALLER = "CMR_CALLER"  # the environment variable that tells jobs of the call that starts them
 REMEDY = "Free or change the disk, then run again"
 REMEDY_OF_MEMORY = "Fewer --cores at a time leave more memory to each job; then run again"
 OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+
+
+def announce_call() -> None:
+    """Have the jobs that this process will start end with it."""
+    os.environ[CALLER] = f"{os.getpid()} {_place()}"
 
 
 def run_job(main: Callable[[], None]) -> None:
@@ -29,7 +36,7 @@ def run_job(main: Callable[[], None]) -> None:
     handler.setFormatter(_Printable("%(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     if CALLER in os.environ:
-        Thread(target=_end_with, args=[int(os.environ[CALLER])], daemon=True).start()
+        Thread(target=_end_with, args=os.environ[CALLER].split(" ", 1), daemon=True).start()
     start = time.monotonic()
     try:
         main()
@@ -54,17 +61,23 @@ def _is_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError | BrokenProcessPool) or any(word in str(error) for word in words)
 
 
-def _end_with(caller: int) -> None:
+def _place() -> str:
+    """Where a number means the same process: the machine and, in containers, their own numbering."""
+    numbering = Path("/proc/self/ns/pid")
+    return f"{platform.node()} {numbering.readlink() if numbering.exists() else ''}"
+
+
+def _end_with(caller: str, place: str) -> None:
     """End this job soon after the process `caller`, or one between them.
 
     It would otherwise go on unseen, and write what it was told to write beside, or after, the jobs of the next call.
     """
-    above = psutil.Process().parents()
-    numbers = [process.pid for process in above]
-    if caller not in numbers:  # started by hand, or in a container that numbers processes anew
+    if place != _place():
         return
-    above = above[: numbers.index(caller) + 1]
-    while all(map(_is_alive, above)):
+    above = psutil.Process().parents()
+    numbers = [str(process.pid) for process in above]
+    above = above[: numbers.index(caller) + 1] if caller in numbers else []  # it has ended while this job began
+    while above and all(map(_is_alive, above)):
         time.sleep(1)
     print("stopped: the call of Snakemake that started this job has ended", file=sys.stderr, flush=True)
     os._exit(1)

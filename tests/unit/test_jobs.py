@@ -1,7 +1,9 @@
-"""The last line of a job's log."""
+"""How a job ends, and the last line of its log."""
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,47 @@ def test_defect_keeps_its_traceback():
     *traceback, error, last = log.splitlines()
     assert traceback[0].startswith("Traceback") and error == "ZeroDivisionError: division by zero"
     assert last.startswith("failed after ")
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ('raise OSError(28, "No space left on device", "results/stages")', "'results/stages'. Free or change the disk"),
+        ("raise MemoryError", "Fewer --cores at a time"),
+        ('raise RuntimeError("DefaultCPUAllocator: can\'t allocate memory: you tried")', "Fewer --cores at a time"),
+    ],
+    ids=["disk", "memory", "memory of torch"],
+)
+def test_what_the_machine_lacks_is_told_in_one_line_with_its_remedy(body, words):
+    status, log = log_of(body)
+    assert status == 1
+    error, last = log.splitlines()
+    assert error.startswith("error: ") and words in error and last.startswith("failed after ")
+
+
+@pytest.mark.parametrize("wait", [0, 3], ids=["while it begins", "while it works"])
+def test_job_ends_with_the_call_that_started_it(wait):
+    """A call and its shell, of which the call alone is killed."""
+    job = f"import time; print('begun', flush=True); time.sleep({3 - wait}); from cmr.jobs import run_job; "
+    job += "run_job(lambda: time.sleep(300))"
+    call = (
+        "import subprocess; from cmr.jobs import announce_call; announce_call(); "
+        f"subprocess.run(['sh', '-c', '\"{sys.executable}\" -c \"$JOB\"; :'])"
+    )
+    started = subprocess.Popen(
+        [sys.executable, "-c", call], env=os.environ | {"JOB": job}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    with started:
+        started.stdout.readline()
+        time.sleep(wait)
+        started.kill()
+        assert b"stopped: the call of Snakemake that started this job has ended" in started.stderr.read()
+
+
+def test_job_on_another_machine_has_another_call(monkeypatch):
+    monkeypatch.setenv("CMR_CALLER", f"{os.getpid()} elsewhere pid:[1]")
+    status, log = log_of("import time; time.sleep(2)")
+    assert status == 0 and "stopped" not in log
 
 
 def test_job_that_is_only_asked_for_help_tells_no_time():

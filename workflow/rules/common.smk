@@ -18,8 +18,6 @@ SOURCE = Path(workflow.basedir) / "src"
 PLACES = [str(SOURCE), str(Path(workflow.basedir))]
 sys.path[:0] = PLACES
 os.environ.update(PYTHONPATH=os.pathsep.join([*PLACES, *filter(None, [os.environ.get("PYTHONPATH")])]))
-# Jobs end with the call that starts them, however it ends.
-os.environ.update(CMR_CALLER=str(os.getpid()))
 
 import grimp
 import yaml
@@ -28,6 +26,10 @@ from cmr.assets import folder_digest
 from cmr.catalogue import Catalogue, compared_runs, run_name
 from cmr.errors import UserError
 from cmr.folders import check_writable, redate
+from cmr.jobs import announce_call
+
+# Jobs end with the call that starts them, however it ends.
+announce_call()
 
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_\-]*"
 
