@@ -50,9 +50,11 @@ class Call:
     def send(self, number: signal.Signals, whom: str, chance: random.Random) -> None:
         """A signal to all processes of the call, to Snakemake alone, or to one job alone, whenever one runs."""
         if whom == "group":
-            os.killpg(self.process.pid, number)
+            with _gone():
+                os.killpg(self.process.pid, number)
         elif whom == "snakemake":
-            self.process.send_signal(number)
+            with _gone():
+                self.process.send_signal(number)
         else:
             while self.process.poll() is None:
                 if jobs := self.jobs():
@@ -113,7 +115,7 @@ def _command(process: psutil.Process) -> list[str]:
 @contextmanager
 def _gone():
     """A process may end while it is looked at."""
-    with suppress(psutil.NoSuchProcess, psutil.AccessDenied, FileNotFoundError):
+    with suppress(psutil.NoSuchProcess, psutil.AccessDenied, ProcessLookupError, FileNotFoundError):
         yield
 
 
