@@ -47,6 +47,7 @@ NOISE = (
     "Exiting because a job execution failed",
     "WorkflowError:\nAt least one job did not complete successfully",
     "Elapsed time",
+    "Auto-selected partition",
 )
 
 

@@ -25,6 +25,7 @@ def of_failures(failures: Iterable[Failure]) -> Iterator[str]:
         yield f"failed: {failure.job.in_words()}"
         if failure.status in ENDED_BY:
             yield f"  {ENDED_BY[failure.status]}"
+        yield from (f"  {line}" for line in failure.said.splitlines())
         for log in failure.logs:
             yield from _of_disk(Path(log).parent)
             yield f"  log: {log}"

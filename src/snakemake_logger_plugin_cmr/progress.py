@@ -74,6 +74,7 @@ class Failure:
     logs: list[str]
     outputs: list[str]
     status: int | None  # of its command, where that is known
+    said: str = ""  # by the cluster that ran it
 
 
 class Progress:
@@ -119,7 +120,8 @@ class Progress:
             case LogEvent.JOB_ERROR if record.jobid in self.running:
                 job = self.running.pop(record.jobid)
                 if not self.stopped:
-                    self.failed[record.jobid] = Failure(job, record.log, record.output, self._status(record.shellcmd))
+                    status, said = self._status(record.shellcmd), _said_by_cluster(getattr(record, "rule_msg", None))
+                    self.failed[record.jobid] = Failure(job, record.log, record.output, status, said)
             case LogEvent.ERROR:
                 self._commands.append(record.getMessage())
             case None if record.getMessage().startswith("Terminating processes on user request"):
@@ -183,6 +185,11 @@ class Progress:
         if rule in self.earlier:
             return (seconds + EARLIER * self.earlier[rule]) / (self.done[rule] + EARLIER)
         return seconds / self.done[rule] if self.done[rule] else None
+
+
+def _said_by_cluster(message: str | None) -> str:
+    """What SLURM says of a job's end, or sbatch of a job that it refuses, without the advice that follows."""
+    return re.split(r"\s*(?:Detailed failure reason unavailable|For further error details)", message or "")[0]
 
 
 def _rest(mean: float, elapsed: float) -> float:

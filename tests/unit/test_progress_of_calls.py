@@ -240,6 +240,20 @@ def test_job_that_was_killed_is_said_to_be(shown):
     assert "cannot be read: No such file or directory" in text()
 
 
+def test_what_a_cluster_says_of_a_failed_job_is_told(shown):
+    handler, text = shown
+    call = Call(handler.emit, train=1)
+    call.start(0, 1, "train")
+    advice = (
+        "Detailed failure reason unavailable (status command is not 'sacct').For further error details see the log."
+    )
+    said = f"SLURM-job '5' failed, SLURM status is: 'TIMEOUT'. {advice}"
+    more = {"jobid": 1, "log": [], "output": ["a.h5"], "shellcmd": "python", "rule_msg": said}
+    handler.emit(record(1, LogEvent.JOB_ERROR, "Error in rule", logging.ERROR, **more))
+    handler.close()
+    assert "failed: train\n  SLURM-job '5' failed, SLURM status is: 'TIMEOUT'.\n\nMend" in text()
+
+
 def test_job_that_succeeds_at_another_attempt_has_not_failed(shown):
     handler, text = shown
     call = Call(handler.emit, train=1)
