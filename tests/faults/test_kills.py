@@ -15,6 +15,7 @@ from tests.faults.calls import TARGET, WHOM, Call, assert_same, assert_whole, pr
 from tests.made_project import copy_of
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+RUN = "shapes/random-0/lab_histogram+tfidf/corr_ae"
 KILLS = int(os.environ.get("CMR_KILLS", "0"))  # independent ones, of each signal
 FILES = 180  # that a call makes, one after another
 STEP = 50  # files at most between two kills of a chain
@@ -40,6 +41,28 @@ def test_a_call_that_is_killed_again_and_again_ends_as_if_nothing_had_happened(l
         print(f"seed {seed}: {kills[-1]}, status {status}")
         assert_whole(project)
         unlocked(project)
+    assert_same(project, undisturbed_light, TARGET)
+
+
+@pytest.mark.parametrize(
+    ("kept", "log", "message"),
+    [
+        ("data/views/shapes/image/.*.parts/*/0*.h5", "views/shapes/image/lab_histogram.log", "going on after"),
+        (f"results/runs/{RUN}/checkpoints/[0-9a-f]*.h5", f"runs/{RUN}/train.log", "going on from checkpoint"),
+    ],
+    ids=["extraction", "training"],
+)
+def test_long_work_goes_on_where_it_was(light, undisturbed_light, tmp_path, kept, log, message):
+    """Killed once something is kept for that; only whole files are, not the one that is being written."""
+    project = copy_of(light, tmp_path)
+    call = Call(project, TARGET)
+    call.wait_for(kept)
+    call.send(signal.SIGKILL, "group", None)
+    call.end()
+    assert list(project.root.glob(kept)), "the kill came after the end of the job"
+    assert unlocked(project)
+    rerun(project, TARGET)
+    assert message in (project.root / "results/logs" / log).read_text()
     assert_same(project, undisturbed_light, TARGET)
 
 
