@@ -6,9 +6,10 @@ from pathlib import Path
 
 from cmr import figures, files
 from cmr.jobs import run_job
+from cmr.spreadsheets import to_csv
 from cmr.vectorisation.answer import answer
 from cmr.vectorisation.figure import draw
-from cmr.vectorisation.summary import Summary, to_csv
+from cmr.vectorisation.summary import Summary
 from cmr.vectorisation.tables import to_latex, to_markdown
 
 

@@ -20,6 +20,7 @@ from cmr.datasets.statistics import dataset_facts
 from cmr.errors import UserError
 from cmr.methods import FLOOR
 from cmr.provenance import check_made_of, digests_of, file_sha256
+from cmr.spreadsheets import to_csv
 from cmr.statistics import mean_interval
 
 SETTING = ["dataset", "image_view", "text_view"]
@@ -307,7 +308,7 @@ class Study:
         In the CSV a last column `caveat` tells rows that cannot be compared with the others, by a key of `MARKS`.
         """
         marked = self.scores.assign(caveat=self.scores["method"].map(self.caveats))
-        files.write_text(scores, marked.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
+        files.write_text(scores, to_csv(marked))
         store.write_table(curves, self.curves)
         store.write_table(history, self.history)
         made = {"results.csv": scores, "curves.parquet": curves, "history.parquet": history}

@@ -15,6 +15,7 @@ import pandas as pd
 
 from cmr.methods import FLOOR
 from cmr.results import MARKS, TASK_TITLES, Study, metric_name, metric_title, span
+from cmr.spreadsheets import harmless
 
 DIGITS = 3
 NOT_APPLICABLE = "n/a"
@@ -144,7 +145,7 @@ class Table:
         writer.writerow(["method", *numbers, "not_applicable", "caveat"])
         for row in self.rows:
             numbers = [value for c in row.cells for value in (_number(c.mean), _number(c.low), _number(c.high), c.n)]
-            writer.writerow([row.method, *numbers, row.reason, row.caveat])
+            writer.writerow([row.method, *numbers, harmless(row.reason), row.caveat])
         return text.getvalue()
 
     def to_markdown(self) -> str:
@@ -315,8 +316,8 @@ def _number(value: float) -> str:
 
 
 def markdown(text: str) -> str:
-    """Text that a Markdown renderer shows as it is, inside a table too."""
-    return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", text)
+    """Text that a Markdown renderer shows as it is, inside a table too: on one line, as a cell of a table must be."""
+    return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", " ".join(text.split()))
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], left: Collection[int] = (0,)) -> list[str]:
@@ -380,5 +381,5 @@ def _latex_cell(cell: Cell) -> str:
 
 
 def latex(text: str) -> str:
-    """Text that LaTeX shows as it is."""
-    return "".join(_LATEX.get(character, character) for character in text)
+    """Text that LaTeX shows as it is, without its line breaks: an empty line would end the paragraph."""
+    return "".join(_LATEX.get(character, character) for character in " ".join(text.split()))

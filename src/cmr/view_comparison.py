@@ -13,6 +13,7 @@ import pandas as pd
 from cmr.errors import UserError
 from cmr.methods import FLOOR
 from cmr.results import RUN, Run, Study
+from cmr.spreadsheets import to_csv
 from cmr.statistics import mean_interval
 
 FACTORS = ("image_view", "text_view", "method", "split")  # the axes of scores
@@ -61,7 +62,7 @@ class Comparison:
 
     def to_csv(self) -> str:
         """The summary; an interval that a single split does not have is empty."""
-        return self.summary().to_csv(index=False, float_format="%.6f", lineterminator="\n")
+        return to_csv(self.summary())
 
     def averages(
         self, task: str, factors: Sequence[str], method: str | None = None

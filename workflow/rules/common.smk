@@ -40,7 +40,10 @@ def typed(value):
         return {key: typed(item) for key, item in value.items()}
     if isinstance(value, list):
         return [typed(item) for item in value]
-    return yaml.safe_load(value) if isinstance(value, str) else value
+    try:
+        return yaml.safe_load(value) if isinstance(value, str) else value
+    except yaml.YAMLError as error:
+        raise WorkflowError(f"--config: {value!r} is no value: {error}") from None
 
 
 for key in ("methods", "shards", "mixed_precision", "compile", "downloads", "substitute"):
@@ -141,9 +144,12 @@ def module_of(dotted_name):
     return dotted_name.rpartition(".")[0]
 
 
-def as_json(settings):
-    """One argument of a command line; sorted, so that equal settings are equal parameters."""
-    return json.dumps(settings, sort_keys=True)
+def as_json(settings, sort_keys=True):
+    """One argument of a command line; sorted, so that equal settings are equal parameters.
+
+    Snakemake's report holds parameters within a script, which no text of theirs may end.
+    """
+    return json.dumps(settings, sort_keys=sort_keys).replace("<", "\\u003c")
 
 
 def has_nvidia_gpu():

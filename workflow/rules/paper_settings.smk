@@ -73,7 +73,7 @@ def examples_arguments(wildcards):
     if "vectorisation" not in sources:
         return [part for name, file in sources.items() for part in (f"--{name}", file)]
     folders = dict.fromkeys(os.path.dirname(file) for file in sources["vectorisation"])
-    return ["--vectorisation", *folders, "--about", json.dumps(titles_of_vectorisation())]
+    return ["--vectorisation", *folders, "--about", as_json(titles_of_vectorisation(), sort_keys=False)]
 
 
 def vectorisation_of_claims(wildcards):

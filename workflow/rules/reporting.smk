@@ -29,9 +29,9 @@ rule collect_results:
     params:
         code=digest_of(code_of("scripts/collect_results.py")),
         # Not sorted: tables, figures and methods are shown in the order of the study's file.
-        config=lambda wildcards: json.dumps(study_config(wildcards.study)),
-        methods=lambda wildcards: json.dumps(methods_of_study(wildcards)),
-        datasets=lambda wildcards: json.dumps(datasets_of_study(wildcards)),
+        config=lambda wildcards: as_json(study_config(wildcards.study), sort_keys=False),
+        methods=lambda wildcards: as_json(methods_of_study(wildcards), sort_keys=False),
+        datasets=lambda wildcards: as_json(datasets_of_study(wildcards), sort_keys=False),
         runs=RUNS,
     shell:
         "python scripts/collect_results.py {wildcards.study:q} --config {params.config:q} --methods {params.methods:q}"

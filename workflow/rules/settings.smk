@@ -1,5 +1,6 @@
 """What jobs read and how they are called, from the configuration; functions of their wildcards."""
 
+import re
 import shlex
 
 # assets.smk
@@ -296,7 +297,7 @@ def methods_of_study(wildcards):
 
 def title_of_study(wildcards):
     """How Snakemake's report names the study; a colon would be markup there."""
-    return study_config(wildcards.study)["title"].replace(":", ",")
+    return plain(study_config(wildcards.study)["title"].replace(":", ","))
 
 
 def labels_of_table(wildcards):
@@ -309,7 +310,17 @@ def labels_of_figure(wildcards):
 
 def labels_of_item(name, item):
     """How Snakemake's report lists a table or figure: its name in words, and the first sentence of its caption."""
-    return {"item": name.replace("_", " "), "shows": item["caption"].partition(". ")[0].rstrip(".")}
+    return {"item": name.replace("_", " "), "shows": plain(item["caption"].partition(". ")[0].rstrip("."))}
+
+
+def plain(text):
+    """On one line, and without what Snakemake's report would take for markup or for a wildcard."""
+    return " ".join(text.split()).translate(str.maketrans("<>{}", "‹›()"))
+
+
+def as_rst(text):
+    """Text that reStructuredText shows as it is: captions could else include files, or bring scripts into the report."""
+    return re.sub(r"([^\w\s]|_)", r"\\\1", " ".join(text.split()))
 
 
 def caption_of_table(wildcards):
@@ -323,7 +334,7 @@ def caption_of_figure(wildcards):
 def caption_of(wildcards, item):
     """The caption of a table or figure, and what the marks mean of methods that it shows and whose settings tell."""
     if item.get("kind") == "dataset_statistics":
-        return item["caption"]
+        return as_rst(item["caption"])
     methods = item.get("methods", methods_of_study(wildcards))
     pairs = [method for method in methods if method_config(method).get("sees_pairs")]
     test = [method for method in methods if method not in pairs and method_config(method).get("selects_on") == "test"]
@@ -336,7 +347,7 @@ def caption_of(wildcards, item):
         for words, some in marked.items()
         if some
     ]
-    return " ".join([item["caption"], *told])
+    return as_rst(" ".join([item["caption"], *told]))
 
 
 def gallery_inputs(wildcards):

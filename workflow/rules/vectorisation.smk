@@ -89,7 +89,7 @@ rule summarise_vectorisers:
     params:
         code=digest_of(code_of("scripts/summarise_vectorisers.py")),
         # Not sorted: data sets and vectorisers are shown in the order of their file.
-        about=lambda wildcards: json.dumps(titles_of_vectorisation()),
+        about=lambda wildcards: as_json(titles_of_vectorisation(), sort_keys=False),
         folders=[f"{VECTORISATION}/{dataset}" for dataset in catalogue.vectorisation["run"]],
     shell:
         "python scripts/summarise_vectorisers.py {params.folders:q} --about {params.about:q}"

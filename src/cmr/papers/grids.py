@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from cmr.spreadsheets import to_csv
 from cmr.tables import latex, latex_table, markdown, markdown_table
 
 NEEDED_BY_LATEX = r"% needs \usepackage{amssymb,booktabs,graphicx}"
@@ -222,7 +223,7 @@ class PaperTable:
 
     def to_csv(self) -> str:
         """The numbers, a line each; what is not known is empty."""
-        return self.records.to_csv(index=False, float_format="%.6f", lineterminator="\n")
+        return to_csv(self.records)
 
     def to_markdown(self) -> str:
         lines = [f"**{markdown(self.item)}.** {markdown(self.caption)}", ""]

@@ -18,6 +18,7 @@ from cmr.papers import records
 from cmr.papers.plan import alternatives_run, methods_run, views_run
 from cmr.papers.published import ALL_MODAL, BIMODAL
 from cmr.results import MEANS, RUN, Run, Study, check_same_making
+from cmr.spreadsheets import DIGITS
 from cmr.statistics import bootstrap_intervals
 
 TASKS = [*BIMODAL, "mean", *ALL_MODAL, "mean_all"]
@@ -92,7 +93,7 @@ def measure(study: Study, queries: Queries) -> pd.DataFrame:
         for name, number, setting, alternative in alternatives_run(paper_of(study)["settings"])
         for row in _rows(on(study, alternative), setting, alternative, queries)
     ]
-    measured = pd.DataFrame(rows, columns=COLUMNS).astype(_TYPES).round(records.DIGITS)
+    measured = pd.DataFrame(rows, columns=COLUMNS).astype(_TYPES).round(DIGITS)
     place = ["setting", "alternative", "task", "metric"]
     floors = measured[measured["run_method"] == FLOOR].drop_duplicates(place).set_index(place)["measured"]
     return measured.assign(random_floor=measured[place].join(floors, on=place)["measured"])

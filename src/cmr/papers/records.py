@@ -6,14 +6,13 @@ from pathlib import Path
 import pandas as pd
 
 from cmr import files
-
-DIGITS = 6
+from cmr.spreadsheets import to_csv
 
 
 def write(path: Path, table: pd.DataFrame) -> None:
     """Six decimals, `true` and `false`, and nothing where a value is missing."""
     truths = {name: table[name].map({True: "true", False: "false"}) for name in table.select_dtypes("bool")}
-    files.write_text(path, table.assign(**truths).to_csv(index=False, float_format=f"%.{DIGITS}f", lineterminator="\n"))
+    files.write_text(path, to_csv(table.assign(**truths)))
 
 
 def read(path: Path, types: Mapping[str, str]) -> pd.DataFrame:

@@ -69,11 +69,6 @@ class Summary:
         )
 
 
-def to_csv(table: pd.DataFrame) -> str:
-    """Six decimals, so that equal results are equal bytes; empty where there is no number."""
-    return table.to_csv(index=False, float_format="%.6f", lineterminator="\n")
-
-
 def printed(value: float, low: float, high: float) -> tuple[str, str]:
     """The value and its interval as every table prints them."""
     if np.isnan(value):

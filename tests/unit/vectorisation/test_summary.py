@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from cmr import store
+from cmr.spreadsheets import to_csv
 from cmr.vectorisation.answer import answer
 from cmr.vectorisation.figure import draw
-from cmr.vectorisation.summary import Summary, to_csv
+from cmr.vectorisation.summary import Summary
 from cmr.vectorisation.tables import to_latex, to_markdown
 from tests.drawn import drawn
 
