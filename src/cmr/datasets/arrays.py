@@ -180,7 +180,7 @@ def _strings(path: Path, names: Names) -> list[str]:
 def _as_text(values: NDArray, where: str) -> list[str]:
     if values.dtype.kind in "biuf":
         values = _whole(values, where)
-    elif not all(isinstance(value, str | bytes) for value in values.tolist()):
+    elif values.dtype.kind not in "SUO" or not all(isinstance(value, str | bytes) for value in values.tolist()):
         raise UserError(f"{where} is {values.dtype}, where strings or whole numbers are expected")
     try:
         return [(value.decode() if isinstance(value, bytes) else str(value)).strip() for value in values.tolist()]

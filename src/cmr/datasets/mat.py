@@ -25,8 +25,8 @@ from cmr.hdf5 import check_size, check_stranger, own
 
 # What scipy and HDF5 raise for damaged files, and for arrays that no memory holds.
 DAMAGED = (
-    OSError, ValueError, TypeError, EOFError, RuntimeError, ArithmeticError, LookupError, AttributeError, MemoryError,
-    zlib.error, struct.error, MatReadError,
+    OSError, ValueError, TypeError, EOFError, RuntimeError, ArithmeticError, LookupError, AttributeError, NameError,
+    MemoryError, zlib.error, struct.error, MatReadError,
 )  # fmt: skip
 
 # Of MATLAB's classes those that hold no others.
@@ -63,7 +63,8 @@ def load_array(path: Path, name: str) -> NDArray:
     value = _load(path, name)
     if scipy.sparse.issparse(value):
         value = _dense(path, name, value)
-    if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf":
+    # Function handles and objects are scipy's own kinds of arrays.
+    if type(value) is not np.ndarray or value.dtype.kind not in "biuf":
         raise UserError(f"variable {name} in {path} is no array of numbers but {_kind(value)}")
     return value
 

@@ -5,6 +5,7 @@ are, of the corners and the middle), channels are centred and scaled as in the n
 """
 
 import struct
+import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -25,12 +26,14 @@ from torchvision.transforms.functional import pil_to_tensor
 
 from cmr.construct import VIEWS, load
 from cmr.errors import UserError
+from cmr.hdf5 import check_size
 from cmr.store import Kind
 from cmr.views.base import ImageView
 
 # What torch.load raises for files that are damaged or none of its own.
 DAMAGED = (
     OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, UnpicklingError, struct.error,
+    ArithmeticError, MemoryError, zipfile.BadZipFile,
 )  # fmt: skip
 
 RANDOM = "random"  # in the place of a file of weights
@@ -257,9 +260,15 @@ def architecture(name: str) -> nn.Module:
 def load_weights(network: nn.Module, weights: Path) -> None:
     """Fill a network from a file of torch's; raises UserError when it cannot be read or does not fit."""
     try:
+        if zipfile.is_zipfile(weights):  # which torch writes without compression
+            with zipfile.ZipFile(weights) as archive:
+                members = sum(member.file_size for member in archive.infolist())
+            check_size(weights.name, members, weights.stat().st_size)
         state = torch.load(weights, map_location="cpu", weights_only=True)
     except DAMAGED as error:
-        raise UserError(f"weights {weights} are damaged or no PyTorch state dict; delete the file's folder") from error
+        raise UserError(
+            f"weights {weights} are damaged or no PyTorch state dict of tensors alone; delete the file's folder"
+        ) from error
     if not isinstance(state, Mapping) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
         raise UserError(f"weights {weights} do not fit {type(network).__name__}: names with tensors are needed")
     if differences := _differences(state, network.state_dict()):
@@ -270,14 +279,27 @@ def load_weights(network: nn.Module, weights: Path) -> None:
     network.load_state_dict(state)
 
 
+def _fault(tensor: Tensor, expected: Tensor) -> str | None:
+    if tensor.layout != torch.strided or tensor.is_meta or tensor.is_floating_point() != expected.is_floating_point():
+        return (
+            f"is {tensor.dtype}, {tensor.layout}, on {tensor.device}, where numbers like {expected.dtype} are expected"
+        )
+    return None if torch.isfinite(tensor).all() else "holds NaN or infinite numbers"
+
+
 def _differences(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
-    """What a state dictionary lacks, has in another shape, or has too much."""
+    """What a state dictionary lacks, has in another shape or of another kind, or has too much."""
     return [
         *(f"{name} {tuple(own.shape)} is missing" for name, own in expected.items() if name not in state),
         *(
             f"{name} has the shape {tuple(state[name].shape)}, not {tuple(own.shape)}"
             for name, own in expected.items()
             if name in state and state[name].shape != own.shape
+        ),
+        *(
+            f"{name} {fault}"
+            for name, own in expected.items()
+            if name in state and state[name].shape == own.shape and (fault := _fault(state[name], own))
         ),
         *(f"{name} is unknown" for name in state if name not in expected),
     ]

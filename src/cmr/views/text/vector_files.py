@@ -7,20 +7,24 @@
 
 import gzip
 import re
+import zlib
 from array import array
 from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from gensim.models import KeyedVectors
 from numpy.typing import NDArray
 
 from cmr.assets.obtain import MANIFEST
 from cmr.errors import UserError
+from cmr.hdf5 import check_size
 
 Vectors = tuple[list[str], NDArray[np.float32]]
 LONGEST_LINE = 1 << 20  # bytes: what has no line end before is no text of vectors
@@ -57,7 +61,7 @@ def read_vectors(
             case _:
                 names = ", ".join(path.name for path in files) or "nothing"
                 raise UserError(f"{folder} holds {names}: name one by the option file. {EXPECTED}")
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"word vectors cannot be read from {folder}: {error}") from error
     if keep is None and not words:
         raise UserError(f"{files[0]} holds no word vectors. {EXPECTED}")
@@ -80,15 +84,18 @@ def _read_pair(array_file: Path, table_file: Path, most_frequent: int | None) ->
     try:
         # Mapped, not read: a data set's words need a small part of it.
         vectors = np.load(array_file, mmap_mode="r", allow_pickle=False)
-        table = pq.read_table(table_file)
-    except ValueError as error:
+        if not isinstance(vectors, np.ndarray):
+            raise ValueError("it holds an archive")
+        with pq.ParquetFile(table_file) as table:
+            columns, rows = len(table.schema_arrow), table.metadata.num_rows
+            if vectors.ndim != 2 or vectors.dtype != np.float32 or columns != 1 or len(vectors) != rows:
+                raise UserError(
+                    f"{array_file} is {vectors.dtype} of shape {vectors.shape} and {table_file.name} has {columns} "
+                    f"columns of {rows} rows: expected are float32 (V, d) and one column of V words"
+                )
+            words = table.read().column(0)[:most_frequent].to_pylist()
+    except (ValueError, EOFError, LookupError, TypeError, MemoryError, pa.ArrowException) as error:
         raise UserError(f"{array_file} or {table_file.name} is damaged: {error}") from error
-    if vectors.ndim != 2 or vectors.dtype != np.float32 or table.num_columns != 1 or len(vectors) != len(table):
-        raise UserError(
-            f"{array_file} is {vectors.dtype} of shape {vectors.shape} and {table_file.name} has {table.num_columns} "
-            f"columns of {len(table)} rows: expected are float32 (V, d) and one column of V words"
-        )
-    words = table.column(0)[:most_frequent].to_pylist()
     if not all(isinstance(word, str) for word in words):
         raise UserError(f"{table_file}: row {[isinstance(word, str) for word in words].index(False) + 1} is no word")
     return words, vectors[:most_frequent]
@@ -97,7 +104,7 @@ def _read_pair(array_file: Path, table_file: Path, most_frequent: int | None) ->
 def _read_one(path: Path, most_frequent: int | None, keep: Container[str] | None) -> Vectors:
     with _opened(path) as file:
         line = file.readline(LONGEST_LINE)
-        header = re.fullmatch(rb"(\d+) (\d+)\s*", line)
+        header = re.fullmatch(rb"(\d{1,18}) (\d{1,18})\s*", line)
         if header is None:
             dimension, number = len(line.split()) - 1, 1
             if _parsed(line, dimension) is None:
@@ -105,8 +112,9 @@ def _read_one(path: Path, most_frequent: int | None, keep: Container[str] | None
         else:
             dimension, number, line = int(header[2]), 2, file.readline(LONGEST_LINE)
             if _parsed(line, dimension) is None:
-                return _read_binary(path, dimension, most_frequent)
-        lines = islice(chain([line], file), most_frequent)
+                return _read_binary(path, int(header[1]), dimension, most_frequent)
+        # A line without an end would fill the memory.
+        lines = islice(chain([line], iter(partial(file.readline, LONGEST_LINE), b"")), most_frequent)
         return _read_text(path, lines, number, dimension, keep)
 
 
@@ -149,10 +157,14 @@ def _is_number(text: bytes) -> bool:
     return True
 
 
-def _read_binary(path: Path, dimension: int, most_frequent: int | None) -> Vectors:
+def _read_binary(path: Path, number: int, dimension: int, most_frequent: int | None) -> Vectors:
+    size = path.stat().st_size
     try:
+        if not _is_packed(path) and number * (4 * dimension + 1) > size:
+            raise ValueError(f"{number} words do not fit its {size} bytes")
+        check_size("it", 4 * number * dimension, size)
         vectors = KeyedVectors.load_word2vec_format(path, binary=True, unicode_errors="replace", limit=most_frequent)
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, LookupError, ArithmeticError, MemoryError) as error:
         raise UserError(
             f"{path}: line 2 is no word and {dimension} numbers, as the first line says, and as word2vec's binary form "
             f"it is damaged ({error})"
@@ -163,8 +175,13 @@ def _read_binary(path: Path, dimension: int, most_frequent: int | None) -> Vecto
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
     with path.open("rb") as file:
-        if file.peek(2)[:2] == b"\x1f\x8b":
+        if _is_packed(path):
             with gzip.open(file) as unpacked:
                 yield unpacked
         else:
             yield file
+
+
+def _is_packed(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
