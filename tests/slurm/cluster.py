@@ -16,6 +16,7 @@ MARK = "# Made by tests/slurm; removed when they end."
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol", "sinfo")
 MUNGE = Path("/run/munge")
 
+# The node is said to have two cores and 64 GB, whatever the machine has: what jobs ask for is more than what they need.
 # Memory is enforced by looking at the processes each second, as a node without control groups does it.
 CONFIGURATION = """{mark}
 ClusterName=tests
@@ -34,6 +35,7 @@ JobAcctGatherParams=OverMemoryKill,UsePss
 AccountingStorageType=accounting_storage/none
 JobCompType=jobcomp/filetxt
 JobCompLoc={state}/completed.txt
+SlurmdParameters=config_overrides
 ReturnToService=2
 MinJobAge=300
 KillWait=2
@@ -47,7 +49,7 @@ SlurmdSpoolDir={state}/spool
 SlurmctldLogFile={state}/slurmctld.log
 SlurmdLogFile={state}/slurmd.log
 GresTypes=gpu
-NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:1 State=UNKNOWN
+NodeName={host} NodeAddr=127.0.0.1 CPUs=2 RealMemory=64000 Gres=gpu:1 State=UNKNOWN
 PartitionName=cpu Nodes={host} Default=YES MaxTime=INFINITE State=UP
 PartitionName=gpu Nodes={host} MaxTime=INFINITE State=UP
 """
@@ -73,21 +75,22 @@ class Cluster:
     """One node of two partitions, `cpu` and `gpu`. What it keeps lies in `state`, a folder of its own."""
 
     state: Path
+    own_munge: bool = False
 
     def start(self) -> None:
         """Configure and start everything; returns when the node takes jobs."""
+        self._end_earlier()
         host = socket.gethostname()
-        found = dict(item.split("=", 1) for item in run("slurmd", "-C").split() if "=" in item)
         for folder in ("state", "spool"):
             (self.state / folder).mkdir(parents=True)
-        settings = {"mark": MARK, "host": host, "state": self.state}
-        settings |= {"cpus": found["CPUs"], "memory": int(found["RealMemory"]) * 9 // 10}
         FOLDER.mkdir(exist_ok=True)
-        (FOLDER / "slurm.conf").write_text(CONFIGURATION.format(**settings))
+        (FOLDER / "slurm.conf").write_text(CONFIGURATION.format(mark=MARK, host=host, state=self.state))
         (FOLDER / "gres.conf").write_text(f"{MARK}\nNodeName={host} Name=gpu File=/dev/null\n")
-        run("install", "-d", "-o", "munge", "-g", "munge", "-m", "0755", str(MUNGE))
-        as_munge = ("setpriv", "--reuid=munge", "--regid=munge", "--clear-groups")
-        run(*as_munge, "munged", f"--pid-file={MUNGE}/munged.pid", f"--log-file={MUNGE}/munged.log")
+        if not output("munge", "--no-input"):  # that of the machine will do
+            self.own_munge = True
+            run("install", "-d", "-o", "munge", "-g", "munge", "-m", "0755", str(MUNGE))
+            as_munge = ("setpriv", "--reuid=munge", "--regid=munge", "--clear-groups")
+            run(*as_munge, "munged", f"--pid-file={MUNGE}/munged.pid", f"--log-file={MUNGE}/munged.log")
         run("slurmctld")
         run("slurmd")
         wait_until(lambda: "idle" in output("sinfo", "-h", "-o", "%T"), "the node is idle")
@@ -95,10 +98,18 @@ class Cluster:
     def stop(self) -> None:
         """End what `start` started, by process id, and take its configuration away."""
         output("scancel", "--user=root")
-        for file in (self.state / "slurmd.pid", self.state / "slurmctld.pid", MUNGE / "munged.pid"):
+        for file in (self.state / "slurmd.pid", self.state / "slurmctld.pid", *[MUNGE / "munged.pid"] * self.own_munge):
             end(file)
         for name in ("slurm.conf", "gres.conf"):
             (FOLDER / name).unlink(missing_ok=True)
+
+    def _end_earlier(self) -> None:
+        """End the daemons of tests that were killed before they could."""
+        configuration = FOLDER / "slurm.conf"
+        for line in configuration.read_text().splitlines() if configuration.exists() else ():
+            key, _, value = line.partition("=")
+            if key in ("SlurmdPidFile", "SlurmctldPidFile"):
+                end(Path(value))
 
     def restart_controller(self, pause: float) -> None:
         """Kill the controller, as a crash would, and start it again after some seconds."""
@@ -151,10 +162,12 @@ def wait_until(holds: Callable[[], object], what: str, seconds: float = 60):
 
 
 def end(pid_file: Path, how: signal.Signals = signal.SIGTERM) -> None:
-    """End the process that wrote this file, and wait until it is gone."""
+    """End the daemon that wrote this file, and wait until it is gone."""
     try:
         pid = int(pid_file.read_text())
-        os.kill(pid, how)
+        # Its number may be another's by now.
+        if Path(f"/proc/{pid}/comm").read_text().strip() == pid_file.stem:
+            os.kill(pid, how)
     except (FileNotFoundError, ProcessLookupError):
         return
     wait_until(lambda: not Path(f"/proc/{pid}").exists(), f"process {pid} of {pid_file.name} has ended", 30)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tests.made_project import copy_of
 from tests.project import Project
@@ -19,17 +20,18 @@ ON_CLUSTER = ("--profile", "profiles/slurm", "--config", "device=cpu")
 TRAIN_LOG = "results/logs/runs/shapes/random-0/lab_histogram+tfidf/corr_ae/train.log"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    """One node, idle; the tests are skipped where it cannot be started."""
+    """One node, idle; the tests are skipped where it cannot be started. A machine has one such cluster at a time."""
     if reason := obstacle():
         pytest.skip(reason)
     cluster = Cluster(tmp_path_factory.mktemp("slurm"))
-    try:
-        cluster.start()
-        yield cluster
-    finally:
-        cluster.stop()
+    with FileLock("/run/lock/cmr-tests-slurm.lock"):
+        try:
+            cluster.start()
+            yield cluster
+        finally:
+            cluster.stop()
 
 
 @pytest.fixture
