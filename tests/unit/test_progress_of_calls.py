@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from snakemake.settings.types import OutputSettings
@@ -43,9 +44,9 @@ class Call:
     def finish(self, seconds, job):
         self.take(record(seconds, LogEvent.JOB_FINISHED, job_id=job))
 
-    def fail(self, seconds, job, log="a.log", output="a.h5", status=1):
+    def fail(self, seconds, job, log="a.log", output="a.h5", ended="returned non-zero exit status 1"):
         command = f"python scripts/train.py > {log} 2>&1"
-        said = f"CalledProcessError: Command 'set -e;  {command}' returned non-zero exit status {status}."
+        said = f"CalledProcessError: Command 'set -e;  {command}' {ended}."
         self.take(record(seconds, LogEvent.ERROR, said, logging.ERROR, exception="RuleException"))
         more = {"jobid": job, "log": [str(log)], "output": [output], "shellcmd": command}
         self.take(record(seconds, LogEvent.JOB_ERROR, "Error in rule", logging.ERROR, **more))
@@ -230,14 +231,35 @@ def test_failed_jobs_are_listed_at_the_end_with_the_ends_of_their_logs(shown):
     assert "killed" not in end and "Exiting" not in text() and "scripts/train.py" not in text()
 
 
-def test_job_that_was_killed_is_said_to_be(shown):
+@pytest.mark.parametrize(
+    ("ended", "words"),
+    [
+        ("returned non-zero exit status 137", "It was killed, perhaps because memory ran out: fewer --cores"),
+        ("died with <Signals.SIGKILL: 9>", "It was killed, perhaps because memory ran out: fewer --cores"),
+        ("returned non-zero exit status 139", "It crashed (SIGSEGV), perhaps because memory ran out: fewer --cores"),
+        ("died with <Signals.SIGTERM: 15>", "It was told to end (SIGTERM)"),
+    ],
+)
+def test_job_that_a_signal_ended_is_said_to_be(shown, ended, words):
     handler, text = shown
     call = Call(handler.emit, train=1)
     call.start(0, 1, "train")
-    call.fail(2, 1, status=137)
+    call.fail(2, 1, ended=ended)
     handler.close()
-    assert "killed, perhaps because memory ran out" in text()
+    assert words in text()
     assert "cannot be read: No such file or directory" in text()
+
+
+def test_full_disk_of_a_log_is_told_where_the_log_is_empty(shown, tmp_path, monkeypatch):
+    handler, text = shown
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=40_000))
+    (tmp_path / "train.log").touch()
+    call = Call(handler.emit, train=1)
+    call.start(0, 1, "train")
+    call.fail(2, 1, log=tmp_path / "train.log")
+    handler.close()
+    assert f"The disk of {tmp_path} is full (0.0 MB are left): free or change it." in text()
+    assert "(empty)" in text()
 
 
 def test_what_a_cluster_says_of_a_failed_job_is_told(shown):
