@@ -33,7 +33,7 @@ from cmr.views.base import ImageView
 # What torch.load raises for files that are damaged or none of its own.
 DAMAGED = (
     OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, UnpicklingError, struct.error,
-    ArithmeticError, MemoryError, zipfile.BadZipFile,
+    ArithmeticError, AssertionError, MemoryError, zipfile.BadZipFile,
 )  # fmt: skip
 
 RANDOM = "random"  # in the place of a file of weights

@@ -169,7 +169,8 @@ def _read_binary(path: Path, number: int, dimension: int, most_frequent: int | N
             f"{path}: line 2 is no word and {dimension} numbers, as the first line says, and as word2vec's binary form "
             f"it is damaged ({error})"
         ) from error
-    return vectors.index_to_key, vectors.vectors[: len(vectors)]
+    words = [word for word in vectors.index_to_key if word is not None]  # repeated words leave places at the end
+    return words, vectors.vectors[: len(words)]
 
 
 @contextmanager
