@@ -9,7 +9,7 @@ import re
 import pandas as pd
 
 DIGITS = 6
-FORMULA = re.compile(r"\s*[=+\-@]|[\t\r\n]")
+FORMULA = re.compile(r"\s*[=+\-@]|[\t\n]")
 
 
 def to_csv(table: pd.DataFrame) -> str:
@@ -24,8 +24,12 @@ def to_csv(table: pd.DataFrame) -> str:
 
 
 def harmless(cell: object) -> object:
-    """A text that would be a formula, with the apostrophe before it that makes it a text; anything else as it is."""
-    if not isinstance(cell, str) or len(cell) < 2 or not FORMULA.match(cell):
+    """A text that would be a formula with the apostrophe before it that makes it a text; anything else as it is."""
+    if not isinstance(cell, str):
+        return cell
+    if "\r" in cell:  # which is not quoted, and ends a line where it is read
+        cell = cell.replace("\r\n", "\n").replace("\r", "\n")
+    if len(cell) < 2 or not FORMULA.match(cell):
         return cell
     try:
         float(cell)

@@ -59,8 +59,8 @@ rule lock_study:
         root=ROOT,
         settings=settings_of_lock,
     shell:
-        "python scripts/lock_study.py {wildcards.study} --root {params.root:q} --settings {params.settings:q}"
-        " --code {input.numbers} --lock {output.lock} > {log} 2>&1"
+        "python scripts/lock_study.py {wildcards.study:q} --root {params.root:q} --settings {params.settings:q}"
+        " --code {input.numbers:q} --lock {output.lock:q} > {log:q} 2>&1"
 
 
 rule make_table:
