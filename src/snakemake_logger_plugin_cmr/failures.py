@@ -55,4 +55,7 @@ def ending(log: Path) -> list[str]:
     # A progress bar rewrites its line: of all its states the last is left.
     lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.rstrip().split("\n")]
     starts = [i for i, line in enumerate(lines) if line.startswith(("error: ", "Traceback "))]
-    return lines[max(min([*starts[-1:], len(lines) - LINES]), len(lines) - LINES_OF_ERROR, 0) :]
+    first = max(min([*starts[-1:], len(lines) - LINES]), len(lines) - LINES_OF_ERROR, 0)
+    # Of memory or time that ran out, SLURM's daemon tells before the programs that it ends have their last words.
+    daemon = dict.fromkeys(line for line in lines[:first] if line.startswith("slurmstepd"))
+    return [*daemon, *lines[first:]]

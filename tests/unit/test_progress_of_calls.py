@@ -323,6 +323,13 @@ def test_dry_run_and_commands_are_shown_as_snakemake_shows_them(monkeypatch, ask
     assert handler.stream.getvalue() == "Job stats:\ntrain 1\n"
 
 
+def test_end_of_a_log_shows_what_slurm_says_of_memory_once(tmp_path):
+    log = tmp_path / "5.log"
+    said = "slurmstepd-node7: error: Exceeded job memory limit"
+    log.write_text(f"rule train:\n{said}\n{said}\n" + "".join(f"line {number}\n" for number in range(20)))
+    assert ending(log) == [said, *[f"line {number}" for number in range(10, 20)]]
+
+
 def test_end_of_a_log_shows_a_progress_bar_once_and_an_error_whole(tmp_path):
     log = tmp_path / "a.log"
     log.write_bytes(b"\rseeds:  0%\rseeds: 50%\rseeds: 100%\r\ndone in 3.0 s\n")
