@@ -23,6 +23,12 @@ include: "workflow/rules/paper_settings.smk"
 include: "workflow/rules/resources.smk"
 
 
+# Before any job, and of all such blocks the last alone: Snakemake forgets the others.
+onstart:
+    check_folders()
+    check_device()
+
+
 # Everything that a run produces lies in two folders, which may be on scratch disks.
 pathvars:
     data=config["data"],

@@ -59,7 +59,8 @@ except UserError as error:
     raise WorkflowError(str(error)) from None
 
 
-onstart:
+def check_folders():
+    """Refuse to begin where nothing can be written."""
     try:
         check_writable(FOLDERS)
     except UserError as error:

@@ -43,7 +43,8 @@ def megabytes_read(input):
     return -(-sum(file.stat().st_size for file in [*files, *shards]) // 10**6)
 
 
-onstart:
+def check_device():
+    """Refuse to ask a login node for the GPU of its jobs."""
     if workflow.non_local_exec and config["device"] == "auto":
         raise WorkflowError(
             'device "auto" asks this machine whether it has a GPU, and jobs run elsewhere; give "device: cuda" for '
