@@ -692,6 +692,15 @@ def test_hidden_files_are_no_data(folder, unpacked):
     assert set(files_below(folder)) == {"a.txt", "deep/b.txt"}
 
 
+def test_a_changed_file_whose_time_is_put_back_changes_its_folder_s_digest(unpacked, tmp_path):
+    own, memory = unpacked / "set", tmp_path / "memory.json"
+    first, before = assets.folder_digest(own, memory), (own / "a.txt").stat()
+    (own / "a.txt").write_bytes((own / "a.txt").read_bytes().swapcase())
+    os.utime(own / "a.txt", ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (own / "a.txt").stat().st_size == before.st_size
+    assert assets.folder_digest(own, memory) != first
+
+
 def test_a_folder_s_digest_follows_contents_and_not_times(unpacked, tmp_path):
     own, memory = unpacked / "set", tmp_path / "memory.json"
     first = assets.folder_digest(own, memory)

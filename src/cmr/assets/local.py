@@ -22,8 +22,8 @@ def files_of(folder: Path, patterns: Iterable[str] = ("**/*",)) -> list[Path]:
 def folder_digest(folder: Path, memory: Path) -> str:
     """SHA-256 over the names and contents of a folder's files.
 
-    Contents are read again only where size or time of a file differ from those in `memory`, a JSON file that is brought
-    up to date. Of a folder that does not exist the digest is that of the last time, so that what was made of it stands.
+    Contents are read again only where size or times of a file differ from those in `memory`, a JSON file that is brought
+    up to date: when it was changed, which programs may set as they like, and when anything of it was. Of a folder that does not exist the digest is that of the last time, so that what was made of it stands.
     """
     known = _remembered(memory, there=folder.is_dir())
     now = known
@@ -31,12 +31,12 @@ def folder_digest(folder: Path, memory: Path) -> str:
         now = {}
         for name in files_of(folder):
             status, key = (folder / name).stat(), name.as_posix()
-            mark = [status.st_size, status.st_mtime_ns]
-            same = key in known and known[key][:2] == mark
-            now[key] = [*mark, known[key][2] if same else file_sha256(folder / name)]
+            mark = [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+            same = key in known and known[key][:-1] == mark
+            now[key] = [*mark, known[key][-1] if same else file_sha256(folder / name)]
         if now != known:
             write_json(memory, now)
-    return hashlib.sha256(json.dumps({name: entry[2] for name, entry in now.items()}).encode()).hexdigest()
+    return hashlib.sha256(json.dumps({name: entry[-1] for name, entry in now.items()}).encode()).hexdigest()
 
 
 def _remembered(memory: Path, there: bool) -> dict[str, list]:
