@@ -22,8 +22,9 @@ def files_of(folder: Path, patterns: Iterable[str] = ("**/*",)) -> list[Path]:
 def folder_digest(folder: Path, memory: Path) -> str:
     """SHA-256 over the names and contents of a folder's files.
 
-    Contents are read again only where size or times of a file differ from those in `memory`, a JSON file that is brought
-    up to date: when it was changed, which programs may set as they like, and when anything of it was. Of a folder that does not exist the digest is that of the last time, so that what was made of it stands.
+    Contents are read again only where size or times of a file differ from those in `memory`, a JSON file that is
+    brought up to date. Times are two: programs may set the one of the content, but not that of the latest change of any
+    kind. Of a folder that does not exist the digest is that of the last time, so that what was made of it stands.
     """
     known = _remembered(memory, there=folder.is_dir())
     now = known
