@@ -321,19 +321,19 @@ class Study:
         Raises UserError where one of its four files is missing or damaged, or they are not of one making.
         """
         facts = files.read_json(folder / "study.json")
+        for name, digest in facts["files"].items():
+            path = folder / name
+            if path.exists() and file_sha256(path) != digest:
+                raise UserError(
+                    f"{path} is not what {folder / 'study.json'} was made with: it is damaged, was "
+                    "changed, or is of another run. Delete it and run again: it is then made anew"
+                )
         try:
             scores = pd.read_csv(folder / "results.csv", dtype=_types(SCORES))[SCORES]
         except (OSError, ValueError, KeyError) as error:
             raise UserError(f"{folder / 'results.csv'} cannot be read: {error}") from error
         tables = (store.read_table(folder / name) for name in ("curves.parquet", "history.parquet"))
-        study = cls(scores, *tables, facts, folder)
-        for name, digest in facts["files"].items():
-            if file_sha256(folder / name) != digest:
-                raise UserError(
-                    f"{folder / name} is not what {folder / 'study.json'} was made with: it is damaged, was "
-                    "changed, or is of another run. Delete it and run again: it is then made anew"
-                )
-        return study
+        return cls(scores, *tables, facts, folder)
 
 
 def collect(

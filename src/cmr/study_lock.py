@@ -95,7 +95,8 @@ def compare(catalogue: Catalogue, root: Path, study: str) -> Comparison:
     if not any(all(one.get(key) == value for key, value in here.items()) for one in where["machines"]):
         made_on = " and ".join(dict.fromkeys(f"{one['processor']}, {one['system']}" for one in where["machines"]))
         remarks.append(f"machine: it was {made_on}; this is {here['processor']}, {here['system']}")
-    return Comparison({kind: len(what[kind]) for kind in ("files", "assets", "code")}, differences, remarks)
+    compared = {"files": len(what["files"]), "assets": len(what["assets"]), "modules": len(what["code"])}
+    return Comparison(compared, differences, remarks)
 
 
 @dataclass(frozen=True)

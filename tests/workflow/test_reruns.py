@@ -12,7 +12,15 @@ from tests.made_project import METHODS, STUDY
 RUN = "results/runs/shapes/random-0/efficientnet_lite0+tfidf"
 PAGES = Counter(
     (rule, "")
-    for rule in ("collect_results", "make_gallery", "make_view_comparison", "make_report", "make_front_page", "all")
+    for rule in (
+        "collect_results",
+        "lock_study",
+        "make_gallery",
+        "make_view_comparison",
+        "make_report",
+        "make_front_page",
+        "all",
+    )
 )
 
 

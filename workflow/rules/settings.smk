@@ -123,6 +123,8 @@ def patches_arguments(wildcards):
 # reporting.smk
 
 RUNS = f"{config['results']}/runs"
+FILES_OF_RUN = ["model.h5", "embeddings.h5", "selection.json", "history.parquet"]
+FILES_OF_RUN += ["metrics.parquet", "curves.parquet", "queries.parquet"]
 TEMPLATES = [os.path.relpath(path) for path in sorted((SOURCE / "cmr/templates").iterdir())]
 
 
@@ -168,7 +170,7 @@ def files_of_study(study):
         *manifests({asset for run in runs for asset in catalogue.assets_of_run(run)}),
         *[images_file(run["dataset"]) for run in runs if catalogue.looks_at_pictures(run)],
         *[file for run in runs for file in data_of_run(run).values()],
-        *[f"{run_folder(run)}/{file}" for run in runs for file in ("embeddings.h5", "metrics.parquet")],
+        *[f"{run_folder(run)}/{file}" for run in runs for file in FILES_OF_RUN],
         f"{config['results']}/studies/{study}/results.csv",
     }
     return [*sorted(files), *outputs_of_study(study)]
@@ -218,11 +220,9 @@ def _makers_of_view(dataset, modality, view):
 def sources_of_lock(wildcards):
     """All that the lock of a study tells of and that jobs have made."""
     runs = runs_of_study(wildcards.study)
-    names = ("model.h5", "embeddings.h5", "selection.json", "history.parquet")
-    names += ("metrics.parquet", "curves.parquet", "queries.parquet")
     judged = ("measured.csv", "verdicts.csv", "agreement.csv", "comparisons.csv", "claims.csv")
     return {
-        "runs": [f"{run_folder(run)}/{name}" for run in runs for name in names],
+        "runs": [f"{run_folder(run)}/{name}" for run in runs for name in FILES_OF_RUN],
         "data": list(dict.fromkeys(file for run in runs for file in data_of_run(run).values())),
         "images": image_files(wildcards),
         "assets": manifests(sorted({asset for run in runs for asset in catalogue.assets_of_run(run)})),
