@@ -166,7 +166,7 @@ def test_damage_in_any_byte_is_told_or_gives_finite_weights(file, old):
 
 
 def test_archives_that_swell_are_refused(file):
-    """torch would unpack a record of 1.1 GB."""
+    """torch would unpack what it never packs, here 270 MB, and as well as much as a disk holds."""
     torch.save({"weight": torch.ones(1, 1), "bias": torch.ones(1)}, file)
     with zipfile.ZipFile(file) as archive:
         members = {member.filename: archive.read(member) for member in archive.infolist()}
@@ -174,17 +174,20 @@ def test_archives_that_swell_are_refused(file):
         for name, data in members.items():
             with archive.open(name, "w", force_zip64=True) as member:
                 member.write(data)
-                for _ in range(70 if name.endswith("data/0") else 0):
+                for _ in range(16 if name.endswith("data/0") else 0):
                     member.write(bytes(1 << 24))
-    assert file.stat().st_size < 8 << 20
+    assert file.stat().st_size < 2 << 20
     program = (
         "import torch; from cmr.views.image.networks import load_weights\n"
-        "try: load_weights(torch.nn.Linear(1, 1), path)\n"
+        "network = torch.nn.Linear(1, 1)\n"
+        "print(Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0])\n"
+        "try: load_weights(network, path)\n"
         "except UserError as error: print(error)"
     )
-    megabytes, message = peak_of(program, file)
+    megabytes, printed = peak_of(program, file)
+    before, message = printed.splitlines()
     assert "are damaged or no PyTorch state dict" in message
-    assert megabytes < 900
+    assert megabytes - (int(before) >> 10) < 100
 
 
 def test_tensors_of_any_declared_size_take_no_memory(file):

@@ -80,7 +80,7 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, Row]]:
     csv.field_size_limit(sys.maxsize)
     # Excel writes a byte order mark; bytes that are not UTF-8 become surrogates, so that their line is known.
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        reader = csv.reader(_checked_lines(file, path), strict=True)
+        reader, before = csv.reader(_checked_lines(file, path), strict=True), 0
         try:
             names = [name.strip() for name in next(reader, [])]
             _check_columns(names, path)
