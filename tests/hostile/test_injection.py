@@ -106,6 +106,15 @@ def accepts(project: Project) -> bool:
     return True
 
 
+def groups(settings: dict) -> dict[str, list[tuple]]:
+    """The places of all strings, by the keys that they stand under, whatever their things are called."""
+    found = {}
+    for place in leaves(settings):
+        words = [key for key in place if isinstance(key, str)]
+        found.setdefault(words[-1], []).append(place)
+    return found
+
+
 @pytest.fixture(scope="module")
 def poisoned(light, tmp_path_factory) -> tuple[Project, set[str]]:
     """A checkout with the payload in every string that may be one, and the keys of those strings."""
@@ -113,34 +122,38 @@ def poisoned(light, tmp_path_factory) -> tuple[Project, set[str]]:
     for folder in ("papers", "claims"):  # their schemas know ids; without them the configuration is soon read
         shutil.rmtree(project.root / "config" / folder)
         (project.root / "config" / folder).mkdir()
-    (project.root / SHELL.replace("/", "")).mkdir()  # a mirror of this name
-    keys = set()
-    for file, kind in FILES.items():
-        schema = StrictValidator(read_yaml(project.root / f"workflow/schemas/{kind}.schema.yaml"))
-        path = project.root / file
-        settings = read_yaml(path)
-        for place in leaves(settings):
-            text = SHELL.replace("/", "") if place[0] == "mirrors" else SHELL
-            if place[-1] == "title" and kind == "method":
-                text = text.replace("{", "{{").replace("}", "}}")  # a title may name hyper-parameters
-            changed = copy.deepcopy(settings)
-            put(changed, place, text)
-            if place[0] == "mirrors":
-                changed["mirrors"].append("mirror")
-            if not schema.is_valid(changed):
-                continue
-            path.write_text(yaml.safe_dump(changed, sort_keys=False, allow_unicode=True))
-            if accepts(project):
-                settings = changed
-                keys |= {f"{kind}: {'.'.join(str(key) for key in place if isinstance(key, str))}"}
-        path.write_text(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
-    return project, keys
+    for study in (project.root / "config/studies").iterdir():
+        if study.stem != "shapes":
+            study.unlink()
+    flat = SHELL.replace("/", "")
+    (project.root / flat).mkdir()  # a mirror of this name
+    project.edit("config/config.yaml", lambda config: config["mirrors"].append(flat))
+    taken = set()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project.root)
+        assert accepts(project)
+        for file, kind in FILES.items():
+            schema = StrictValidator(read_yaml(project.root / f"workflow/schemas/{kind}.schema.yaml"))
+            path = project.root / file
+            settings = read_yaml(path)
+            for key, places in groups(settings).items():
+                changed = copy.deepcopy(settings)
+                for place in places:
+                    # A title may name hyper-parameters.
+                    text = SHELL.replace("{", "{{").replace("}", "}}") if (kind, key) == ("method", "title") else SHELL
+                    put(changed, place, text)
+                path.write_text(yaml.safe_dump(changed, sort_keys=False, allow_unicode=True))
+                if schema.is_valid(changed) and accepts(project):
+                    settings = changed
+                    taken |= {f"{kind}: {key}"}
+            path.write_text(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+    return project, taken
 
 
 def test_the_payload_stands_wherever_a_text_may_stand(poisoned):
     """Or else what follows would prove nothing."""
-    told = {key.rpartition(".")[2].rpartition(": ")[2] for key in poisoned[1]}
-    assert {"title", "description", "licence", "source", "caption", "by_hand", "mirrors"} <= told
+    told = {key.partition(": ")[2] for key in poisoned[1]}
+    assert {"title", "description", "licence", "source", "caption", "by_hand"} <= told, told
     assert not told & {"reader", "implementation", "device", "data", "results", "studies", "kind", "metric", "method"}
 
 
@@ -150,7 +163,7 @@ def test_no_value_of_the_configuration_is_a_command(poisoned, tmp_path):
     overridden = json.dumps({"cca": {"power": 1.0}})
     run = project.snakemake("-n", "-p", "all", "vectorisation", "--config", f"methods={overridden}")
     assert run.returncode == 0, run.stdout[-3000:]
-    commands = sorted({line.strip() for line in run.stdout.splitlines() if re.match(r"\s*python scripts/", line)})
+    commands = sorted(set(re.findall(r"^Shell command: (python scripts/.*)", run.stdout, re.MULTILINE)))
     rules = {re.match(r"python scripts/(\w+)", command)[1] for command in commands}
     assert len(rules) > 12 and any("touch evil" in command for command in commands)
     program = tmp_path / "programs/python"
@@ -176,9 +189,9 @@ def test_hyperparameters_that_are_texts_reach_the_method_as_they_are(poisoned, t
     project.edit("config/methods/cca.yaml", lambda method: method["hyperparameters"].update(text=text))
     run = project.snakemake("-n", "-p", "results/runs/shapes/random-0/lab_histogram+tfidf/cca/metrics.parquet")
     assert run.returncode == 0, run.stdout
-    (command,) = [line for line in run.stdout.splitlines() if "scripts/train.py" in line]
+    (command,) = re.findall(r"^Shell command: (python scripts/train.py.*)", run.stdout, re.MULTILINE)
     words = subprocess.run(
-        ["bash", "-c", command.strip().replace("python", 'printf "%s\\0"', 1).partition(" > ")[0] + " 2>/dev/null"],
+        ["bash", "-c", command.replace("python", 'printf "%s\\0"', 1).partition(" > ")[0] + " 2>/dev/null"],
         capture_output=True,
         text=True,
         check=False,
@@ -254,7 +267,11 @@ def hostile_pairs(archive: Path) -> None:
 
 def test_a_study_of_hostile_names_runs_nothing_but_itself_and_its_pages_neither(poisoned, tmp_path):
     project = copy_of(poisoned[0], tmp_path)
-    hostile_pairs(project.root / "mirror/shapes.tar")
+    asset = read_yaml(project.root / "config/assets/shapes.yaml")["shapes"]
+    mirrored = project.root / "mirror" / asset["mirror"][0]["file"]
+    mirrored.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(project.root / "mirror/shapes.tar", mirrored)
+    hostile_pairs(mirrored)
     run = project.snakemake("all")
     assert run.returncode == 0, run.stdout[-3000:]
     report = project.snakemake("--report", "report.html", "all")
