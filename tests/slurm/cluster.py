@@ -117,11 +117,10 @@ class Cluster:
         time.sleep(pause)
         run("slurmctld")
 
-    def jobs(self, folder: Path, states: str = "all") -> dict[str, str]:
-        """SLURM's numbers of the jobs of a working folder, and the rule of each."""
-        lines = output("squeue", "-h", f"--states={states}", "-o", "%i|%Z|%k").splitlines()
-        jobs = [line.split("|", 2) for line in lines]
-        return {number: rule_of(comment) for number, where, comment in jobs if where == str(folder)}
+    def queue(self, folder: Path) -> list[str]:
+        """SLURM's numbers of the jobs of a working folder that wait, run, or are ending."""
+        lines = output("squeue", "-h", "--states=pending,running,completing", "-o", "%i|%Z").splitlines()
+        return [number for number, where in (line.split("|", 1) for line in lines) if where == str(folder)]
 
     def ended(self, folder: Path) -> list[dict[str, str]]:
         """What SLURM wrote of each job of a working folder that has ended: JobState, Partition, TimeLimit, Tres, ..."""
@@ -129,11 +128,6 @@ class Cluster:
         lines = file.read_text().splitlines() if file.exists() else []
         jobs = [dict(part.split("=", 1) for part in line.split() if "=" in part) for line in lines]
         return [job for job in jobs if job["WorkDir"] == str(folder)]
-
-
-def rule_of(comment: str) -> str:
-    """The rule, of what the executor says of a job: rule_<name>_wildcards_<values>."""
-    return comment.removeprefix("rule_").partition("_wildcards_")[0]
 
 
 def run(*command: str) -> str:

@@ -32,8 +32,9 @@ def test_study_of_a_cluster_is_that_of_this_machine_even_if_a_job_runs_out_of_ti
     assert call.end() == 0, call.output
     assert not late.exists()
     assert call.project.results() == undisturbed_light.results()
-    # What takes a moment is no job of SLURM's.
-    rules = Counter(cluster.jobs(call.project.root).values())
+    # SLURM's logs are kept, one a job. What takes a moment is no job of its.
+    logs = call.project.root / "results/logs/slurm"
+    rules = Counter(log.relative_to(logs).parts[0].removeprefix("rule_") for log in logs.rglob("*.log"))
     assert (rules["read_dataset"], rules["train"], rules["evaluate"], rules["collect_results"]) == (1, 4, 3, 1)
     assert not rules.keys() & {"obtain_asset", "make_split", "make_table", "make_figure", "make_report"}
     states = Counter(ended(cluster, call.project, "JobState"))
@@ -75,7 +76,7 @@ def test_later_calls_finish_what_a_killed_job_and_an_interrupted_call_left(clust
     training = interrupted.stop_training(at_checkpoint=False)
     interrupted.process.send_signal(signal.SIGINT)
     assert interrupted.end() == 1
-    wait_until(lambda: not cluster.jobs(half_done.root, "running,pending,completing"), "no job is left", 30)
+    wait_until(lambda: not cluster.queue(half_done.root), "no job is left", 30)
     assert not training.exists()
 
     last = Call.begin(half_done)
