@@ -1,5 +1,6 @@
 """A damaged file is never read as good: it is refused with its name and the remedy, or discarded and made anew."""
 
+import base64
 import logging
 import os
 import re
@@ -328,3 +329,25 @@ def test_damage_that_no_time_tells_is_found_by_verify(finished, undisturbed):
     assert made.returncode == 0, made.stdout
     assert "shapes is what its lock says" in finished.python("-m", "cmr", "verify", "shapes").stdout
     assert finished.results() == undisturbed.results()
+
+
+def test_damage_of_what_snakemake_keeps_costs_no_result(finished):
+    """Records of how files were made, and marks of jobs that did not end, in `.snakemake/`."""
+    kept, metrics = (
+        finished.root / ".snakemake",
+        "results/runs/shapes/random-0/efficientnet_lite0+tfidf/{}/metrics.parquet",
+    )
+    name = {method: base64.b64encode(metrics.format(method).encode()).decode() for method in ("sm", "cca")}
+    record = kept / "metadata" / name["sm"]
+    record.write_bytes(record.read_bytes()[:100])
+    cut = finished.snakemake("-n", "all")
+    assert "Nothing to be done" in cut.stdout
+    assert f"Ignore corrupted or currently written metadata record {record}" in cut.stdout
+    (kept / "incomplete" / name["cca"]).touch()
+    assert finished.planned(metrics.format("cca")) == {("evaluate", "cca"): 1}
+    # Bytes that are no text end Snakemake with a traceback; without its records, times alone decide.
+    record.write_bytes(b"\x8c\x00\xff" * 30)
+    assert "UnicodeDecodeError" in finished.snakemake("-n", "all").stdout
+    (kept / "incomplete" / name["cca"]).unlink()
+    shutil.rmtree(kept / "metadata")
+    assert "Nothing to be done" in finished.snakemake("-n", "all").stdout
