@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
 from jsonschema.protocols import Validator
@@ -345,6 +345,8 @@ class Catalogue:
         for reader in (settings["reader"], *(view["reader"] for view in ready)):
             if not _may_be_loaded(reader, READERS, where):
                 raise UserError(f'{where}: there is no reader "{reader}"; it is a function\'s dotted name')
+        for options in (settings["options"], *(view["options"] for view in ready)):
+            _check_inside(options, f"{where}: options")
         for modality, computed in self._computed_views():
             for view in settings["views"][modality]:
                 if view in computed:
@@ -593,6 +595,15 @@ def _printed_methods(path: Path) -> dict[str, dict[tuple[str, str], list[str]]]:
         if row["method"] not in methods:
             methods.append(row["method"])
     return found
+
+
+def _check_inside(value: Any, where: str) -> None:
+    """Refuse an option of a reader that, as a path in its asset, would lead out of it."""
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            _check_inside(item, where)
+    elif isinstance(value, str) and (value.startswith("/") or ".." in PurePosixPath(value).parts):
+        raise UserError(f'{where}: "{value}" leads out of the asset: name what lies in it')
 
 
 def _check_class(name: str, home: str, where: str) -> None:

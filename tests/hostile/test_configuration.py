@@ -239,6 +239,15 @@ def test_a_harmful_name_is_refused_before_anything_runs(change, checkout):
             Catalogue.read(checkout)
 
 
+@pytest.mark.parametrize("value", ["/etc/passwd", "../../secret.txt", "a/../../b", ["a", "/b"], {"train": "../a"}])
+def test_an_option_of_a_reader_stays_in_its_asset(value, checkout):
+    path = checkout / "config/datasets/wikipedia.yaml"
+    settings = read_yaml(path)
+    path.write_text(yaml.safe_dump(settings | {"options": {"lists": value}}))
+    with pytest.raises(UserError, match=r"wikipedia\.yaml: options: .* leads out of the asset"):
+        Catalogue.read(checkout)
+
+
 def test_a_module_of_the_users_own_can_be_named_and_runs_only_when_it_is_loaded(tmp_path, monkeypatch):
     """This is how new features and readers come in: such a module is the user's code, and is trusted."""
     (tmp_path / "own_readers.py").write_text(
