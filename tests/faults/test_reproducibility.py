@@ -13,10 +13,8 @@ from tests.project import ROOT
 
 # Of one train job, which the workflow gives one thread; see docs/reproducibility.md for what was measured.
 TOLERANCE = 0.005
-TRAINED = {
-    "cca": {}, "kcca_gaussian": {}, "jfssl": {}, "sm": {}, "scm_seq": {},
-    "corr_ae": {"stack_epochs": 2, "epochs": 5}, "dscmr": {"epochs": 5}, "acmr": {"epochs": 5},
-}  # fmt: skip
+# Those of which two threads changed bits when all families were measured.
+TRAINED = {"cca": {}, "kcca_gaussian": {}, "corr_ae": {"stack_epochs": 2, "epochs": 5}}
 TOKENS = "data/views/shapes/random-0/text/tokens.h5"
 CCA = "src/cmr/methods/linear/cca.py"
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -45,13 +43,13 @@ def test_another_folder_one_core_and_other_hashes_give_the_same_bytes_and_lock(u
         ).read_bytes()
 
 
-def trained_with(threads, pairs=600, seed="0"):
+def trained_with(threads, pairs=400):
     """Scores and digests of every method of TRAINED, from a fresh process."""
     methods = [f"{name}={json.dumps(values)}" for name, values in TRAINED.items()]
     done = subprocess.run(
         [sys.executable, "-m", "tests.faults.trainings", str(pairs), *methods],
         cwd=ROOT,
-        env=os.environ | dict.fromkeys(THREADS, str(threads)) | {"PYTHONHASHSEED": seed},
+        env=os.environ | dict.fromkeys(THREADS, str(threads)),
         capture_output=True,
         text=True,
         check=False,
@@ -62,22 +60,12 @@ def trained_with(threads, pairs=600, seed="0"):
     return told["scores"]
 
 
-@pytest.fixture(scope="module")
-def one_thread():
-    return trained_with(1)
-
-
-def test_fresh_processes_train_the_same_bits(one_thread):
-    assert trained_with(1, seed="11") == one_thread
-
-
-def test_more_threads_change_scores_by_no_more_than_is_documented(one_thread):
-    two = trained_with(2)
-    differences = {name: abs(two[name][0] - score) for name, (score, _) in one_thread.items()}
-    assert max(differences.values()) <= TOLERANCE, differences
-    told = (ROOT / "docs/reproducibility.md").read_text("utf-8")
-    assert f"{TOLERANCE} mAP" in told
+def test_more_threads_change_scores_by_no_more_than_is_documented():
+    one, two = trained_with(1), trained_with(2)
+    differences = {name: abs(two[name][0] - score) for name, (score, _) in one.items()}
     assert len(differences) == 2 * len(TRAINED)
+    assert max(differences.values()) <= TOLERANCE, differences
+    assert f"{TOLERANCE} mAP" in (ROOT / "docs/reproducibility.md").read_text("utf-8")
 
 
 # The lock
