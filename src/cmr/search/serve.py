@@ -19,7 +19,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from cmr.catalogue import Catalogue
 from cmr.configuration import check_name
-from cmr.datasets.images import DAMAGED, data_uri, load_rgb, thumbnail
+from cmr.datasets.images import DAMAGED, FORMATS, MOST_STRETCHED, data_uri, load_rgb, thumbnail
 from cmr.errors import UserError
 from cmr.search import page
 from cmr.search.runs import Wanted, methods_that_rank
@@ -29,7 +29,6 @@ HOST = "127.0.0.1"
 MOST_BYTES = 16 << 20
 MOST_CHARACTERS = 200_000
 MOST_PIXELS = 50_000_000
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 LARGE = 1600  # pixels, the longer side
 
 SECURITY = {
@@ -189,16 +188,21 @@ def _image_of(upload: FileStorage) -> Image.Image:
     kinds = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
-            pixels = opened.width * opened.height
-        if pixels > MOST_PIXELS:
+            width, height = opened.size
+        if width * height > MOST_PIXELS:
             raise Image.DecompressionBombError
-        with TemporaryDirectory() as folder:
-            path = Path(folder) / "upload"
-            path.write_bytes(content)
-            return load_rgb(path)
+        if max(width, height) <= MOST_STRETCHED * min(width, height):
+            with TemporaryDirectory() as folder:
+                path = Path(folder) / "upload"
+                path.write_bytes(content)
+                return load_rgb(path)
     except Image.DecompressionBombError as error:
         most = MOST_PIXELS // 1_000_000
         raise UserError(f"{name} has more than {most} million pixels, too many for this page: shrink it") from error
     except (*DAMAGED, UserError) as error:
         log.info("upload: %s", error)
         raise UserError(f"{name} cannot be read as a picture: {kinds} is expected, whole and undamaged") from error
+    raise UserError(
+        f"{name} has {width} x {height} pixels, and is little but a line: one side may be {MOST_STRETCHED} times as "
+        "long as the other at most"
+    )
