@@ -27,6 +27,7 @@ include: "workflow/rules/resources.smk"
 onstart:
     check_folders()
     check_device()
+    ask_squeue_alone()
 
 
 # Everything that a run produces lies in two folders, which may be on scratch disks.

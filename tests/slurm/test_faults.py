@@ -8,8 +8,8 @@ from tests.made_project import copy_of
 from tests.slurm.cluster import run, wait_until
 from tests.slurm.conftest import TRAIN_LOG, Call
 
-# A controller that is away for longer than five questions of nine seconds: CMR_SLURM_OUTAGE=60.
-OUTAGE = float(os.environ.get("CMR_SLURM_OUTAGE", "10"))
+# Seconds without a controller: longer than the nine that SLURM's programs try to reach it for.
+OUTAGE = float(os.environ.get("CMR_SLURM_OUTAGE", "20"))
 
 
 def ended(cluster, project, key: str) -> list[str]:

@@ -50,3 +50,9 @@ def check_device():
             'device "auto" asks this machine whether it has a GPU, and jobs run elsewhere; give "device: cuda" for '
             'networks on GPUs or "device: cpu" in config/config.yaml or by --config'
         )
+
+
+def ask_squeue_alone():
+    """Keep the executor from asking sacct for what squeue is to tell; see workflow/squeue/sacct."""
+    if getattr(workflow.executor_settings, "status_command", None) == "squeue":
+        os.environ.update(PATH=os.pathsep.join([f"{workflow.basedir}/workflow/squeue", os.environ["PATH"]]))
