@@ -1,6 +1,7 @@
 """How a job ends, and the last line of its log."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -87,9 +88,12 @@ def test_job_that_is_only_asked_for_help_tells_no_time():
     assert log_of("raise SystemExit") == (0, "")
 
 
-@pytest.mark.parametrize("script", sorted((ROOT / "scripts").glob("*.py")), ids=lambda path: path.stem)
-def test_every_script_is_run_as_a_job(script):
-    assert script.read_text("utf-8").endswith('\n\nif __name__ == "__main__":\n    run_job(main)\n')
+RULES = "".join(path.read_text("utf-8") for path in (ROOT / "workflow/rules").glob("*.smk"))
+
+
+@pytest.mark.parametrize("script", sorted(set(re.findall(r"python (scripts/\w+\.py)", RULES))))
+def test_every_script_of_a_rule_is_run_as_a_job(script):
+    assert (ROOT / script).read_text("utf-8").endswith('\n\nif __name__ == "__main__":\n    run_job(main)\n')
 
 
 @pytest.mark.parametrize(
