@@ -302,7 +302,7 @@ def test_damage_ends_jobs_with_the_remedy_and_following_it_gives_the_same_result
         flip(path)
     told = set()
     for _ in range(4):
-        made = finished.snakemake(f"{STUDY}/lock.json")
+        made = finished.snakemake(f"{STUDY}/results.csv", f"{STUDY}/lock.json")
         if made.returncode == 0:
             break
         damaged_files = named_as_damaged(finished, made.stdout)
