@@ -176,6 +176,20 @@ def test_a_line_of_pixels_is_refused(tmp_path, size):
     assert seen(tmp_path, encoded(Image.new("RGB", (1, 200)), "PNG")).shape == (200, 1, 3)
 
 
+def test_what_follows_a_jpeg_is_no_scan_of_it(tmp_path):
+    """Telephones keep a film behind the picture: eight megabytes of any bytes hold some 120 beginnings of scans."""
+    content = encoded(Image.new("L", (40, 40)), "JPEG", progressive=True)
+    film = b"\xff\xda" * 1000
+    assert seen(tmp_path, content + film).shape == (40, 40, 3)
+    thumbnail = b"\xff\xe1" + (len(film) + 2).to_bytes(2) + film
+    assert seen(tmp_path, content[:2] + thumbnail + content[2:]).shape == (40, 40, 3)
+    scan = content[content.rindex(b"\xff\xda") : -2]
+    for before in (b"", b"\xff\x10\xff\xff", b"\xff\xd3\xff\xff", b"\xff\xff"):
+        assert "scans, and 100" in refused(tmp_path, content[:-2] + before + scan * 200 + b"\xff\xd9")
+    with no_longer_than(20):
+        assert seen(tmp_path, content + b"\xff" * (8 << 20)).shape == (40, 40, 3)
+
+
 def test_a_jpeg_of_endless_scans_is_refused(tmp_path):
     """Each of 140 bytes makes the decoder go over all pixels again."""
     content = encoded(Image.new("L", (400, 400)), "JPEG", progressive=True)

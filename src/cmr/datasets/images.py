@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 import stat
 import struct
 import zlib
@@ -37,6 +38,9 @@ DAMAGED = (
 )  # fmt: skip
 
 _one_large = Lock()
+_MARKER = re.compile(rb"\xff([^\x00\xff])", re.DOTALL)
+_SCAN, _END = 0xDA, 0xD9
+_BARE = {*range(0x01, 0xC0), *range(0xD0, 0xD9)}  # markers that no length follows
 
 
 def load_rgb(path: Path) -> Image.Image:
@@ -95,10 +99,19 @@ def _check_size(path: Path, width: int, height: int) -> None:
 def _check_scans(path: Path, file: BinaryIO) -> None:
     place = file.tell()
     file.seek(0)
-    scans = file.read().count(b"\xff\xda")
+    scans = _number_of_scans(file.read())
     file.seek(place)
     if scans > MOST_SCANS:
         raise UserError(f"image {path} has {scans} scans, and {MOST_SCANS} are taken at most: save it anew")
+
+
+def _number_of_scans(jpeg: bytes) -> int:
+    """Up to the picture's end: telephones keep a film of some megabytes behind it, where any bytes occur."""
+    scans, place = 0, 0
+    while (marker := _MARKER.search(jpeg, place)) and (kind := marker[1][0]) != _END:
+        scans += kind == _SCAN
+        place = marker.end() + (0 if kind in _BARE else int.from_bytes(jpeg[marker.end() : marker.end() + 2]))
+    return scans
 
 
 def _decoded(path: Path, opened: Image.Image) -> Image.Image:
