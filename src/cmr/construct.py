@@ -9,6 +9,7 @@ import sys
 import sysconfig
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +19,7 @@ from cmr.errors import UserError
 
 LIBRARY = "cmr"
 METHODS, VIEWS, READERS = "cmr.methods", "cmr.views", "cmr.datasets"  # the homes of what configurations name
+_INSTALLED = {"site-packages", "dist-packages"}  # of the user and of the system too, wherever they lie
 
 
 def exists(name: str, home: str) -> bool:
@@ -40,7 +42,7 @@ def load(name: str, home: str) -> Any:
 
     `home` is the part of the library where such things lie, e.g. `cmr.methods`. Raises UserError for what lies
     elsewhere, except in the user's own modules, which are beside the Snakefile or elsewhere on Python's path but not
-    installed, and for what a module has only borrowed from elsewhere.
+    among its installed packages, and for what a module has only borrowed from elsewhere.
     """
     module, _, attribute = name.rpartition(".")
     if not _is_dotted(name):
@@ -97,24 +99,30 @@ def _is_dotted(name: str) -> bool:
 def _check_place(name: str, module: str, home: str) -> None:
     """Refuse what neither `home` nor a module of the user's holds, before anything of it is imported."""
     top = module.partition(".")[0]
-    allowed = f"{module}.".startswith(f"{home}.") if top == LIBRARY else not _is_installed(top)
+    allowed = f"{module}.".startswith(f"{home}.") if top == LIBRARY else not _is_installed_package(top)
     if not allowed:
         raise UserError(
             f'"{name}" must not be named in a configuration: name something of {home}, or of a module of your own '
-            "beside the Snakefile"
+            "beside the Snakefile, on PYTHONPATH or installed with `pip install --editable`"
         )
 
 
-def _is_installed(package: str) -> bool:
+def is_installed(file: Path) -> bool:
+    """Whether a module's file, or a package's folder, is Python's own or lies among the installed packages."""
+    file = file.resolve()
+    return not _INSTALLED.isdisjoint(file.parts) or any(file.is_relative_to(place) for place in _places_of_packages())
+
+
+@cache
+def _places_of_packages() -> frozenset[Path]:
+    names = ("stdlib", "platstdlib", "purelib", "platlib")
+    return frozenset(Path(sysconfig.get_path(name)).resolve() for name in names)
+
+
+def _is_installed_package(package: str) -> bool:
     """Whether a top-level module is Python's own or an installed one; one that is nowhere is not."""
     if package in sys.stdlib_module_names or package == "__main__":
         return True
     spec = find_spec(package)
     places = [] if spec is None else [spec.origin, *(spec.submodule_search_locations or [])]
-    folders = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    return any(
-        part in ("site-packages", "dist-packages") or folder in path.parents
-        for path in (Path(place).resolve() for place in places if place)
-        for folder in folders
-        for part in path.parts
-    )
+    return any(is_installed(Path(place)) for place in places if place)

@@ -6,10 +6,9 @@ import os
 import platform
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import distributions, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import threadpool_info
 
+from cmr.construct import is_installed
 from cmr.errors import UserError
 
 if TYPE_CHECKING:
@@ -31,6 +31,12 @@ PACKAGES = (
 def versions() -> dict[str, str]:
     """Installed versions of Python and of the packages that numbers depend on, without importing them."""
     return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+
+
+def packages() -> dict[str, str]:
+    """Installed versions of all packages; what pip leaves of one that it could not remove has no name, and is none."""
+    named = [one for one in distributions() if one.name]
+    return {one.name: one.version for one in sorted(named, key=lambda one: one.name.lower())}
 
 
 def machine() -> dict[str, Any]:
@@ -95,7 +101,7 @@ def code() -> dict[str, str]:
     modules = {name: module for name, module in sys.modules.items() if name != "__mp_main__"}  # the script once more
     for name, module in sorted(modules.items()):
         file = Path(getattr(module, "__file__", None) or "")
-        if file.suffix == ".py" and file.is_file() and (name.split(".")[0] == "cmr" or not _is_installed(file)):
+        if file.suffix == ".py" and file.is_file() and (name.split(".")[0] == "cmr" or not is_installed(file)):
             files[f"{file.parent.name}/{file.name}" if name == "__main__" else name] = file
     return {name: file_sha256(file) for name, file in files.items()}
 
@@ -159,18 +165,6 @@ def check_made_of(made: Path, recorded: Mapping[str, str], present: Mapping[str,
                 f"({recorded[name][:12]}...): one of the two is outdated, or was copied here from elsewhere. Delete "
                 f"the wrong one, or both, and run again: they are then made anew"
             )
-
-
-def _is_installed(file: Path) -> bool:
-    """Whether a module's file is one of Python's own or of a package."""
-    file = file.resolve()
-    return any(file.is_relative_to(place) for place in _places_of_packages())
-
-
-@cache
-def _places_of_packages() -> frozenset[Path]:
-    names = ("stdlib", "platstdlib", "purelib", "platlib")
-    return frozenset(Path(sysconfig.get_path(name)).resolve() for name in names)
 
 
 def _describe(value: Any) -> Any:

@@ -7,7 +7,6 @@ code, data, and the files that came out. `where` is told beside it, and may diff
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from cmr.assets.obtain import MANIFEST
 from cmr.catalogue import Catalogue
 from cmr.errors import UserError
 from cmr.files import read_json
-from cmr.provenance import file_sha256, fingerprint, machine, versions
+from cmr.provenance import file_sha256, fingerprint, machine, packages, versions
 from cmr.results import RUN, Run, Study
 from cmr.search.runs import files_of_run, name_of_view
 
@@ -46,7 +45,7 @@ def lock(catalogue: Catalogue, root: Path, study: str, code: Iterable[Path]) -> 
     facts = made.study.facts
     where = {
         "versions": facts["versions"],
-        "packages": {one.name: one.version for one in sorted(distributions(), key=lambda one: one.name.lower())},
+        "packages": packages(),
         "commits": sorted({run["commit"] or "unknown" for run in facts["runs"]}),
         "devices": sorted({run["device"] for run in facts["runs"]}),
         "machines": facts["machines"],

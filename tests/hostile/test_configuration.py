@@ -260,6 +260,15 @@ def test_a_module_of_the_users_own_can_be_named_and_runs_only_when_it_is_loaded(
         load("own_readers.system", READERS)
 
 
+@pytest.mark.parametrize("place", ["site-packages", "dist-packages"])
+def test_a_module_among_installed_packages_cannot_be_named_and_the_remedy_is_told(place, tmp_path, monkeypatch):
+    (tmp_path / place).mkdir()
+    (tmp_path / place / "installed_readers.py").write_text("def read(folders):\n    return []\n")
+    monkeypatch.syspath_prepend(tmp_path / place)
+    with pytest.raises(UserError, match="on PYTHONPATH or installed with `pip install --editable`"):
+        load("installed_readers.read", READERS)
+
+
 # Snakemake reads config.yaml and the command line itself
 
 

@@ -75,3 +75,9 @@ def test_without_a_repository_of_its_own_or_git_there_is_no_commit(tmp_path, tol
         assert told(file) is None
     monkeypatch.setenv("PATH", str(tmp_path))
     assert told(tmp_path / "somebody's/src/cmr/provenance.py") is None
+
+
+def test_what_pip_has_left_of_a_package_is_none(tmp_path, monkeypatch):
+    (tmp_path / "~umpy-1.0.dist-info").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert provenance.packages()["numpy"] == provenance.versions()["numpy"]
