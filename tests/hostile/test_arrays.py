@@ -24,6 +24,7 @@ from cmr import store
 from cmr.datasets import arrays, table
 from cmr.datasets.mat import load_array, load_strings, load_structs
 from cmr.errors import UserError
+from cmr.hdf5 import HARMLESS_BYTES, check_stranger
 from cmr.views.image.networks import load_weights
 from cmr.views.text.vector_files import read_vectors
 
@@ -349,6 +350,20 @@ def test_chunks_that_swell_are_refused(tmp_path):
     megabytes, message = memory_of("arrays.features({'a': path.parent}, path.name, 'x')", path)
     assert "x declares 2 GB" in message
     assert megabytes < 400
+
+
+def test_sparse_tags_that_shrink_well_are_taken(tmp_path):
+    """One tag in a thousand, as of photographs of the web, in a gigabyte and a quarter of which little is stored."""
+    rows = np.zeros((1 << 12, 1000))
+    rows.flat[np.random.default_rng(0).choice(rows.size, rows.size // 1000, replace=False)] = 1
+    packed, path = zlib.compress(rows.tobytes()), tmp_path / "x.h5"
+    with h5py.File(path, "w") as file:
+        data = file.create_dataset("x", (40 << 12, 1000), float, chunks=rows.shape, compression="gzip")
+        for start in range(0, 40 << 12, 1 << 12):
+            data.id.write_direct_chunk((start, 0), packed)
+        assert data.nbytes > HARMLESS_BYTES
+        assert data.nbytes / data.id.get_storage_size() > 500
+        check_stranger(data)
 
 
 def test_archives_that_swell_are_refused(tmp_path):
