@@ -6,6 +6,7 @@ address without encryption.
 
 import functools
 import gzip
+import hashlib
 import http.server
 import threading
 
@@ -156,6 +157,22 @@ def test_a_packed_answer_is_not_unpacked(server, refusal):
 
     server.answer = answer
     assert "the server packs the file as gzip" in refusal()
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "x-gzip"])
+def test_a_packed_file_that_a_server_calls_packed_is_kept_as_it_is(encoding, server, tmp_path, monkeypatch):
+    monkeypatch.delenv("CMR_MIRRORS", raising=False)
+    content = gzip.compress(b"weights")
+
+    def answer(handler):
+        handler.head(Content_Encoding=encoding, Content_Length=str(len(content)))
+        handler.wfile.write(content)
+
+    server.answer = answer
+    digest = hashlib.sha256(content).hexdigest()
+    spec = ABOUT | {"url": {"address": server.address(path="weights.gz"), "sha256": digest}}
+    assets.obtain("weights", spec, mirrors=[], folder=tmp_path / "raw/weights", progress=SILENT)
+    assert (tmp_path / "raw/weights/weights.gz").read_bytes() == content
 
 
 def test_a_page_to_log_in_is_not_taken_for_the_file_and_not_remembered(server, refusal, tmp_path):

@@ -93,7 +93,10 @@ class _ResumingDownloader:
     def _total(self, response: requests.Response, offset: int) -> int | None:
         """The whole file's size, None if the server does not say; raises for every answer that is not the file."""
         status, headers = response.status_code, response.headers
-        if headers.get("Content-Encoding", "identity") != "identity":
+        if _is_named_packed(response):
+            # So are some servers set up for every .tar.gz. The file is kept as it is, for so is its digest.
+            response.raw.headers.pop("Content-Encoding")
+        elif headers.get("Content-Encoding", "identity") != "identity":
             raise Unavailable(
                 f"the server packs the file as {headers['Content-Encoding']}, though asked for it as it is"
             )
@@ -195,6 +198,12 @@ def _is_here(address: str) -> bool:
         return not ipaddress.ip_address(host).is_global
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
+
+
+def _is_named_packed(response: requests.Response) -> bool:
+    """Whether what a server calls packed on its way is only a file that is packed itself."""
+    packed = response.headers.get("Content-Encoding") in ("gzip", "x-gzip")
+    return packed and Path(urlsplit(response.url).path).suffix in (".gz", ".tgz")
 
 
 def _version_mark(response: requests.Response) -> str | None:
