@@ -224,6 +224,8 @@ def test_a_changed_file_of_an_asset_is_noticed_before_it_is_read(finished):
             check_asset(folder)
         (folder / "images/one-more.png").unlink(missing_ok=True)
         picture.write_bytes(content)
+    for name in (".DS_Store", "Thumbs.db", ".nfs00000000004a1c2f0000001b"):
+        (folder / "images" / name).write_bytes(b"left by the system of whoever has looked")
     check_asset(folder)
 
 

@@ -8,6 +8,7 @@ and a user's own folder (`local`) is an asset, too.
 
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,8 @@ from cmr.provenance import file_sha256
 MANIFEST = "asset.json"
 PARTIALS = ".partial"  # below data/raw: unfinished downloads and assets
 MIRRORS_VARIABLE = "CMR_MIRRORS"
+# Where somebody looks into a folder, or another process has a file of a shared disk open that is deleted.
+LEFT_BY_SYSTEMS = re.compile(r"\.DS_Store|Thumbs\.db|desktop\.ini|\.nfs[0-9a-f]+")
 
 
 def obtain(
@@ -278,9 +281,9 @@ def _copy_folder(folder: Path, patterns: Sequence[str], new: Path, progress: Pro
 
 
 def _files_below(folder: Path) -> list[Path]:
-    """Paths of an asset's files below its folder, sorted; the manifest is none of them."""
+    """Paths of an asset's files below its folder, sorted; the manifest is none of them, nor is what systems leave."""
     found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    return sorted(path for path in found if path != Path(MANIFEST))
+    return sorted(path for path in found if path != Path(MANIFEST) and not LEFT_BY_SYSTEMS.fullmatch(path.name))
 
 
 def _listing(folder: Path, names: Iterable[Path]) -> tuple[int, str]:
