@@ -16,8 +16,8 @@ from cmr.files import write_text
 ROOT = Path(__file__).parents[1]
 PYTHON = "3.11"
 HEADER = f"""\
-# Every package of the environment, direct and transitive, for Python {PYTHON} or later, with the SHA-256 digests of its files: \
-pip
+# Every package of the environment, direct and transitive, for Python {PYTHON} or later, with the SHA-256 \
+digests of its files: pip
 # installs nothing else. Made by scripts/lock_environment.py from pyproject.toml; environment.yml repeats the pins.
 """
 CONDA_HEADER = """\
