@@ -13,6 +13,7 @@ from cmr.errors import UserError
 TOLERANCE = 600  # seconds that the clocks of machines which share a disk may differ
 LONG_AGO = 315_619_200  # 1980-01-02: zip archives have no earlier dates
 RAW = "raw"  # the folder of assets, whose files keep the dates that their archives give them
+MADE = ("datasets", "views", "runs", "studies", "vectorisation", "report")  # folders of what rules make and read
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,9 @@ def check_writable(folders: Mapping[str, Path]) -> None:
 
 
 def redate(folders: Iterable[Path]) -> bool:
-    """Give all files new dates, long ago but in the same order, if one of them is of the future; whether that was so.
+    """Give all files that rules make new dates, long ago but in the same order, if one of them is of the future.
+
+    Returns whether that was so.
 
     A file is taken to be out of date when something that it was made of is newer. A file from a clock that was ahead
     would be up to date for years, whatever changes; one from long ago is compared with what it was made of by contents.
@@ -66,9 +69,8 @@ def redate(folders: Iterable[Path]) -> bool:
 
 
 def _made_files(folder: Path) -> Iterator[Path]:
-    for path, folders, files in os.walk(folder):
-        if Path(path).name == RAW:
-            yield from Path(path).glob("*/asset.json")
-            folders.clear()
-        else:
+    """What dates are compared of; whatever else a user has in a folder is left alone."""
+    yield from (folder / RAW).glob("*/asset.json")
+    for made in MADE:
+        for path, _, files in os.walk(folder / made):
             yield from (Path(path) / name for name in files)

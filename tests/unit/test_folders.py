@@ -51,6 +51,18 @@ def test_files_of_an_asset_keep_the_dates_of_their_archive(folder):
     assert picture.stat().st_mtime > time.time()
 
 
+def test_files_of_the_user_s_own_beside_what_rules_make_keep_their_dates(folder):
+    own = [folder / name for name in ("manual/archive.zip", "thesis/raw/chapter.tex", "notes.txt")]
+    for path in own:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        os.utime(path, (time.time() + 2 * TOLERANCE,) * 2)
+    assert not redate([folder])
+    os.utime(folder / NAMES[0], (time.time() + 2 * TOLERANCE,) * 2)
+    assert redate([folder])
+    assert min(path.stat().st_mtime for path in own) > time.time()
+
+
 def test_a_folder_that_cannot_be_made_is_told_by_its_key(tmp_path):
     (tmp_path / "file").touch()
     check_writable({"data": tmp_path / "new"})
