@@ -18,6 +18,7 @@ from cmr.errors import UserError, printable
 CALLER = "CMR_CALLER"  # the environment variable that tells jobs of the call that starts them
 REMEDY = "Free or change the disk, then run again"
 REMEDY_OF_MEMORY = "Fewer --cores at a time leave more memory to each job; then run again"
+REMEDY_OF_GPU = "Wait for other programs on it (`nvidia-smi` lists them), or give `device: cpu`; then run again"
 OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 
@@ -45,6 +46,11 @@ def run_job(main: Callable[[], None]) -> None:
     except Exception as error:
         if isinstance(error, OSError) and error.errno in OF_THE_DISK:
             sys.exit(f"error: {error}. {REMEDY}\nfailed after {duration(time.monotonic() - start)}")
+        if "CUDA out of memory" in str(error):
+            sys.exit(
+                f"error: the GPU's memory ran out ({error}). {REMEDY_OF_GPU}\n"
+                f"failed after {duration(time.monotonic() - start)}"
+            )
         if _is_of_memory(error):
             sys.exit(
                 f"error: memory ran out, or a process that this job needs was killed, probably for that ({error}). "

@@ -49,8 +49,9 @@ def test_defect_keeps_its_traceback():
         ('raise OSError(28, "No space left on device", "results/stages")', "'results/stages'. Free or change the disk"),
         ("raise MemoryError", "Fewer --cores at a time"),
         ('raise RuntimeError("DefaultCPUAllocator: can\'t allocate memory: you tried")', "Fewer --cores at a time"),
+        ("raise RuntimeError('CUDA out of memory. Tried to allocate 2.00 GiB.')", "or give `device: cpu`"),
     ],
-    ids=["disk", "memory", "memory of torch"],
+    ids=["disk", "memory", "memory of torch", "memory of a GPU"],
 )
 def test_what_the_machine_lacks_is_told_in_one_line_with_its_remedy(body, words):
     status, log = log_of(body)
