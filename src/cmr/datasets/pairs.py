@@ -171,7 +171,10 @@ def _check_characters(pair: Pair) -> None:
         raise UserError(f"id {pair.id[:80]!r} will not do: it is empty or longer than {LONGEST_ID} characters")
     for kind, name in [*names.items(), *(("label", label) for label in pair.labels)]:
         if _CONTROL.search(name):
-            raise UserError(f"item {pair.id!r}: {kind} {name[:LONGEST_ID]!r} holds control characters")
+            raise UserError(
+                f"item {pair.id!r}: {kind} {name[:LONGEST_ID]!r} holds control characters (tabs and line ends "
+                "are some): take them out of the data set's files"
+            )
 
 
 def _some(items: Iterable[str]) -> str:
