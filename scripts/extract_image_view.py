@@ -60,7 +60,7 @@ def main() -> None:
         raise UserError(f"{count} shards for {len(usable)} images: lower the number in the configuration key shards")
     usable = usable.iloc[np.array_split(np.arange(len(usable)), count)[number - 1]]
     pictures = usable.drop_duplicates("sha256")  # captions may share one
-    check_unchanged(pictures, arguments.raw)
+    check_unchanged(pictures, arguments.raw, Progress())
     about |= provenance(view, arguments.implementation, arguments.options, arguments.assets, inputs)
     if view.learnt:
         about["inputs"]["split"] = made["inputs"]["split"]

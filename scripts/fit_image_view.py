@@ -39,7 +39,7 @@ def main() -> None:
     # A picture that the train part has, too, tells nothing of what is new.
     rows["valid"] = rows.get("valid", usable[:0])
     rows["valid"] = rows["valid"][~rows["valid"]["sha256"].isin(rows["train"]["sha256"])]
-    check_unchanged(pd.concat([rows["train"], rows["valid"]]).drop_duplicates("sha256"), arguments.raw)
+    check_unchanged(pd.concat([rows["train"], rows["valid"]]).drop_duplicates("sha256"), arguments.raw, Progress())
     parts = {part: labelled_images(usable, rows[part], arguments.raw) for part in ("train", "valid")}
     checkpoints = arguments.fitted.with_name(f".{arguments.fitted.name}.checkpoints")
     view.fit(

@@ -31,7 +31,7 @@ def main() -> None:
 
     folders = {name: arguments.raw / name for name in arguments.assets}
     for folder in folders.values():
-        check_asset(folder)
+        check_asset(folder, Progress())
     table = pair_table(call(arguments.reader, READERS, folders, **arguments.options), arguments.raw, Progress())
     check_whole(table, arguments.config.stem, read_yaml(arguments.config).get("expected", {}))
     good, bad = separate_bad_items(table, arguments.on_bad_item)

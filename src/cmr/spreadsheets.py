@@ -9,7 +9,7 @@ import re
 import pandas as pd
 
 DIGITS = 6
-FORMULA = re.compile(r"\s*[=+\-@]|[\t\n]")
+FORMULA = re.compile("\\s*[=+\\-@\uff1d\uff0b\uff0d\uff20]|[\t\n]")  # full-width ones too
 
 
 def to_csv(table: pd.DataFrame) -> str:

@@ -419,13 +419,13 @@ def test_latex_is_told_a_text_and_no_command(text):
 # Spreadsheets
 
 FORMULAS = ['=HYPERLINK("http://127.0.0.1","x")', "=cmd|'/C calc'!A0", "=1+1", "+1+1", "-1+1", "@SUM(1)", " =1+1"]
-FORMULAS += ["\t=1+1", "\n=1+1"]
+FORMULAS += ["\t=1+1", "\n=1+1", "\uff1d1+1", "\uff0b1+1", "\uff0d1+1", "\uff20SUM(1)"]
 
 
 def assert_no_formulas(text: str) -> None:
     for row in csv.reader(io.StringIO(text)):
         for cell in row:
-            if re.match(r"\s*[=+\-@]", cell):
+            if re.match("\\s*[=+\\-@\uff1d\uff0b\uff0d\uff20]", cell):
                 float(cell)
 
 

@@ -100,7 +100,7 @@ def single_file(folder: Path) -> Path:
     return path
 
 
-def check_asset(folder: Path) -> dict[str, Any]:
+def check_asset(folder: Path, progress: Progress = SILENT) -> dict[str, Any]:
     """The manifest of an asset, `folder` being `data/raw/<asset>`, after all its files have been read and compared.
 
     Raises UserError where a file is missing, damaged, another, or one too many.
@@ -109,7 +109,10 @@ def check_asset(folder: Path) -> dict[str, Any]:
     if manifest["unpacked_files"] is None:
         if file_sha256(single_file(folder)) != manifest["sha256"]:
             raise UserError(f"{folder / manifest['file']} is not what was obtained. Delete {folder} and run again")
-    elif _listing(folder, _files_below(folder))[1] != manifest["content"]:
+    elif (
+        _listing(folder, progress.track(_files_below(folder), f"comparing {folder.name}", unit="file"))[1]
+        != (manifest["content"])
+    ):
         raise UserError(
             f"{folder} no longer holds what was obtained: a file in it is damaged, changed, missing or one too many. "
             f"Delete {folder} and run again: it is then fetched anew, or copied from a mirror"

@@ -206,7 +206,7 @@ def usable_images(pairs: Path, images: Path) -> tuple[pd.DataFrame, list[str]]:
     return joined[good], joined.loc[~good, "id"].tolist()
 
 
-def check_unchanged(pictures: pd.DataFrame, raw: Path) -> None:
+def check_unchanged(pictures: pd.DataFrame, raw: Path, progress: Progress = SILENT) -> None:
     """Compare pictures with what `check_images` found of them.
 
     pictures : columns image (relative to `raw`), sha256.
@@ -215,7 +215,8 @@ def check_unchanged(pictures: pd.DataFrame, raw: Path) -> None:
     """
     paths = [raw / path for path in pictures["image"]]
     with ThreadPoolExecutor() as pool:
-        for path, known, now in zip(paths, pictures["sha256"], pool.map(_sha256_or_none, paths), strict=True):
+        compared = zip(paths, pictures["sha256"], pool.map(_sha256_or_none, paths), strict=True)
+        for path, known, now in progress.track(compared, "comparing images", total=len(paths), unit="image"):
             if now != known:
                 what = "is missing" if now is None else f"has changed (SHA-256 {now[:12]}..., was {known[:12]}...)"
                 raise UserError(
