@@ -47,9 +47,8 @@ import pandas as pd
 import torch
 import yaml
 
-from cmr import store
+from cmr import construct, store
 from cmr.compute import Compute
-from cmr.construct import build
 from cmr.device import resolve_device
 from cmr.methods.base import Pairs, embed_sides, spaces
 from cmr.methods.deep import loading
@@ -273,7 +272,7 @@ def whole_training(
 def random_network(name: str) -> dict[str, np.ndarray]:
     """The arrays of a view of pixels whose network has random weights."""
     settings = yaml.safe_load(VIEWS.read_text(encoding="utf-8"))[name]
-    return build(settings["implementation"], settings["options"]).arrays()
+    return construct.build(settings["implementation"], settings["options"], construct.VIEWS).arrays()
 
 
 def main() -> None:
@@ -309,7 +308,7 @@ def main() -> None:
     if arguments.network:
         arrays = random_network(arguments.network)
         parts = {part: replace(own, image_arrays=arrays) for part, own in parts.items()}
-    method: NetworkMethod = build(arguments.method, arguments.hyperparameters)
+    method: NetworkMethod = construct.build(arguments.method, arguments.hyperparameters, construct.METHODS)
 
     ratios = []
     if arguments.images:
@@ -323,8 +322,10 @@ def main() -> None:
     if arguments.train:
         rows = []
         features = {part: frozen(own, device) for part, own in parts.items()}
-        on_features = build(
-            arguments.method, arguments.hyperparameters if arguments.frozen is None else arguments.frozen
+        on_features = construct.build(
+            arguments.method,
+            arguments.hyperparameters if arguments.frozen is None else arguments.frozen,
+            construct.METHODS,
         )
         for seed in arguments.seeds:
             for precision in arguments.precision:

@@ -26,7 +26,7 @@ import pandas as pd
 
 from cmr import store, training
 from cmr.catalogue import Catalogue
-from cmr.construct import build
+from cmr.construct import METHODS, build
 from cmr.methods import FLOOR
 from cmr.methods.base import InfeasibleError
 
@@ -63,7 +63,7 @@ def fit_here(method: str, folder: Path, on_disk: bool) -> dict[str, float]:
     settings = Catalogue.read(ROOT).method(method)
     defaults = {key: schema["default"] for key, schema in settings["hyperparameters"].items()}
     started = time.process_time()
-    build(settings["implementation"], defaults).fit(run.parts["train"], seed=0)
+    build(settings["implementation"], defaults, METHODS).fit(run.parts["train"], seed=0)
     seconds = time.process_time() - started
     return {"seconds": seconds, "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 

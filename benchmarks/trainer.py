@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from cmr.compute import Compute
-from cmr.construct import build
+from cmr.construct import METHODS, build
 from cmr.methods.base import Pairs
 from cmr.methods.deep.acmr import ACMR
 from cmr.methods.deep.inputs import Inputs
@@ -109,7 +109,7 @@ def together(shape: str, epochs: int, repeats: int, compute: Compute) -> None:
     """Five seeds in one go against one seed."""
     train = made_pairs(*SHAPES[shape], seed=0)
     for name, implementation in MLP.items():
-        method = build(implementation, {"epochs": epochs})
+        method = build(implementation, {"epochs": epochs}, METHODS)
         seconds = least_seconds(
             {
                 str(count): lambda count=count, method=method: method.fit_seeds(

@@ -4,7 +4,6 @@ The library takes http://127.0.0.1 for a secure address, as no one listens in th
 address without encryption.
 """
 
-import functools
 import gzip
 import hashlib
 import http.server
@@ -21,6 +20,7 @@ from cmr.configuration import StrictValidator, check, read_yaml
 from cmr.errors import UserError
 from cmr.progress import SILENT
 from tests.project import ROOT
+from tests.servers import serving
 
 ABOUT = {"description": "a file", "licence": "CC0-1.0", "by_hand": "the author's page"}
 WRONG = "0" * 64
@@ -59,16 +59,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
-    monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: None)  # between two attempts
-    server = Server()
-    thread = threading.Thread(target=functools.partial(server.serve_forever, poll_interval=0.01))
-    thread.start()
-    yield server
-    server.released.set()
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(Server(), monkeypatch) as server:
+        yield server
 
 
 @pytest.fixture

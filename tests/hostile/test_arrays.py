@@ -8,9 +8,8 @@ import subprocess
 import sys
 import zipfile
 import zlib
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from signal import SIGALRM, alarm, signal
 
 import h5py
 import numpy as np
@@ -27,24 +26,9 @@ from cmr.errors import UserError
 from cmr.hdf5 import HARMLESS_BYTES, check_stranger
 from cmr.views.image.networks import load_weights
 from cmr.views.text.vector_files import read_vectors
+from tests.hostile.hanging import no_longer_than
 
 X = np.arange(12.0, dtype=np.float32).reshape(4, 3)
-
-
-@contextmanager
-def no_longer_than(seconds):
-    """Ends what hangs, so that the other tests run; not a measurement."""
-
-    def stop(*_):
-        raise TimeoutError(f"still at work after {seconds} s")
-
-    before = signal(SIGALRM, stop)
-    alarm(seconds)
-    try:
-        yield
-    finally:
-        alarm(0)
-        signal(SIGALRM, before)
 
 
 def features(path: Path, name: str = "x") -> np.ndarray:

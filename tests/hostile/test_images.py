@@ -10,9 +10,7 @@ import subprocess
 import sys
 import zipfile
 import zlib
-from contextlib import contextmanager
 from pathlib import Path
-from signal import SIGALRM, alarm, signal
 
 import cv2
 import numpy as np
@@ -23,27 +21,12 @@ from cmr.datasets.images import FORMATS, MOST_PIXELS, check_images, load_rgb
 from cmr.datasets.pairs import Pair, pair_table
 from cmr.errors import UserError
 from cmr.views.image.extraction import Compute
+from tests.hostile.hanging import no_longer_than
 
 ORIENTATION = 0x0112
 pytestmark = [pytest.mark.filterwarnings("ignore::Warning:PIL")]
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (6, 9, 3), dtype=np.uint8)
-
-
-@contextmanager
-def no_longer_than(seconds):
-    """Ends what hangs, so that the other tests run; not a measurement."""
-
-    def stop(*_):
-        raise TimeoutError(f"still at work after {seconds} s")
-
-    before = signal(SIGALRM, stop)
-    alarm(seconds)
-    try:
-        yield
-    finally:
-        alarm(0)
-        signal(SIGALRM, before)
 
 
 def encoded(image: Image.Image, form: str, **options) -> bytes:

@@ -7,9 +7,7 @@ import json
 import re
 import subprocess
 import sys
-from contextlib import contextmanager
 from pathlib import Path
-from signal import SIGALRM, alarm, signal
 
 import numpy as np
 import pyarrow as pa
@@ -24,24 +22,9 @@ from cmr.errors import LONGEST_MESSAGE, UserError, printable
 from cmr.views.text import tokens
 from cmr.views.text.bow import TfIdf
 from cmr.views.text.segments import sentences
+from tests.hostile.hanging import no_longer_than
 
 MARKER = "CAPTION"
-
-
-@contextmanager
-def no_longer_than(seconds):
-    """Ends what hangs, so that the other tests run; what grows with the square of a length would take hours here."""
-
-    def stop(*_):
-        raise TimeoutError(f"still at work after {seconds} s")
-
-    before = signal(SIGALRM, stop)
-    alarm(seconds)
-    try:
-        yield
-    finally:
-        alarm(0)
-        signal(SIGALRM, before)
 
 
 class Source:

@@ -6,9 +6,7 @@ import os
 import subprocess
 import sys
 import zipfile
-from contextlib import contextmanager
 from pathlib import Path
-from signal import SIGALRM, alarm, signal
 
 import numpy as np
 import pandas as pd
@@ -22,24 +20,9 @@ from cmr.errors import UserError
 from cmr.views.image.networks import load_weights
 from cmr.views.text import vector_files
 from cmr.views.text.vector_files import read_vectors
+from tests.hostile.hanging import no_longer_than
 
 ROOT = Path(__file__).parents[2]
-
-
-@contextmanager
-def no_longer_than(seconds):
-    """Ends what hangs, so that the other tests run; not a measurement."""
-
-    def stop(*_):
-        raise TimeoutError(f"still at work after {seconds} s")
-
-    before = signal(SIGALRM, stop)
-    alarm(seconds)
-    try:
-        yield
-    finally:
-        alarm(0)
-        signal(SIGALRM, before)
 
 
 def network() -> nn.Module:

@@ -27,6 +27,7 @@ from cmr.catalogue import Catalogue
 from cmr.errors import UserError
 from cmr.files import read_json
 from cmr.progress import SILENT
+from tests.servers import serving
 
 ROOT = Path(__file__).parents[2]
 CONTENT = os.urandom(700_000)  # several blocks of a download
@@ -98,16 +99,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: None)  # between two attempts
-    server = Server()
-    thread = threading.Thread(target=functools.partial(server.serve_forever, poll_interval=0.01))
-    thread.start()
-    yield server
-    server.released.set()
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(Server(), monkeypatch) as server:
+        yield server
 
 
 @pytest.fixture
