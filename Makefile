@@ -23,7 +23,7 @@ test: $(READY) ## Check style and import contract, run all tests
 	ruff format --check
 	snakefmt --check Snakefile workflow
 	lint-imports --no-cache
-	python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile $(ARGS)
+	python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 env: $(READY) ## Create or refresh the environment in .venv
 

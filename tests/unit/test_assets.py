@@ -770,7 +770,7 @@ def test_a_prefix_of_a_digest_is_not_enough_without_encryption(folder):
 
 
 @pytest.mark.parametrize("known", [{"md5": "0" * 32}, {"sha256": "0" * 64}, {"unverified": True}])
-def test_without_encryption_a_file_is_asked_for_if_its_digest_is_known_or_the_user_agrees(folder, known):
+def test_without_encryption_a_file_is_asked_for_if_its_digest_is_known_or_the_user_agrees(folder, server, known):
     message = failure(folder, {"url": {"address": "http://localhost:1/weights.bin", **known}})
     assert "cannot be reached" in message
 
