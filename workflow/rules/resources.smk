@@ -55,4 +55,6 @@ def check_device():
 def ask_squeue_alone():
     """Keep the executor from asking sacct for what squeue is to tell; see workflow/squeue/sacct."""
     if getattr(workflow.executor_settings, "status_command", None) == "squeue":
-        os.environ.update(PATH=os.pathsep.join([f"{workflow.basedir}/workflow/squeue", os.environ.get("PATH", os.defpath)]))
+        os.environ.update(
+            PATH=os.pathsep.join([f"{workflow.basedir}/workflow/squeue", os.environ.get("PATH", os.defpath)])
+        )
