@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from importlib import import_module
+from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,6 @@ def _is_installed_package(package: str) -> bool:
     """Whether a top-level module is Python's own or an installed one; one that is nowhere is not."""
     if package in sys.stdlib_module_names or package == "__main__":
         return True
-    spec = find_spec(package)
+    spec = PathFinder.find_spec(package)  # the hooks of setuptools do things when they are asked, as for pip
     places = [] if spec is None else [spec.origin, *(spec.submodule_search_locations or [])]
     return any(is_installed(Path(place)) for place in places if place)

@@ -70,7 +70,7 @@ def root(tmp_path):
         (lambda s: s.update(claimed=["golve"]), 'claimed: unknown vectoriser "golve"; did you mean "glove"'),
         (lambda s: s.update(claimed=list(s["vectorisers"])), "claimed: leave out at least one vectoriser"),
         (lambda s: s["vectorisers"]["bow"].update(assets={"vectors": "glov"}), 'bow: assets: unknown asset "glov"'),
-        (lambda s: s["vectorisers"]["bow"].update(implementation="cmr.none.Bag"), 'there is no class "cmr.none.Bag"'),
+        (lambda s: s["vectorisers"]["bow"].update(implementation="cmr.views.none.Bag"), "there is no class"),
         (lambda s: s["vectorisers"]["bow"].update(option={}), 'bow: unknown key "option"; did you mean "options"'),
         (lambda s: s["protocol"].update(fewest_pairs=3), "protocol: fewest_pairs: 3 is less than the minimum of 4"),
         (lambda s: s.update(seeds=[]), "seeds: "),
