@@ -58,6 +58,27 @@ def test_processes_end_with_a_job_that_is_killed(tmp_path):
     wait_for(lambda: not any(map(is_alive, workers)))
 
 
+def test_worker_killed_halfway_through_its_result_ends_the_job_with_a_remedy(tmp_path):
+    """Of a message that is cut short Python awaits the rest for ever."""
+    module = tmp_path / "cut_short.py"
+    module.write_text(
+        "import multiprocessing, os, signal, struct\n"
+        "from cmr.progress import SILENT\n"
+        "from cmr.views.image import parallel\n"
+        "def die(number):\n"
+        "    results = multiprocessing.current_process()._args[1]\n"
+        "    os.write(results._writer.fileno(), struct.pack('!i', 1000) + b'half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "if __name__ == '__main__':\n"
+        "    parallel.SECONDS_TO_NOTICE = 1\n"
+        "    settings = {'progress': SILENT, 'description': '', 'unit': ''}\n"
+        "    list(parallel.map_in_order(die, [0], workers=1, threads=False, **settings))\n"
+    )
+    job = subprocess.run([sys.executable, str(module)], capture_output=True, text=True, timeout=120, check=False)
+    assert job.returncode == 1
+    assert "memory ran out, or a process that this job needs was killed" in job.stderr and "--cores" in job.stderr
+
+
 def wait_for(condition, seconds=60):
     end = time.monotonic() + seconds
     while not condition():

@@ -1,6 +1,7 @@
 """One function over many images: several at once, results in order, memory flat in their number."""
 
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -8,7 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from multiprocessing import get_context, parent_process
-from threading import Thread
+from threading import Event, Thread
 from typing import TypeVar
 
 import cv2
@@ -19,6 +20,7 @@ from cmr.progress import Progress
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+SECONDS_TO_NOTICE = 20  # that a worker was killed
 IN_FLIGHT = 3  # calls a worker that are under way or wait for their turn: more would only fill memory
 
 
@@ -65,8 +67,31 @@ def _executor(workers: int, threads: bool) -> Iterator[Executor]:
         with torch_threads(1), ThreadPoolExecutor(workers) as pool:
             yield pool
     else:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_process) as pool:
-            yield pool
+        ended = Event()
+        try:
+            with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_process) as pool:
+                Thread(target=_end_if_stuck, args=(pool, ended), daemon=True).start()
+                yield pool
+        finally:
+            ended.set()
+
+
+def _end_if_stuck(pool: ProcessPoolExecutor, ended: Event) -> None:
+    """End this process where a worker was killed and the pool does not see it.
+
+    Workers share one pipe for results. One that is killed while it writes there leaves half a message, of which Python
+    awaits the rest for ever.
+    """
+    while not ended.wait(1):
+        workers = list((pool._processes or {}).values())  # the pool tells of them in no other way
+        killed = [worker for worker in workers if worker.exitcode not in (None, 0)]
+        if killed and not ended.wait(SECONDS_TO_NOTICE):
+            told = (
+                f"error: memory ran out, or a process that this job needs was killed ({killed[0].name}). "
+                "Fewer --cores at a time leave more memory to each job; then run again"
+            )
+            print(told, file=sys.stderr, flush=True)
+            os._exit(1)
 
 
 def _start_process() -> None:
