@@ -15,6 +15,7 @@ from typing import TypeVar
 import cv2
 from threadpoolctl import threadpool_limits
 
+from cmr.jobs import REMEDY_OF_MEMORY
 from cmr.progress import Progress
 
 Item = TypeVar("Item")
@@ -86,10 +87,7 @@ def _end_if_stuck(pool: ProcessPoolExecutor, ended: Event) -> None:
         workers = list((pool._processes or {}).values())  # the pool tells of them in no other way
         killed = [worker for worker in workers if worker.exitcode not in (None, 0)]
         if killed and not ended.wait(SECONDS_TO_NOTICE):
-            told = (
-                f"error: memory ran out, or a process that this job needs was killed ({killed[0].name}). "
-                "Fewer --cores at a time leave more memory to each job; then run again"
-            )
+            told = f"error: memory ran out, or a process that this job needs was killed ({killed[0].name}). {REMEDY_OF_MEMORY}"
             print(told, file=sys.stderr, flush=True)
             os._exit(1)
 
