@@ -87,8 +87,8 @@ def _end_if_stuck(pool: ProcessPoolExecutor, ended: Event) -> None:
         workers = list((pool._processes or {}).values())  # the pool tells of them in no other way
         killed = [worker for worker in workers if worker.exitcode not in (None, 0)]
         if killed and not ended.wait(SECONDS_TO_NOTICE):
-            told = f"error: memory ran out, or a process that this job needs was killed ({killed[0].name}). {REMEDY_OF_MEMORY}"
-            print(told, file=sys.stderr, flush=True)
+            told = f"memory ran out, or a process that this job needs was killed ({killed[0].name})"
+            print(f"error: {told}. {REMEDY_OF_MEMORY}", file=sys.stderr, flush=True)
             os._exit(1)
 
 
