@@ -8,6 +8,8 @@ LONGEST_MESSAGE = 50_000  # characters
 # Terminals obey some of them, and others turn the direction of what follows.
 _UNPRINTABLE = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
+REMEDY_OF_DISK = "Free or change the disk, then run again"
+
 
 class UserError(Exception):
     """Something that the user can mend: a file, key or item is wrong, and the message says which and what to do.

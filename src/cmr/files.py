@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
-from cmr.errors import UserError
+from cmr.errors import REMEDY_OF_DISK, UserError
 
 DIGEST = "sha256 of the rest"  # the last key of a record; no file of an asset is called so
 
@@ -37,7 +37,7 @@ def whole_file(path: Path) -> Iterator[Path]:
             temporary.chmod(0o666 & ~_umask())
             temporary.replace(path)
     except OSError as error:
-        raise UserError(f"{path} could not be written: {error}. Free or change the disk, then run again") from error
+        raise UserError(f"{path} could not be written: {error}. {REMEDY_OF_DISK}") from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)

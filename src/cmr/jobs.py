@@ -13,10 +13,9 @@ from threading import Thread
 
 import psutil
 
-from cmr.errors import UserError, printable
+from cmr.errors import REMEDY_OF_DISK, UserError, printable
 
 CALLER = "CMR_CALLER"  # the environment variable that tells jobs of the call that starts them
-REMEDY = "Free or change the disk, then run again"
 REMEDY_OF_MEMORY = "Fewer --cores at a time leave more memory to each job; then run again"
 REMEDY_OF_GPU = "Wait for other programs on it (`nvidia-smi` lists them), or give `device: cpu`; then run again"
 OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
@@ -45,7 +44,7 @@ def run_job(main: Callable[[], None]) -> None:
         sys.exit(f"error: {error}\nfailed after {duration(time.monotonic() - start)}")
     except Exception as error:
         if isinstance(error, OSError) and error.errno in OF_THE_DISK:
-            sys.exit(f"error: {error}. {REMEDY}\nfailed after {duration(time.monotonic() - start)}")
+            sys.exit(f"error: {error}. {REMEDY_OF_DISK}\nfailed after {duration(time.monotonic() - start)}")
         if "CUDA out of memory" in str(error):
             sys.exit(
                 f"error: the GPU's memory ran out ({error}). {REMEDY_OF_GPU}\n"
